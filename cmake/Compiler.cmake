@@ -1,0 +1,15 @@
+# Flags that every target has. Warnings are errors in every build type.
+add_compile_options(-Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -fno-plt
+  -fstack-protector-strong -ffile-prefix-map=${CMAKE_SOURCE_DIR}/=)
+add_compile_definitions(_GNU_SOURCE FMT_HEADER_ONLY=0)
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
+endif()
+if(NEXCAGE_SANITIZE)
+  add_compile_options(-fsanitize=${NEXCAGE_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${NEXCAGE_SANITIZE})
+endif()
+if(NEXCAGE_TESTPOINTS)
+  add_compile_definitions(NEXCAGE_TESTPOINTS)
+endif()
+add_link_options(-Wl,-z,relro,-z,now)

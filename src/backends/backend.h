@@ -1,0 +1,156 @@
+// The one interface between the creation flow and what runs a container. A backend is added by one
+// folder and one line in registry.cc. What a backend cannot do answers Unsupported, naming itself
+// and the field or verb.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nexcage/base/error.h"
+#include "nexcage/base/unique_fd.h"
+#include "nexcage/json/value.h"
+#include "nexcage/oci/spec.h"
+#include "nexcage/oci/state.h"
+#include "nexcage/sys/process.h"
+#include "nexcage/sys/pty.h"
+
+namespace nexcage::backends {
+
+/// The six hook points, named as in config.json.
+enum class HookPoint : std::uint8_t {
+  prestart,
+  create_runtime,
+  create_container,
+  start_container,
+  poststart,
+  poststop,
+};
+std::string_view hook_point_name(HookPoint point);  // "createRuntime"
+
+/// How runtime-namespace hooks are run: given by the runtime to the backend, which calls it when the
+/// container's environment is in the right state. create_container and start_container are run by
+/// the backend itself, inside the container's namespaces.
+using RunHooks = std::function<Result<>(HookPoint point, const oci::State& state)>;
+
+/// What a backend remembers of a container between commands. Kept by the runtime in state.json, as
+/// one object under "backend_data"; only the backend that wrote it reads it.
+struct Record {
+  oci::State state;             // status is the last one written; status() below tells the truth
+  sys::ProcessId init;          // pid 0: none
+  std::string backend;          // "lxc"
+  std::string rootfs;           // absolute path
+  std::string state_dir;        // {root}/{id}, 0700
+  std::string created;          // RFC 3339
+  bool terminal = false;
+  json::Value backend_data;
+};
+
+/// Undo of side effects, on disk before each act (runtime/undo.h implements it). A backend records
+/// what it is about to make; everything recorded is undone, last first, if creation fails or is killed.
+class UndoLog {
+ public:
+  virtual ~UndoLog() = default;
+  virtual Result<> will_mount(const std::string& path) = 0;
+  virtual Result<> will_create_dir(const std::string& path) = 0;   // removed with its content
+  virtual Result<> will_create_file(const std::string& path) = 0;
+  virtual Result<> will_create_cgroup(const std::string& relative_path) = 0;
+  virtual Result<> will_run_process(const sys::ProcessId& id) = 0;  // killed
+};
+
+enum class Pivot : std::uint8_t { pivot_root, move_mount };   // --no-pivot
+enum class Keyring : std::uint8_t { fresh, inherited };       // --no-new-keyring
+
+/// Everything phase 6 needs: all decided, all paths absolute. References live as long as the flow.
+struct CreateJob {
+  std::string id;
+  const oci::Spec& spec;
+  std::string bundle;
+  std::string rootfs;     // mounted, a directory
+  std::string state_dir;  // exists, 0700
+  Pivot pivot = Pivot::pivot_root;
+  Keyring keyring = Keyring::fresh;
+  int preserve_fds = 0;                    // 3 .. 3+N-1 go to the container
+  std::optional<std::string> console_socket;  // path, required with a terminal unless `keep_master`
+  bool keep_master = false;                // the caller relays the terminal itself (run -t)
+  std::string systemd_cgroup;              // unused by lxc until systemd cgroups are there
+};
+
+struct Created {
+  sys::ProcessId init;       // the container's own init, host pid
+  json::Value backend_data;  // into the Record
+  UniqueFd pty_master;       // with keep_master and a terminal
+};
+
+/// Phase 6's product: a configuration that was checked and can be shown, nothing touched yet.
+class Configured {
+ public:
+  virtual ~Configured() = default;
+  /// The configuration as text, for --debug and tests: LXC config lines, a command line ...
+  virtual std::string describe() const = 0;
+  /// Makes the environment, has prestart and createRuntime run, runs createContainer inside, and
+  /// stops before the user process. On failure nothing the undo log does not know is left.
+  virtual Result<Created> create(UndoLog& undo, const RunHooks& hooks) = 0;
+};
+
+struct ExecRequest {
+  oci::Process process;
+  std::optional<std::string> console_socket;
+  bool keep_master = false;
+  int preserve_fds = 0;
+  bool detach = false;
+  bool ignore_paused = false;
+  std::vector<std::string> cgroups;  // --cgroup
+};
+
+/// A process started in a running container: a child of the caller.
+struct ExecStarted {
+  sys::Child child;
+  UniqueFd pty_master;
+};
+
+struct Features {
+  bool pause = false, exec = false, terminal = false, update = false, checkpoint = false;
+  std::vector<std::string> hooks;
+  std::vector<std::string> namespaces, mount_options, capabilities, seccomp_actions, seccomp_archs;
+  std::vector<std::string> unsupported_fields;  // JSON pointers it refuses
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string_view name() const = 0;
+  /// RuntimeNotAvailable with the package to install, when it cannot work here. Changes nothing.
+  virtual Result<> probe() const = 0;
+  virtual Features features() const = 0;
+  /// Phase 6. Unsupported or InvalidConfig naming the field.
+  virtual Result<std::unique_ptr<Configured>> configure(const CreateJob& job) const = 0;
+  /// Lets the created init go on to the user process. Returns when it has been executed, or with the
+  /// reason why it was not (hook failed, exec failed).
+  virtual Result<> start(const Record& record) const = 0;
+  virtual Result<oci::Status> status(const Record& record) const = 0;
+  virtual Result<> kill(const Record& record, int signal, bool all) const = 0;
+  virtual Result<ExecStarted> exec(const Record& record, const oci::Spec& spec,
+                                   const ExecRequest& request) const = 0;
+  virtual Result<> pause(const Record& record) const = 0;
+  virtual Result<> resume(const Record& record) const = 0;
+  virtual Result<std::vector<pid_t>> processes(const Record& record) const = 0;
+  /// Removes everything of the container that this backend made, killing what still runs. Gone already
+  /// is success.
+  virtual Result<> remove(const Record& record) const = 0;
+};
+
+struct Setup {
+  std::string libexec;  // directory of our helpers
+  std::string root;     // state root, for backends that keep their own state below it
+};
+/// The backend of this name. ConfigError for an unknown name (with a suggestion); Unsupported for
+/// one that exists in the design but not in this build.
+Result<std::unique_ptr<Backend>> open(std::string_view name, const Setup& setup);
+std::vector<std::string> backend_names();
+
+}  // namespace nexcage::backends

@@ -1,0 +1,105 @@
+// LayerFS makes an ordered stack of layers into a root file system. This is its whole public face:
+// nothing above it knows which driver is used.
+//
+// Terms (containerd's): a layer is *prepared* when its content is on this host in the driver's own
+// form, verified, durable and shared by every image that has it; a stack of prepared layers is
+// *mounted* for a container with a private writable upper; *released* when the container goes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nexcage/base/error.h"
+#include "nexcage/base/unique_fd.h"
+#include "nexcage/image/store.h"
+#include "nexcage/oci/digest.h"
+
+namespace nexcage::layerfs {
+
+/// One layer of a stack as LayerFS identifies it.
+struct Layer {
+  oci::Digest diff_id;
+  oci::Digest chain_id;  // of this and all below
+};
+
+/// A prepared stack, lowest first. Plain value; `key`s name directories of the driver.
+struct PreparedStack {
+  std::string driver;
+  std::vector<Layer> layers;
+  std::vector<std::string> keys;
+};
+
+enum class Access : std::uint8_t { read_write, read_only };
+
+/// Where a container's mount lives. All directories exist and belong to the caller.
+struct MountPoint {
+  std::string target;  // where the merged tree is attached
+  std::string upper;   // directory for the writable upper and work directories (same file system)
+};
+
+struct Usage {
+  std::string key;
+  std::uint64_t bytes = 0;
+  std::uint64_t entries = 0;
+};
+
+/// Turns one blob into a prepared layer. Runs libexec/nexcage/image: tar, gzip and zstd are never
+/// parsed in the privileged front process. Injected so that tests can run in-process.
+struct UnpackJob {
+  std::string blob_path;              // compressed layer in the store
+  oci::Compression compression{};
+  oci::Digest digest;                 // of the blob
+  oci::Digest diff_id;
+  std::uint64_t size = 0;             // of the blob
+  std::string target;                 // an empty directory to fill
+  std::vector<std::string> lowers;    // prepared directories below, nearest parent first
+};
+struct UnpackResult {
+  bool self_contained = true;  // nothing was looked up in `lowers`: may be shared by diff ID
+  std::uint64_t bytes = 0, entries = 0;
+};
+using Unpacker = std::function<Result<UnpackResult>(const UnpackJob&)>;
+
+/// A way of keeping and mounting layers. Contract (tests/contract/layerfs_driver_test.cc):
+/// prepare is idempotent and safe beside another process doing the same; a crash leaves nothing that
+/// a later prepare takes for complete; mount never changes a prepared layer.
+class Driver {
+ public:
+  virtual ~Driver() = default;
+  virtual std::string_view name() const = 0;
+  /// Works on this host? Says why not; changes nothing.
+  virtual Result<> probe() const = 0;
+  /// Makes all layers of the image present. InvalidImage naming the blob when its size, digest or
+  /// diff ID is wrong; LayerError for what LayerFS itself could not do.
+  virtual Result<PreparedStack> prepare(const image::Store& store, const image::Image& image) = 0;
+  /// Attaches the merged tree at `at.target`.
+  virtual Result<> mount(const PreparedStack& stack, const MountPoint& at, Access access) = 0;
+  /// Detaches the tree and removes the upper's content. Not mounted is success.
+  virtual Result<> unmount(const MountPoint& at) = 0;
+  /// Removes prepared layers whose diff and chain IDs are not in `keep`; those in use by a mount stay.
+  struct Freed {
+    std::vector<std::string> keys;
+    std::uint64_t bytes = 0;
+  };
+  virtual Result<Freed> collect(const std::vector<Layer>& keep, bool dry_run) = 0;
+  virtual Result<std::vector<Usage>> usage() const = 0;
+};
+
+struct Options {
+  std::string root;             // "/var/lib/nexcage/layers"
+  std::string driver = "auto";  // auto, overlay (erofs, copy: Unsupported until they are there)
+  Unpacker unpack;
+};
+
+/// Chooses and opens the driver. ConfigError for an unknown name, Unsupported (with the reason
+/// from probe) for one that this host cannot do; `auto` takes the best that works.
+Result<std::unique_ptr<Driver>> open(Options options);
+/// Names this build knows, best first.
+std::vector<std::string> driver_names();
+
+}  // namespace nexcage::layerfs

@@ -1,0 +1,26 @@
+// Capability names and numbers (capabilities(7)).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "nexcage/base/error.h"
+
+namespace nexcage::sys {
+
+/// "CAP_KILL" or "kill" in any case -> 5; nullopt for an unknown name.
+std::optional<int> capability_from_name(std::string_view name);
+std::string_view capability_name(int number);  // "CAP_KILL"; "" when unknown
+int capability_count();                        // names known to us
+
+using CapSet = std::uint64_t;  // bit n is capability n
+struct CapSets {
+  CapSet bounding = 0, effective = 0, inheritable = 0, permitted = 0, ambient = 0;
+};
+/// The caller's own sets from /proc/self/status.
+Result<CapSets> own_capabilities();
+
+}  // namespace nexcage::sys

@@ -1,0 +1,115 @@
+// Processes by pidfd.
+#pragma once
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "nexcage/base/error.h"
+#include "nexcage/base/unique_fd.h"
+
+namespace nexcage::sys {
+
+/// A process named so that a reused pid is not mistaken for it: pid and start time (field 22 of
+/// /proc/PID/stat, clock ticks since boot).
+struct ProcessId {
+  pid_t pid = 0;
+  std::uint64_t start_time = 0;
+  bool operator==(const ProcessId&) const = default;
+};
+
+struct ProcessStat {
+  char state = 0;  // R S D T Z X ...
+  pid_t parent = 0;
+  std::uint64_t start_time = 0;
+};
+/// nullopt when there is no such process.
+Result<std::optional<ProcessStat>> read_stat(pid_t pid);
+/// Alive: exists with this start time and is neither zombie nor dead.
+Result<bool> is_alive(const ProcessId& id);
+/// pidfd of exactly this process; ContainerNotFound-neutral: nullopt when it is gone.
+Result<std::optional<UniqueFd>> open_process(const ProcessId& id);
+/// pidfd_send_signal; ESRCH is success ("already gone") and returns false.
+Result<bool> send_signal(int pidfd, int signal);
+/// poll(2) on a pidfd until it has ended: true, or false after the time.
+Result<bool> wait_exit(int pidfd, std::chrono::milliseconds timeout);
+
+/// What a child is to be. Everything is prepared before clone; after it only async-signal-safe
+/// calls run.
+struct Command {
+  std::vector<std::string> argv;  // argv[0] is the path unless `exec_fd` is set
+  std::vector<std::string> env;   // the whole environment
+  bool inherit_env = false;       // append ours
+  int exec_fd = -1;               // fexecve this (sealed memfd) instead of argv[0]
+  std::string cwd;
+  /// Child descriptor number <- ours. Only 0, 1, 2 (inherited as they are unless listed) and these
+  /// reach the child; all else is closed by O_CLOEXEC and close_range.
+  std::vector<std::pair<int, int>> fds;  // {ours, theirs}
+  int keep_from = -1, keep_count = 0;    // further inherited range (--preserve-fds): 3 .. 3+N-1
+  bool new_session = false;
+  bool new_process_group = false;
+  bool die_with_parent = false;
+  bool reset_signals = true;
+};
+
+/// A running child. Killed (SIGKILL) and reaped when it goes, unless released.
+class Child {
+ public:
+  /// RuntimeNotAvailable when the program does not exist, FileError otherwise.
+  static Result<Child> spawn(const Command& command);
+  Child(Child&&) noexcept;
+  Child& operator=(Child&&) noexcept;
+  ~Child();
+  pid_t pid() const { return pid_; }
+  int pidfd() const { return pidfd_.get(); }
+  /// The raw wait status (waitpid). Blocks.
+  Result<int> wait();
+  /// nullopt after the time.
+  Result<std::optional<int>> wait_for(std::chrono::milliseconds timeout);
+  /// Kills the process (and its group if it leads one) and reaps it.
+  void kill_and_wait();
+  /// Nobody reaps it any more; the caller knows what it does.
+  [[nodiscard]] pid_t release();
+
+ private:
+  Child(pid_t pid, UniqueFd pidfd, bool group);
+  pid_t pid_ = 0;
+  UniqueFd pidfd_;
+  bool group_ = false;
+};
+
+/// Output of a short program run to its end, with a time limit and a size limit.
+struct Output {
+  int status = 0;  // raw wait status
+  std::string out, err;
+};
+Result<Output> run(const Command& command, std::string_view stdin_text,
+                   std::chrono::milliseconds timeout, std::size_t max_output = 1u << 20);
+
+/// Shell convention: exit status, or 128 + signal.
+int exit_code(int wait_status);
+/// "TERM", "SIGTERM", "sigterm", "15", "RTMIN+3" -> number. InvalidSpec otherwise.
+Result<int> parse_signal(std::string_view text);
+/// 15 -> "SIGTERM".
+std::string signal_name(int signal);
+
+/// Adopt orphans of our descendants: prctl(PR_SET_CHILD_SUBREAPER).
+Result<> become_subreaper();
+
+/// A copy of the file in a sealed memfd, executable by fexecve: what a container can reach through
+/// /proc/PID/exe is never a file of the host (CVE-2019-5736).
+Result<UniqueFd> sealed_copy(int fd, std::string_view name);
+/// A memfd with this content, sealed against change, rewound.
+Result<UniqueFd> sealed_data(std::string_view data, std::string_view name);
+
+/// Directory that holds this process's executable (readlink /proc/self/exe).
+Result<std::string> executable_dir();
+
+}  // namespace nexcage::sys
