@@ -1,0 +1,19 @@
+// The subcommands of libexec/nexcage/image. Each is a function from a JSON request to a JSON
+// answer; image.cc reads the one from descriptor 3 and writes the other, or the error, to
+// descriptor 4 (protocol: image/helper.h). Each confines itself (confine.h) before it reads a
+// stranger's byte.
+#pragma once
+
+#include "nexcage/base/error.h"
+#include "nexcage/json/value.h"
+
+namespace nexcage::helpers {
+
+/// Takes a source into the store (image/import.h).
+Result<json::Value> run_import(const json::Value& request);
+/// Re-hashes the blobs of an image (image/verify.h).
+Result<json::Value> run_verify(const json::Value& request);
+/// Unpacks one layer into a directory (layerfs/layerfs.h, UnpackJob).
+Result<json::Value> run_unpack(const json::Value& request);
+
+}  // namespace nexcage::helpers
