@@ -8,12 +8,12 @@ namespace nexcage {
 namespace {
 
 constexpr std::array<std::string_view, kErrcCount> kNames = {
-    "InvalidJson",     "InvalidSpec",       "FileError",       "OutOfMemory",
-    "ImageNotFound",   "BundleNotFound",    "ContainerExists", "ZFSError",
-    "LXCError",        "ProxmoxError",      "ConfigError",     "InvalidConfig",
-    "InvalidRootfs",   "RuntimeNotAvailable", "InvalidImage",  "LayerError",
-    "HookError",       "RegistryError",     "ContainerNotFound", "InvalidState",
-    "PermissionDenied", "Unsupported",      "Timeout",
+    "InvalidJson",      "InvalidSpec",         "FileError",         "OutOfMemory",
+    "ImageNotFound",    "BundleNotFound",      "ContainerExists",   "ZFSError",
+    "LXCError",         "ProxmoxError",        "ConfigError",       "InvalidConfig",
+    "InvalidRootfs",    "RuntimeNotAvailable", "InvalidImage",      "LayerError",
+    "HookError",        "RegistryError",       "ContainerNotFound", "InvalidState",
+    "PermissionDenied", "Unsupported",         "Timeout",
 };
 
 Errc classify(int err) {

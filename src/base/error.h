@@ -57,8 +57,7 @@ struct Frame {
 /// An error value. `frames` run innermost first. Move-only use is cheap; copies are allowed.
 class [[nodiscard]] Error {
  public:
-  Error(Errc code, std::string text,
-        std::source_location where = std::source_location::current());
+  Error(Errc code, std::string text, std::source_location where = std::source_location::current());
 
   /// An error whose cause is the current errno, read at once. The code is FileError unless errno
   /// says PermissionDenied (EPERM, EACCES) or OutOfMemory (ENOMEM).
@@ -72,8 +71,7 @@ class [[nodiscard]] Error {
                           std::source_location where = std::source_location::current());
 
   /// Adds what the caller was attempting. Never repeats the callee's words.
-  Error&& wrap(std::string text,
-               std::source_location where = std::source_location::current()) &&;
+  Error&& wrap(std::string text, std::source_location where = std::source_location::current()) &&;
   /// Replaces the code, for a caller that knows better what kind of failure this is.
   Error&& as(Errc code) &&;
   /// What the user can do about it, one sentence. The innermost hint wins.
@@ -125,19 +123,19 @@ inline std::unexpected<Error> fail_errno(
 #define NX_CONCAT_(a, b) a##b
 #define NX_CONCAT(a, b) NX_CONCAT_(a, b)
 
-#define NX_TRY_IMPL_(tmp, decl, expr, ...)                                                  \
-  auto tmp = (expr);                                                                        \
-  if (!tmp) return std::unexpected(std::move(tmp).error() __VA_OPT__(.wrap(__VA_ARGS__)));  \
+#define NX_TRY_IMPL_(tmp, decl, expr, ...)                                                 \
+  auto tmp = (expr);                                                                       \
+  if (!tmp) return std::unexpected(std::move(tmp).error() __VA_OPT__(.wrap(__VA_ARGS__))); \
   decl = *std::move(tmp)
 
 /// NX_TRY(auto fd, open_it(), "open it"): declares `fd`, or returns the error with the context.
 /// Inside a function returning Result<U>. The context text is evaluated only on failure.
 #define NX_TRY(decl, ...) NX_TRY_IMPL_(NX_CONCAT(nx_try_, __LINE__), decl, __VA_ARGS__)
 
-#define NX_CHECK_IMPL_(tmp, expr, ...)                                                         \
-  do {                                                                                         \
-    if (auto tmp = (expr); !tmp)                                                               \
-      return std::unexpected(std::move(tmp).error() __VA_OPT__(.wrap(__VA_ARGS__)));           \
+#define NX_CHECK_IMPL_(tmp, expr, ...)                                               \
+  do {                                                                               \
+    if (auto tmp = (expr); !tmp)                                                     \
+      return std::unexpected(std::move(tmp).error() __VA_OPT__(.wrap(__VA_ARGS__))); \
   } while (false)
 
 /// NX_CHECK(do_it(), "do it"): the same for results whose value is not needed.

@@ -1,0 +1,19 @@
+#include "nexcage/base/testpoint.h"
+
+#ifdef NEXCAGE_TESTPOINTS
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace nexcage {
+
+void testpoint(std::string_view name) {
+  const char* wanted = std::getenv("NEXCAGE_TESTPOINT");
+  if (wanted != nullptr && name == wanted) (void)::kill(::getpid(), SIGSTOP);
+}
+
+}  // namespace nexcage
+
+#endif
