@@ -44,7 +44,8 @@ Result<bool> wait_exit(int pidfd, std::chrono::milliseconds timeout);
 /// What a child is to be. Everything is prepared before clone; after it only async-signal-safe
 /// calls run.
 struct Command {
-  std::vector<std::string> argv;  // argv[0] is the path unless `exec_fd` is set
+  std::string program;            // path to execute; empty: argv[0]
+  std::vector<std::string> argv;
   std::vector<std::string> env;   // the whole environment
   bool inherit_env = false;       // append ours
   int exec_fd = -1;               // fexecve this (sealed memfd) instead of argv[0]
