@@ -27,12 +27,15 @@ class Object {
   Value* find(std::string_view name);
   /// Replaces the member of this name in place, or appends it.
   Value& set(std::string name, Value value);
+  /// Appends without looking for the name: for builders that know it to be new, in constant time.
+  Value& append(std::string name, Value value);
   bool erase(std::string_view name);
   std::size_t size() const { return members_.size(); }
   bool empty() const { return members_.empty(); }
   auto begin() const { return members_.begin(); }
   auto end() const { return members_.end(); }
-  bool operator==(const Object&) const;
+  /// Equal members under equal names; the order does not count.
+  bool operator==(const Object& other) const;
 
  private:
   std::vector<Member> members_;
@@ -86,7 +89,10 @@ struct Limits {
 };
 
 /// Parses one document. InvalidJson with line and column for bad syntax, duplicate keys, invalid
-/// UTF-8, NUL in a string's escapes is allowed; trailing text, too deep, too large are refused.
+/// Parses one document. InvalidJson with line and column (in bytes, from 1) for bad syntax,
+/// duplicate names, invalid UTF-8, a byte order mark, text after the document, and what is deeper
+/// or larger than the limits. "\u0000" in a string is allowed here; who needs a C string refuses
+/// it.
 Result<Value> parse(std::string_view text, const Limits& limits = {});
 
 enum class Style : std::uint8_t { compact, pretty };
