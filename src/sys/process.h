@@ -65,6 +65,8 @@ class Child {
  public:
   /// RuntimeNotAvailable when the program does not exist, FileError otherwise.
   static Result<Child> spawn(const Command& command);
+  /// Takes over a child of ours that was not made by spawn (clone with CLONE_PARENT by another child).
+  static Result<Child> adopt(pid_t pid);
   Child(Child&&) noexcept;
   Child& operator=(Child&&) noexcept;
   ~Child();
