@@ -1,5 +1,5 @@
-// Files opened in-root by descriptor (openat2), and files written so that they exist whole or not at
-// all. Paths that come from images or guests go through the functions that take a root.
+// Files opened in-root by descriptor (openat2), and files written so that they exist whole or not
+// at all. Paths that come from images or guests go through the functions that take a root.
 #pragma once
 
 #include <sys/stat.h>
@@ -23,7 +23,8 @@ Result<UniqueFd> open_at(int dir, const std::string& path, int flags, mode_t mod
 /// openat2 with RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS: `path` is resolved as if `root` were "/",
 /// absolute symlinks and ".." included. For paths an image or a guest can have shaped.
 Result<UniqueFd> open_in_root(int root, const std::string& path, int flags, mode_t mode = 0);
-/// openat2 with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS: refuses to leave `dir` or follow any symlink.
+/// openat2 with RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS: refuses to leave `dir` or follow any
+/// symlink.
 Result<UniqueFd> open_beneath(int dir, const std::string& path, int flags, mode_t mode = 0);
 
 /// mkdir -p inside `root`, existing symlinks resolved in-root; returns an O_PATH descriptor of the
@@ -38,7 +39,8 @@ Result<UniqueFd> reopen(int fd, int flags);
 /// "/proc/self/fd/N": a path that names what the descriptor refers to.
 std::string fd_path(int fd);
 
-/// The whole file, refused above `max_bytes` (FileError). For files of our own, config files, /proc.
+/// The whole file, refused above `max_bytes` (FileError). For files of our own, config files,
+/// /proc.
 Result<std::string> read_file(int dir, const std::string& path, std::size_t max_bytes = 16u << 20);
 Result<std::string> read_all(int fd, std::size_t max_bytes = 16u << 20);
 Result<> write_all(int fd, std::string_view data);
@@ -62,6 +64,7 @@ Result<> remove_file(int dir, const std::string& name);
 /// Names in a directory without "." and "..", unsorted.
 Result<std::vector<std::string>> list_dir(int dir);
 
+/// Follows symlinks; false when missing or dangling.
 Result<bool> exists(int dir, const std::string& path);
 Result<struct stat> stat_fd(int fd);
 /// stat of a name, symlink not followed; nullopt when missing.

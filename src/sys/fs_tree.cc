@@ -1,0 +1,174 @@
+// Removing files and trees.
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "nexcage/sys/fs.h"
+#include "nexcage/sys/fs_resolve.h"
+
+namespace nexcage::sys {
+namespace {
+
+constexpr std::uint64_t kStayInside = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+
+/// Somebody may still be writing into the tree; after so many new scans of one directory it is an
+/// error that it does not become empty.
+constexpr int kScans = 16;
+
+/// One directory on the way down. Only the deepest one is open, so that the depth of a tree costs
+/// memory and no descriptors; the way up is "..", checked against what was left.
+struct Level {
+  std::string name;
+  dev_t device = 0;
+  ino_t inode = 0;
+  std::vector<std::string> directories;  // still to be removed
+  int scans = 0;
+};
+
+class TreeRemover {
+ public:
+  explicit TreeRemover(int dir) : start_(dir) {}
+
+  Result<> remove(const std::string& name) {
+    NX_TRY(const bool entered, enter(start_, name));
+    if (!entered) return remove_file(start_, name);
+    while (!levels_.empty()) {
+      Level& level = levels_.back();
+      if (level.directories.empty()) {
+        NX_CHECK(leave(), name);
+        continue;
+      }
+      const std::string next = std::move(level.directories.back());
+      level.directories.pop_back();
+      NX_CHECK(descend(next), name);
+    }
+    return {};
+  }
+
+ private:
+  /// False when `name` is no directory (or missing). A mount point is an error (EXDEV).
+  Result<bool> enter(int parent, const std::string& name) {
+    constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
+    UniqueFd fd(openat2_retry(parent, name.c_str(), kFlags, 0, kStayInside));
+    if (!fd && errno == EACCES && allow_owner(parent, name))
+      fd.reset(openat2_retry(parent, name.c_str(), kFlags, 0, kStayInside));
+    if (!fd && (errno == ENOTDIR || errno == ELOOP || errno == ENOENT)) return false;
+    if (!fd) return fail_errno("remove " + name);
+    NX_TRY(const struct stat info, stat_fd(fd.get()));
+    // Without CAP_DAC_OVERRIDE a directory of our own may forbid what we are about to do.
+    if ((info.st_mode & S_IRWXU) != S_IRWXU && info.st_uid == ::geteuid())
+      (void)::fchmod(fd.get(), S_IRWXU);
+    levels_.push_back({name, info.st_dev, info.st_ino, {}, 0});
+    current_ = std::move(fd);
+    NX_CHECK(scan(), "remove " + name);
+    return true;
+  }
+
+  /// A directory of ours without read permission: gives it to us, by descriptor.
+  static bool allow_owner(int parent, const std::string& name) {
+    UniqueFd fd(
+        openat2_retry(parent, name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW, 0, kStayInside));
+    const bool done = fd && ::chmod(fd_path(fd.get()).c_str(), S_IRWXU) == 0;
+    errno = EACCES;
+    return done;
+  }
+
+  /// An empty directory goes at once, another becomes the deepest level.
+  Result<> descend(const std::string& name) {
+    if (::unlinkat(current_.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+    NX_TRY(const bool entered, enter(current_.get(), name));
+    if (!entered) return remove_file(current_.get(), name);
+    return {};
+  }
+
+  /// Removes what is no directory in the deepest level and notes the directories.
+  Result<> scan() {
+    Level& level = levels_.back();
+    if (++level.scans > kScans) return fail_errno(ENOTEMPTY, "it is being written to");
+    if (::lseek(current_.get(), 0, SEEK_SET) < 0) return fail_errno("rewind");
+    alignas(dirent64) std::array<char, 32768> buffer;
+    for (;;) {
+      const ssize_t n = ::getdents64(current_.get(), buffer.data(), buffer.size());
+      if (n < 0) return fail_errno("read directory");
+      if (n == 0) return {};
+      for (ssize_t at = 0; at < n;) {
+        const auto* entry = reinterpret_cast<const dirent64*>(buffer.data() + at);
+        NX_CHECK(take_entry(level, entry->d_name, entry->d_type));
+        at += entry->d_reclen;
+      }
+    }
+  }
+
+  Result<> take_entry(Level& level, const char* name, unsigned char type) {
+    const std::string_view text(name);
+    if (text == "." || text == "..") return {};
+    if (type != DT_DIR) {
+      if (::unlinkat(current_.get(), name, 0) == 0 || errno == ENOENT) return {};
+      if (errno != EISDIR) return fail_errno("remove " + std::string(text));
+    }
+    level.directories.emplace_back(text);
+    return {};
+  }
+
+  /// Steps up from a directory whose entries are gone, and removes it.
+  Result<> leave() {
+    UniqueFd up;
+    if (levels_.size() > 1) {
+      NX_TRY(up, open_parent(levels_[levels_.size() - 2]));
+    }
+    const int parent = up ? up.get() : start_;
+    const std::string& name = levels_.back().name;
+    if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+      if (errno != ENOTEMPTY && errno != EEXIST) return fail_errno("remove " + name);
+      return scan();
+    }
+    levels_.pop_back();
+    current_ = std::move(up);
+    return {};
+  }
+
+  /// ".." of the deepest level; it must be the directory that we came from: if somebody moved ours
+  /// elsewhere meanwhile, nothing there may be touched.
+  Result<UniqueFd> open_parent(const Level& expected) {
+    UniqueFd up(
+        openat2_retry(current_.get(), "..", O_RDONLY | O_DIRECTORY | O_NOFOLLOW, 0, kStayInside));
+    if (!up) return fail_errno("return to " + expected.name);
+    NX_TRY(const struct stat info, stat_fd(up.get()));
+    if (info.st_dev != expected.device || info.st_ino != expected.inode)
+      return fail(Errc::FileError, "a directory was moved while its tree was being removed");
+    return up;
+  }
+
+  int start_;
+  UniqueFd current_;
+  std::vector<Level> levels_;
+};
+
+bool names_itself(const std::string& name) { return name.empty() || name == "." || name == ".."; }
+
+}  // namespace
+
+Result<> remove_tree(int dir, const std::string& name) {
+  const auto [parent, last] = split_last(name);
+  if (names_itself(last) || last == "/") return fail_errno(EINVAL, "remove " + name);
+  if (parent.empty()) return TreeRemover(dir).remove(last);
+  auto fd = open_at(dir, parent, O_PATH | O_DIRECTORY);
+  if (!fd && (fd.error().sys_errno() == ENOENT || fd.error().sys_errno() == ENOTDIR)) return {};
+  if (!fd) return fail(std::move(fd).error().wrap("remove " + name));
+  NX_CHECK(TreeRemover(fd->get()).remove(last), "remove " + name);
+  return {};
+}
+
+Result<> remove_tree(const std::string& path) { return remove_tree(AT_FDCWD, path); }
+
+Result<> remove_file(int dir, const std::string& name) {
+  if (::unlinkat(dir, name.c_str(), 0) == 0 || errno == ENOENT) return {};
+  return fail_errno("remove " + name);
+}
+
+}  // namespace nexcage::sys
