@@ -100,7 +100,7 @@ class HashingSource final : public ByteSource {
 /// fewer bytes or another digest.
 class VerifiedSource final : public ByteSource {
  public:
-  /// `what` begins the messages: "layer sha256:...". Without a size only the digest counts.
+  /// `what` begins the messages: "blob sha256:...". Without a size only the digest counts.
   static Result<std::unique_ptr<VerifiedSource>> create(ByteSource& from, oci::Digest digest,
                                                         std::optional<std::uint64_t> size,
                                                         std::string what);
@@ -151,7 +151,7 @@ class LayerStream {
   static Result<std::unique_ptr<LayerStream>> open(int blob, const Promise& promise,
                                                    const InflateLimits& limits = {});
   ~LayerStream();
-  /// The inflated tar. Its end is answered only when the diff ID is right.
+  /// The inflated tar. Its end is answered only when the diff ID is right. Errors name the layer.
   ByteSource& tar();
   /// Reads what the tar reader left (padding after the end of the archive) and the rest of the
   /// blob; ok only when size, digest and diff ID are all right. Nothing read before may be made

@@ -75,7 +75,8 @@ class TarReader {
 
   /// The next member, data of the one before skipped; nullopt at the end of the archive (two zero
   /// blocks, or one at the very end of the source; an archive that just stops after a whole member
-  /// is accepted, as all unpackers do). What follows in the source is left unread.
+  /// is accepted, as all unpackers do). What follows is no member;
+  /// the reader may have read some of it ahead from the source.
   Result<std::optional<TarEntry>> next();
 
   /// The next run of data of the current (regular) member, at most 256 KiB: where it belongs in the

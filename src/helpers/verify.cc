@@ -1,0 +1,1 @@
+#include "nexcage/base/error.h"
