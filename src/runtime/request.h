@@ -20,15 +20,15 @@ struct BundleSource {
 
 /// Image form: an image of the store and what the command line changes of its configuration.
 struct ImageSource {
-  std::string image;                             // as the user wrote it
-  std::vector<std::string> command;              // replaces Cmd when not empty
+  std::string image;                                   // as the user wrote it
+  std::vector<std::string> command;                    // replaces Cmd when not empty
   std::optional<std::vector<std::string>> entrypoint;  // replaces Entrypoint (and drops Cmd)
-  std::vector<std::string> env;                  // NAME=value; NAME alone takes ours
-  std::string user;                              // "uid[:gid]" or "name[:group]"; empty: the image's
+  std::vector<std::string> env;                        // NAME=value; NAME alone takes ours
+  std::string user;  // "uid[:gid]" or "name[:group]"; empty: the image's
   std::string workdir;
-  std::string hostname;                          // empty: the first 12 characters of the id
+  std::string hostname;  // empty: the first 12 characters of the id
   std::vector<oci::Mount> mounts;
-  std::optional<std::uint64_t> memory;           // bytes
+  std::optional<std::uint64_t> memory;  // bytes
   std::optional<double> cpus;
   std::optional<std::int64_t> pids_limit;
   oci::StringMap annotations;

@@ -2,60 +2,66 @@
 // the command line or prints.
 #pragma once
 
-#include <chrono>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "nexcage/backends/backend.h"
 #include "nexcage/base/error.h"
 #include "nexcage/base/unique_fd.h"
+#include "nexcage/layerfs/layerfs.h"
 #include "nexcage/oci/state.h"
 #include "nexcage/runtime/request.h"
 #include "nexcage/runtime/settings.h"
 
 namespace nexcage::runtime {
 
-/// What every verb needs, opened once. Opening finishes roll-backs that a crash cut short.
-class Services {
- public:
+/// What every verb needs, opened once. Opening makes the state root and finishes roll-backs that a
+/// crash cut short. The factories are the seam for tests.
+struct Services {
+  Settings settings;
+  std::function<Result<std::unique_ptr<backends::Backend>>(const std::string& name)> open_backend;
+  std::function<Result<std::unique_ptr<layerfs::Driver>>()> open_layerfs;
+
   static Result<Services> open(Settings settings);
-  Services(Services&&) noexcept;
-  Services& operator=(Services&&) noexcept;
-  ~Services();
-  const Settings& settings() const { return settings_; }
-
- private:
-  explicit Services(Settings settings);
-  Settings settings_;
 };
-
-/// The product of phases 1 and 2: request checked, spec complete, image verified; the id is reserved
-/// (lock and undo log on disk), the bundle of an image-form container exists with its config.json.
-/// Dropping it undoes all that.
-class Prepared;
 
 struct Container {
   backends::Record record;
   UniqueFd pty_master;  // with Request::keep_master and a terminal
 };
 
-/// Phases 1 to 8 and the backend's "created" state; pid file written. ContainerExists before anything
-/// is written. On failure everything is undone.
+/// Phases 1 to 8 and the backend's "created" state; pid file written. ContainerExists before
+/// anything is written. On failure everything is undone.
 Result<Container> create(const Request& request, Services& services);
 
-/// For `run -d`: phases 1 and 2 only; the bundle keeps the request in {bundle}/request.json, and
-/// `nexcage create --prepared --bundle {bundle} ID`, called by the monitor, does the rest.
-struct PreparedBundle {
-  std::string bundle;   // {containers}/{id}
-  std::string backend;  // decided in phase 1
+/// For `run -d`: phases 1 and 2 only. The bundle {containers}/{id} exists with config.json and
+/// request.json; `nexcage create --prepared --bundle BUNDLE ID`, called by the monitor, does the
+/// rest. Dropping the value removes the bundle again, `keep` gives it to the container.
+class PreparedBundle {
+ public:
+  PreparedBundle(std::string bundle, std::string backend, std::unique_ptr<backends::UndoLog> undo,
+                 std::function<Result<>()> commit)
+      : bundle_(std::move(bundle)),
+        backend_(std::move(backend)),
+        undo_(std::move(undo)),
+        commit_(std::move(commit)) {}
+  const std::string& bundle() const { return bundle_; }
+  const std::string& backend() const { return backend_; }  // decided in phase 1
+  /// Call it when the container exists: its removal then removes the bundle.
+  Result<> keep() { return commit_(); }
+
+ private:
+  std::string bundle_, backend_;
+  std::unique_ptr<backends::UndoLog> undo_;
+  std::function<Result<>()> commit_;
 };
 Result<PreparedBundle> prepare_bundle(const Request& request, Services& services);
-Result<Container> create_prepared(const std::string& bundle, const Request& request,
-                                  Services& services);
-/// Undoes prepare_bundle when the monitor could not be started.
-Result<> discard_prepared(const std::string& id, Services& services);
+/// Phases 3 to 9 for a bundle that prepare_bundle made; request.source is a BundleSource naming it.
+Result<Container> create_prepared(const Request& request, Services& services);
 
 /// ContainerNotFound with a hint when there is none. Status is asked of the backend.
 Result<backends::Record> find(const std::string& id, const Services& services);
@@ -80,7 +86,8 @@ Result<backends::ExecStarted> exec(const std::string& id, const backends::ExecRe
 Result<oci::Spec> load_spec(const backends::Record& record);
 /// {bundle} of an image-form container (below settings.containers)?
 bool is_image_form(const backends::Record& record, const Settings& settings);
-/// "name", "uid:gid" ... looked up in the container's own /etc/passwd and /etc/group, opened in-root.
+/// "name", "uid:gid" ... looked up in the container's own /etc/passwd and /etc/group, opened
+/// in-root.
 Result<oci::User> resolve_user(const std::string& rootfs, const std::string& text);
 
 }  // namespace nexcage::runtime

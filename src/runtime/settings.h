@@ -7,18 +7,19 @@
 namespace nexcage::runtime {
 
 struct Settings {
-  std::string root = "/run/nexcage";                        // [runtime] root: state, tmpfs
-  std::string default_backend = "lxc";                      // [runtime] default
-  std::string strict_oci_version;                           // [runtime] strict_oci_version
-  std::string cgroup_parent = "nexcage";                    // [runtime] cgroup_parent
-  std::string images = "/var/lib/nexcage/images";           // [storage] images
-  std::string containers = "/var/lib/nexcage/containers";   // [storage] containers: image-form bundles
-  std::string layers = "/var/lib/nexcage/layers";           // [storage] layers
-  std::string storage = "local";                            // [storage] default
-  std::string layerfs = "auto";                             // [layerfs] driver
-  std::string conmon = "conmon";                            // [monitor] conmon: name on PATH or path
-  int hook_timeout = 0;                                     // [hooks] timeout, seconds; 0: none
-  std::string libexec;                                      // directory of the helpers
+  std::string root = "/run/nexcage";               // [runtime] root: state, tmpfs
+  std::string default_backend = "lxc";             // [runtime] default
+  std::string strict_oci_version;                  // [runtime] strict_oci_version
+  std::string cgroup_parent = "nexcage";           // [runtime] cgroup_parent
+  std::string images = "/var/lib/nexcage/images";  // [storage] images
+  std::string containers =
+      "/var/lib/nexcage/containers";               // [storage] containers: image-form bundles
+  std::string layers = "/var/lib/nexcage/layers";  // [storage] layers
+  std::string storage = "local";                   // [storage] default
+  std::string layerfs = "auto";                    // [layerfs] driver
+  std::string conmon = "conmon";                   // [monitor] conmon: name on PATH or path
+  int hook_timeout = 0;                            // [hooks] timeout, seconds; 0: none
+  std::string libexec;                             // directory of the helpers
 };
 
 }  // namespace nexcage::runtime

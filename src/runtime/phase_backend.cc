@@ -1,0 +1,63 @@
+// Phases 6 and 8: the backend's configuration, and the environment it makes with the hooks.
+#include "nexcage/base/log.h"
+#include "nexcage/runtime/hooks.h"
+#include "nexcage/runtime/paths.h"
+#include "nexcage/runtime/phases.h"
+#include "nexcage/runtime/state_file.h"
+
+namespace nexcage::runtime {
+namespace {
+
+/// Without a path in the spec the container gets {cgroup_parent}/{id}, so that `state` and `delete`
+/// know it whatever the backend.
+void set_cgroup_path(oci::Spec& spec, const std::string& id, const Settings& settings) {
+  if (spec.linux_ && spec.linux_->cgroups_path.empty())
+    spec.linux_->cgroups_path = "/" + settings.cgroup_parent + "/" + id;
+}
+
+backends::CreateJob job_of(const Ready& ready) {
+  const Request& request = *ready.request;
+  return backends::CreateJob{.id = request.id,
+                             .spec = *ready.final_spec,
+                             .bundle = ready.bundle,
+                             .rootfs = ready.rootfs,
+                             .state_dir = ready.state_dir,
+                             .pivot = request.pivot,
+                             .keyring = request.keyring,
+                             .preserve_fds = request.preserve_fds,
+                             .console_socket = request.console_socket,
+                             .keep_master = request.keep_master,
+                             .systemd_cgroup = {}};
+}
+
+}  // namespace
+
+Result<Ready> configure_backend(Stored stored, Services& with) {
+  Ready ready{std::move(stored), {}, {}, {}, {}};
+  ready.state_dir = Paths(with.settings).state_dir(ready.request->id);
+  set_cgroup_path(ready.spec, ready.request->id, with.settings);
+  ready.final_spec = std::make_unique<oci::Spec>(ready.spec);
+  NX_TRY(ready.handler, with.open_backend(ready.backend));
+  NX_TRY(ready.configured, ready.handler->configure(job_of(ready)),
+         "configure backend " + ready.backend);
+  if (log::enabled(log::Level::debug)) log::debug(ready.configured->describe());
+  return ready;
+}
+
+Result<Made> create_environment(Registered registered, Services& with) {
+  Made made{std::move(registered), {}};
+  const auto hooks = [&](backends::HookPoint point, const oci::State& state) {
+    return run_hooks(made.final_spec->hooks, point, state, with.settings.hook_timeout);
+  };
+  NX_TRY(backends::Created created, made.configured->create(made.undo, hooks),
+         "backend " + made.backend);
+  made.record.init = created.init;
+  made.record.state.pid = created.init.pid;
+  made.record.state.status = oci::Status::created;
+  made.record.backend_data = std::move(created.backend_data);
+  made.pty_master = std::move(created.pty_master);
+  NX_CHECK(save_record(made.record));
+  return made;
+}
+
+}  // namespace nexcage::runtime

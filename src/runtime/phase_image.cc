@@ -1,0 +1,48 @@
+// Phase 2: the image is found and verified, the spec completed from its configuration, the bundle
+// written. A bundle of the OCI form passes through.
+#include <fcntl.h>
+
+#include "nexcage/runtime/image_spec.h"
+#include "nexcage/runtime/owner.h"
+#include "nexcage/runtime/paths.h"
+#include "nexcage/runtime/phases.h"
+#include "nexcage/sys/fs.h"
+
+namespace nexcage::runtime {
+namespace {
+
+constexpr mode_t kBundleMode = 0711;  // a container's user namespace must reach its rootfs
+
+std::string name_of(const image::Image& image, const std::string& asked) {
+  return image.names.empty() ? asked : image.names.front().str();
+}
+
+Result<> write_bundle(Resolved& resolved, const Settings& settings) {
+  NX_CHECK(sys::mkdirs(settings.containers, kBundleMode));
+  NX_CHECK(resolved.undo.will_create_dir(resolved.bundle));
+  if (mkdir(resolved.bundle.c_str(), kBundleMode) != 0)
+    return fail_errno("create bundle " + resolved.bundle);
+  NX_CHECK(write_owner(resolved.bundle, settings.root));
+  const std::string text = json::dump(oci::to_json(resolved.spec), json::Style::pretty) + "\n";
+  return sys::write_file_atomic(resolved.bundle + "/config.json", text, 0600, sys::Durable::no);
+}
+
+}  // namespace
+
+Result<Resolved> resolve_image(Checked checked, Services& with) {
+  Resolved resolved{std::move(checked), {}, {}, {}, {}, {}};
+  if (resolved.image == nullptr) return resolved;
+  const ImageSource& wanted = *resolved.image;
+  NX_TRY(resolved.store, image::Store::open(with.settings.images, image::Store::IfMissing::create));
+  NX_TRY(resolved.verified, resolved.store->resolve(wanted.image));
+  resolved.image_name = name_of(*resolved.verified, wanted.image);
+  NX_TRY(ImageSpec made, spec_from_image(resolved.verified->config, wanted, resolved.request->id,
+                                         resolved.image_name));
+  resolved.spec = std::move(made.spec);
+  resolved.user = std::move(made.user.text);
+  resolved.volumes = std::move(made.volumes);
+  NX_CHECK(write_bundle(resolved, with.settings));
+  return resolved;
+}
+
+}  // namespace nexcage::runtime

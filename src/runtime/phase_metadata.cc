@@ -1,0 +1,95 @@
+// Phases 7 and 9: metadata before the container exists, pid file when it does.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "nexcage/base/clock.h"
+#include "nexcage/base/testpoint.h"
+#include "nexcage/runtime/paths.h"
+#include "nexcage/runtime/phases.h"
+#include "nexcage/runtime/state_file.h"
+#include "nexcage/sys/fs.h"
+
+namespace nexcage::runtime {
+namespace {
+
+constexpr std::string_view kOciVersion = "1.0.2";  // of the state documents we write
+
+Result<> make_state_dir(Ready& ready) {
+  NX_CHECK(ready.undo.will_create_dir(ready.state_dir));
+  if (mkdir(ready.state_dir.c_str(), 0700) != 0)
+    return fail_errno("create state directory " + ready.state_dir);
+  const std::string spec = json::dump(oci::to_json(*ready.final_spec)) + "\n";
+  return sys::write_file_atomic(ready.state_dir + "/config.json", spec, 0600, sys::Durable::no);
+}
+
+json::Value info_json(const Registered& made) {
+  json::Object info;
+  info.set("container_id", made.record.state.id);
+  info.set("image", made.image_name);
+  info.set("created", made.record.created);
+  info.set("backend", made.backend);
+  info.set("bundle", made.bundle);
+  info.set("rootfs", made.rootfs);
+  if (made.verified) info.set("image_digest", made.verified->manifest_descriptor.digest.str());
+  if (made.layers) {
+    info.set("layerfs", made.driver);
+    info.set("layers", made.layers->target);
+    info.set("upper", made.layers->upper);
+  }
+  return info;
+}
+
+/// {images}/containers/{id}/info.json. The directory of an OCI-form container is made too: the file
+/// is part of the contract whatever the form.
+Result<> write_info(Registered& made, const Settings& settings) {
+  const std::string dir = Paths(settings).info_dir(made.record.state.id);
+  NX_CHECK(made.undo.will_create_dir(dir));
+  NX_CHECK(sys::mkdirs(dir, 0755));
+  return sys::write_file_atomic(dir + "/info.json",
+                                json::dump(info_json(made), json::Style::pretty) + "\n", 0644,
+                                sys::Durable::no);
+}
+
+backends::Record first_record(const Ready& ready) {
+  backends::Record record;
+  record.state.oci_version =
+      ready.spec.oci_version.empty() ? std::string(kOciVersion) : ready.spec.oci_version;
+  record.state.id = ready.request->id;
+  record.state.status = oci::Status::creating;
+  record.state.bundle = ready.bundle;
+  record.state.annotations = ready.spec.annotations;
+  record.backend = ready.backend;
+  record.rootfs = ready.rootfs;
+  record.state_dir = ready.state_dir;
+  record.created = format_rfc3339(now());
+  record.terminal = ready.spec.process && ready.spec.process->terminal;
+  return record;
+}
+
+}  // namespace
+
+Result<Registered> write_metadata(Ready ready, Services& with) {
+  NX_CHECK(make_state_dir(ready));
+  backends::Record record = first_record(ready);
+  Registered made{std::move(ready), std::move(record)};
+  NX_CHECK(write_info(made, with.settings));
+  NX_CHECK(save_record(made.record));
+  return made;
+}
+
+Result<Container> publish(Made made) {
+  const std::string& pid_file = made.request->pid_file;
+  if (!pid_file.empty()) {
+    NX_CHECK(made.undo.will_create_file(sys::clean_path(pid_file)));
+    NX_CHECK(sys::write_file_atomic(pid_file, std::to_string(made.record.init.pid), 0644,
+                                    sys::Durable::no),
+             "pid file");
+  }
+  testpoint("phase-9");
+  NX_CHECK(made.undo.commit());
+  return Container{std::move(made.record), std::move(made.pty_master)};
+}
+
+}  // namespace nexcage::runtime

@@ -1,0 +1,100 @@
+// Phases 4 and 5: the container's root file system, and the storage that holds its writes.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <array>
+#include <cerrno>
+
+#include "nexcage/base/text.h"
+#include "nexcage/runtime/paths.h"
+#include "nexcage/runtime/phases.h"
+#include "nexcage/sys/fs.h"
+#include "nexcage/sys/mount.h"
+
+namespace nexcage::runtime {
+namespace {
+
+/// Directories that every root file system has. The first three become mount points of the kernel's
+/// own file systems: an image in which one is a symlink would have them mounted elsewhere.
+struct BaseDir {
+  const char* name;
+  mode_t mode;
+  bool mount_point;
+};
+constexpr std::array<BaseDir, 6> kBaseDirs = {{{"dev", 0755, true},
+                                               {"proc", 0555, true},
+                                               {"sys", 0555, true},
+                                               {"tmp", 01777, false},
+                                               {"var", 0755, false},
+                                               {"run", 0755, false}}};
+
+Result<> make_base_dir(int root, const BaseDir& dir) {
+  NX_TRY(auto found, sys::stat_at(root, dir.name));
+  if (!found) {
+    if (mkdirat(root, dir.name, dir.mode) != 0 || fchmodat(root, dir.name, dir.mode, 0) != 0)
+      return fail_errno(std::string("create /") + dir.name);
+    return {};
+  }
+  if (S_ISDIR(found->st_mode) || (!dir.mount_point && S_ISLNK(found->st_mode))) return {};
+  return fail(
+      Error(Errc::InvalidRootfs, std::string("/") + dir.name + " of the image is no directory")
+          .hint("an image may not redirect /dev, /proc or /sys; repair the image"));
+}
+
+/// The working directory and declared volumes are made if missing, in-root, as Docker does.
+Result<> make_image_dirs(int root, const Rooted& rooted) {
+  if (rooted.spec.process) {
+    NX_CHECK(sys::mkdirs_in_root(root, rooted.spec.process->cwd, 0755),
+             "working directory " + quote(rooted.spec.process->cwd));
+  }
+  for (const std::string& volume : rooted.volumes)
+    NX_CHECK(sys::mkdirs_in_root(root, volume, 0755), "volume " + quote(volume));
+  return {};
+}
+
+/// The merged layers appear a second time where the container's root is: {bundle}/{id}/rootfs.
+Result<std::string> bind_layers(Mounted& mounted) {
+  std::string target = Paths::rootfs(mounted.bundle, mounted.request->id);
+  NX_CHECK(sys::mkdirs(target, 0711));
+  NX_TRY(auto tree, sys::clone_mount(AT_FDCWD, mounted.layers->target, sys::Recursive::no));
+  NX_CHECK(mounted.undo.will_mount(target));
+  NX_CHECK(sys::attach(tree, target));
+  return target;
+}
+
+Result<std::string> bundle_rootfs(const Mounted& mounted) {
+  const std::string& path = mounted.spec.root->path;
+  const std::string full = path.starts_with('/') ? path : mounted.bundle + "/" + path;
+  auto fd = sys::open_at(AT_FDCWD, full, O_PATH | O_DIRECTORY);
+  if (!fd)
+    return fail(
+        std::move(fd).error().as(Errc::InvalidRootfs).wrap("root file system " + quote(full)));
+  return sys::clean_path(full);
+}
+
+}  // namespace
+
+Result<Rooted> assemble_rootfs(Mounted mounted) {
+  Rooted rooted{std::move(mounted), {}};
+  if (!rooted.layers) {
+    NX_TRY(rooted.rootfs, bundle_rootfs(rooted));
+    return rooted;
+  }
+  NX_TRY(rooted.rootfs, bind_layers(rooted));
+  NX_TRY(UniqueFd root, sys::open_at(AT_FDCWD, rooted.rootfs, O_RDONLY | O_DIRECTORY));
+  for (const BaseDir& dir : kBaseDirs) NX_CHECK(make_base_dir(root.get(), dir), "root file system");
+  NX_CHECK(make_image_dirs(root.get(), rooted));
+  NX_TRY(rooted.spec.process->user, resolve_user(rooted.rootfs, rooted.user));
+  return rooted;
+}
+
+Result<Stored> settle_storage(Rooted rooted) {
+  Stored stored{std::move(rooted), {}};
+  // The mount on "/" named a storage; it is no mount of the container.
+  std::erase_if(stored.spec.mounts, storage::is_root_mount);
+  // Directory storages are complete with the mount of phase 3: the upper directory is the storage.
+  if (stored.layers) stored.writable = stored.layers->upper;
+  return stored;
+}
+
+}  // namespace nexcage::runtime

@@ -1,0 +1,87 @@
+// The values that the nine phases of creation hand on, and the phases themselves. Each phase takes
+// the product of the one before; nothing reaches back. Whatever a phase makes it first writes into
+// the undo log, which travels along in `Checked`. The order is in create.cc.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nexcage/backends/backend.h"
+#include "nexcage/base/error.h"
+#include "nexcage/image/store.h"
+#include "nexcage/layerfs/layerfs.h"
+#include "nexcage/oci/spec.h"
+#include "nexcage/runtime/request.h"
+#include "nexcage/runtime/runtime.h"
+#include "nexcage/runtime/undo.h"
+#include "nexcage/storage/select.h"
+
+namespace nexcage::runtime {
+
+/// Phase 1: the request makes sense, the id is reserved.
+struct Checked {
+  const Request* request = nullptr;  // lives as long as the flow
+  FileUndoLog undo;
+  std::string bundle;       // absolute
+  std::string backend;      // decided
+  storage::Choice storage;  // decided
+  oci::Spec spec;           // OCI form: complete; image form: annotations and mounts only
+  const ImageSource* image = nullptr;  // image form
+};
+
+/// Phase 2: the spec is complete; the image (image form only) is verified.
+struct Resolved : Checked {
+  std::optional<image::Store> store;
+  std::optional<image::Image> verified;
+  std::string image_name;            // as shown to people
+  std::string user;                  // still to be looked up in the file system
+  std::vector<std::string> volumes;  // directories the image declares
+};
+
+/// Phase 3: the layers are mounted (image form), or nothing is to be done (OCI form).
+struct Mounted : Resolved {
+  std::optional<layerfs::MountPoint> layers;
+  std::string driver;
+};
+
+/// Phase 4: the container's root file system.
+struct Rooted : Mounted {
+  std::string rootfs;  // absolute
+};
+
+/// Phase 5: the storage that holds what the container writes.
+struct Stored : Rooted {
+  std::string writable;  // directory with the container's own data; empty: the bundle's rootfs
+};
+
+/// Phase 6: the backend's configuration, checked, nothing touched yet.
+struct Ready : Stored {
+  std::string state_dir;
+  std::unique_ptr<backends::Backend> handler;
+  std::unique_ptr<oci::Spec> final_spec;  // stable address: `configured` refers to it
+  std::unique_ptr<backends::Configured> configured;
+};
+
+/// Phase 7: metadata and the state "creating" are on disk.
+struct Registered : Ready {
+  backends::Record record;
+};
+
+/// Phase 8: hooks ran, the init waits for `start`.
+struct Made : Registered {
+  UniqueFd pty_master;
+};
+
+Result<Checked> check_request(const Request& request, Services& with);   // 1
+Result<Resolved> resolve_image(Checked checked, Services& with);         // 2
+Result<Mounted> mount_layers(Resolved resolved, Services& with);         // 3
+Result<Rooted> assemble_rootfs(Mounted mounted);                         // 4
+Result<Stored> settle_storage(Rooted rooted);                            // 5
+Result<Ready> configure_backend(Stored stored, Services& with);          // 6
+Result<Registered> write_metadata(Ready ready, Services& with);          // 7
+Result<Made> create_environment(Registered registered, Services& with);  // 8
+Result<Container> publish(Made made);                                    // 9
+
+}  // namespace nexcage::runtime

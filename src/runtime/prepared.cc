@@ -1,0 +1,102 @@
+#include "nexcage/runtime/prepared.h"
+
+#include <fcntl.h>
+
+#include <utility>
+
+#include "nexcage/base/text.h"
+#include "nexcage/runtime/paths.h"
+#include "nexcage/sys/fs.h"
+
+namespace nexcage::runtime {
+namespace {
+
+json::Value request_json(const Resolved& resolved) {
+  json::Object request;
+  request.set("id", resolved.request->id);
+  request.set("backend", resolved.backend);
+  request.set("image", resolved.image_name);
+  request.set("digest", resolved.verified->manifest_descriptor.digest.str());
+  request.set("user", resolved.user);
+  request.set("storage", resolved.storage.kind == storage::Kind::directory
+                             ? "dir:" + resolved.storage.location
+                             : std::string("local"));
+  json::Array volumes;
+  for (const std::string& volume : resolved.volumes) volumes.emplace_back(volume);
+  request.set("volumes", std::move(volumes));
+  return request;
+}
+
+Result<std::string> text_of(const json::Value& request, std::string_view name) {
+  const json::Value* member = request.find(name);
+  if (member != nullptr)
+    if (const std::string* text = member->if_string()) return *text;
+  return fail(Errc::InvalidJson, "/" + std::string(name) + ": is no string");
+}
+
+Result<std::vector<std::string>> volumes_of(const json::Value& request) {
+  const json::Value* member = request.find("volumes");
+  const json::Array* list = member != nullptr ? member->if_array() : nullptr;
+  if (list == nullptr) return fail(Errc::InvalidJson, "/volumes: is no array");
+  std::vector<std::string> volumes;
+  for (const json::Value& item : *list)
+    if (const std::string* text = item.if_string()) volumes.push_back(*text);
+  return volumes;
+}
+
+Result<json::Value> read_document(const std::string& file) {
+  NX_TRY(std::string text, sys::read_file(AT_FDCWD, file, json::Limits{}.max_bytes));
+  return json::parse(text);
+}
+
+Result<> restore(Resolved& resolved, const json::Value& request, const Settings& settings) {
+  NX_TRY(std::string id, text_of(request, "id"));
+  if (id != resolved.request->id)
+    return fail(Errc::InvalidSpec, "the bundle was prepared for " + quote(id));
+  NX_TRY(resolved.backend, text_of(request, "backend"));
+  NX_TRY(resolved.image_name, text_of(request, "image"));
+  NX_TRY(resolved.user, text_of(request, "user"));
+  NX_TRY(resolved.volumes, volumes_of(request));
+  NX_TRY(std::string storage, text_of(request, "storage"));
+  NX_TRY(resolved.storage, storage::select(oci::Spec{}, storage));
+  NX_TRY(std::string digest, text_of(request, "digest"));
+  NX_TRY(resolved.store, image::Store::open(settings.images, image::Store::IfMissing::fail));
+  NX_TRY(resolved.verified, resolved.store->resolve(digest));
+  return {};
+}
+
+}  // namespace
+
+Result<PreparedBundle> save_prepared(Resolved resolved) {
+  if (!resolved.verified)
+    return fail(Errc::Unsupported, "only the image form can be prepared for a monitor");
+  const std::string text = json::dump(request_json(resolved), json::Style::pretty) + "\n";
+  NX_CHECK(sys::write_file_atomic(resolved.bundle + "/request.json", text, 0600, sys::Durable::no));
+  auto undo = std::make_unique<FileUndoLog>(std::move(resolved.undo));
+  auto commit = [log = undo.get()] { return log->commit(); };
+  return PreparedBundle(std::move(resolved.bundle), std::move(resolved.backend), std::move(undo),
+                        std::move(commit));
+}
+
+Result<Resolved> load_prepared(const Request& request, Services& with) {
+  NX_CHECK(oci::check_container_id(request.id));
+  const Paths paths(with.settings);
+  const std::string bundle = paths.bundle(request.id);
+  NX_TRY(json::Value document, read_document(bundle + "/request.json"), "prepared bundle");
+  NX_TRY(json::Value config, read_document(bundle + "/config.json"), "prepared bundle");
+  NX_TRY(oci::Spec spec, oci::parse_spec(config), "prepared bundle");
+  NX_TRY(FileUndoLog undo, FileUndoLog::create(paths.undo_dir(), request.id));
+  NX_TRY(bool taken, sys::exists(AT_FDCWD, paths.state_dir(request.id)));
+  if (taken)
+    return fail(Errc::ContainerExists, "container with id " + request.id + " exists already");
+  Resolved resolved{Checked{&request, std::move(undo), bundle, {}, {}, std::move(spec), nullptr},
+                    {},
+                    {},
+                    {},
+                    {},
+                    {}};
+  NX_CHECK(restore(resolved, document, with.settings), "prepared bundle " + bundle);
+  return resolved;
+}
+
+}  // namespace nexcage::runtime

@@ -1,0 +1,111 @@
+// `delete`: everything a container made goes. What is to go is written into an undo log first, so
+// that a removal that is killed half-way is finished by the next command.
+#include <fcntl.h>
+
+#include <string>
+#include <utility>
+
+#include "nexcage/base/log.h"
+#include "nexcage/runtime/hooks.h"
+#include "nexcage/runtime/paths.h"
+#include "nexcage/runtime/runtime.h"
+#include "nexcage/runtime/state_file.h"
+#include "nexcage/runtime/undo.h"
+#include "nexcage/sys/fs.h"
+
+namespace nexcage::runtime {
+namespace {
+
+using backends::Record;
+
+/// What info.json says of the layers' mount: empty paths for the OCI form.
+layerfs::MountPoint mounted_layers(const std::string& id, const Settings& settings) {
+  layerfs::MountPoint at;
+  auto text = sys::read_file(AT_FDCWD, Paths(settings).info_dir(id) + "/info.json");
+  if (!text) return at;
+  auto info = json::parse(*text);
+  if (!info) return at;
+  const auto member = [&](std::string_view name) {
+    const json::Value* value = info->find(name);
+    const std::string* path = value != nullptr ? value->if_string() : nullptr;
+    return path != nullptr ? *path : std::string();
+  };
+  at.target = member("layers");
+  at.upper = member("upper");
+  return at;
+}
+
+/// Records everything in the order in which it was made; the log undoes it in reverse.
+Result<> record_effects(FileUndoLog& log, const Record& record, const layerfs::MountPoint& layers,
+                        const Settings& settings) {
+  const Paths paths(settings);
+  const std::string& id = record.state.id;
+  NX_CHECK(log.will_create_dir(record.state_dir));
+  NX_CHECK(log.will_create_dir(paths.info_dir(id)));
+  if (is_image_form(record, settings)) {
+    NX_CHECK(log.will_create_dir(record.state.bundle));
+    if (!layers.upper.empty()) NX_CHECK(log.will_create_dir(layers.upper));
+    if (!layers.target.empty()) NX_CHECK(log.will_mount(layers.target));
+    NX_CHECK(log.will_mount(record.rootfs));
+  }
+  if (record.init.pid > 0) NX_CHECK(log.will_run_process(record.init));
+  return {};
+}
+
+Result<> check_removable(const Record& record, bool force) {
+  const oci::Status status = record.state.status;
+  if (force || status == oci::Status::stopped) return {};
+  return fail(Error(Errc::InvalidState, "cannot delete container " + record.state.id + ": it is " +
+                                            std::string(oci::status_name(status)))
+                  .hint("stop it first, or give --force"));
+}
+
+/// LayerFS forgets the mount's reference to its layers; mounts and directories go with the log.
+void release_layers(const layerfs::MountPoint& layers, Services& with) {
+  if (layers.target.empty()) return;
+  auto driver = with.open_layerfs();
+  if (!driver) {
+    log::warning(driver.error().message());
+    return;
+  }
+  if (auto done = (*driver)->unmount(layers); !done) log::warning(done.error().message());
+}
+
+void run_poststop(const Record& record, const Settings& settings) {
+  auto spec = load_spec(record);
+  if (!spec) {
+    log::warning(spec.error().message());
+    return;
+  }
+  oci::State state = record.state;
+  state.status = oci::Status::stopped;
+  state.pid = 0;
+  run_hooks_logging(spec->hooks, backends::HookPoint::poststop, state, settings.hook_timeout);
+}
+
+}  // namespace
+
+Result<> remove(const std::string& id, bool force, Services& with) {
+  NX_CHECK(oci::check_container_id(id));
+  const Paths paths(with.settings);
+  auto found = find(id, with);
+  if (!found) {
+    if (force && found.error().code() == Errc::ContainerNotFound) return {};
+    return std::unexpected(std::move(found).error());
+  }
+  Record record = std::move(*found);
+  NX_CHECK(check_removable(record, force));
+  NX_TRY(auto backend, with.open_backend(record.backend));
+
+  // The log's name is the container's: a creation of the same id has to wait for the end of this.
+  NX_TRY(FileUndoLog log, FileUndoLog::create(paths.undo_dir(), id), "delete " + id);
+  const layerfs::MountPoint layers = mounted_layers(id, with.settings);
+  NX_CHECK(record_effects(log, record, layers, with.settings), "delete " + id);
+  NX_CHECK(backend->remove(record), "delete " + id);
+  run_poststop(record, with.settings);
+  if (is_image_form(record, with.settings)) release_layers(layers, with);
+  NX_CHECK(log.roll_back(), "delete " + id);
+  return {};
+}
+
+}  // namespace nexcage::runtime

@@ -1,0 +1,51 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+
+#include "nexcage/layerfs/unpacker.h"
+#include "nexcage/runtime/owner.h"
+#include "nexcage/runtime/paths.h"
+#include "nexcage/runtime/runtime.h"
+#include "nexcage/runtime/undo.h"
+#include "nexcage/sys/fs.h"
+
+namespace nexcage::runtime {
+namespace {
+
+/// The root of states: 0711, so that a container's user namespace can be entered through it, the
+/// directories of containers below it are 0700.
+Result<> open_root(const Settings& settings) {
+  const Paths paths(settings);
+  NX_TRY(bool known, sys::exists(AT_FDCWD, paths.undo_dir()));
+  if (known) {
+    recover(paths.undo_dir());
+    return {};
+  }
+  NX_CHECK(sys::mkdirs(settings.root, 0711), "state root");
+  // The first command since the machine came up (the root is a tmpfs): what the last boot's
+  // containers left on disk goes.
+  NX_CHECK(remove_bundles_of_earlier_boots(settings));
+  if (mkdir(paths.undo_dir().c_str(), 0700) != 0 && errno != EEXIST)
+    return fail_errno("create " + paths.undo_dir());
+  return {};
+}
+
+}  // namespace
+
+Result<Services> Services::open(Settings settings) {
+  NX_CHECK(open_root(settings));
+  Services services;
+  services.settings = settings;
+  services.open_backend = [settings](const std::string& name) {
+    return backends::open(name, {.libexec = settings.libexec, .root = settings.root});
+  };
+  services.open_layerfs = [settings] {
+    return layerfs::open({.root = settings.layers,
+                          .driver = settings.layerfs,
+                          .unpack = layerfs::helper_unpacker(settings.libexec)});
+  };
+  return services;
+}
+
+}  // namespace nexcage::runtime

@@ -1,0 +1,75 @@
+#include "nexcage/runtime/state_file.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "nexcage/base/text.h"
+#include "nexcage/sys/fs.h"
+
+namespace nexcage::runtime {
+namespace {
+
+Result<std::string> string_member(const json::Value& value, std::string_view name) {
+  const json::Value* member = value.find(name);
+  if (member != nullptr)
+    if (const std::string* text = member->if_string()) return *text;
+  return fail(Errc::InvalidJson, "state.json: /" + std::string(name) + " is no string");
+}
+
+Result<std::uint64_t> number_member(const json::Value& value, std::string_view name) {
+  const json::Value* member = value.find(name);
+  if (member != nullptr)
+    if (auto number = member->as_u64()) return *number;
+  return fail(Errc::InvalidJson, "state.json: /" + std::string(name) + " is no number");
+}
+
+}  // namespace
+
+json::Value to_json(const backends::Record& record) {
+  json::Value value = oci::to_json(record.state);
+  json::Object& object = *value.if_object();
+  object.set("initStartTime", record.init.start_time);
+  object.set("backend", record.backend);
+  object.set("rootfs", record.rootfs);
+  object.set("created", record.created);
+  object.set("terminal", record.terminal);
+  object.set("backendData", record.backend_data);
+  return value;
+}
+
+Result<backends::Record> parse_record(const json::Value& value) {
+  backends::Record record;
+  NX_TRY(record.state, oci::parse_state(value));
+  NX_TRY(record.init.start_time, number_member(value, "initStartTime"));
+  NX_TRY(record.backend, string_member(value, "backend"));
+  NX_TRY(record.rootfs, string_member(value, "rootfs"));
+  NX_TRY(record.created, string_member(value, "created"));
+  record.init.pid = record.state.pid;
+  if (const json::Value* terminal = value.find("terminal"))
+    if (const bool* yes = terminal->if_bool()) record.terminal = *yes;
+  if (const json::Value* data = value.find("backendData")) record.backend_data = *data;
+  return record;
+}
+
+Result<> save_record(const backends::Record& record) {
+  return sys::write_file_atomic(record.state_dir + "/state.json",
+                                json::dump(to_json(record), json::Style::compact) + "\n", 0600,
+                                sys::Durable::no);
+}
+
+Result<backends::Record> load_record(const std::string& state_dir, const std::string& id) {
+  auto text = sys::read_file(AT_FDCWD, state_dir + "/state.json", 4U << 20);
+  if (!text) {
+    if (text.error().sys_errno() != ENOENT) return std::unexpected(std::move(text).error());
+    return fail(Error(Errc::ContainerNotFound, "container " + quote(id) + " does not exist")
+                    .hint("`nexcage list` shows the containers of this --root"));
+  }
+  NX_TRY(json::Value value, json::parse(*text), "state of " + id);
+  NX_TRY(backends::Record record, parse_record(value), "state of " + id);
+  record.state_dir = state_dir;
+  return record;
+}
+
+}  // namespace nexcage::runtime

@@ -1,0 +1,244 @@
+#include "nexcage/runtime/undo.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <utility>
+
+#include "nexcage/base/log.h"
+#include "nexcage/base/text.h"
+#include "nexcage/sys/cgroup.h"
+#include "nexcage/sys/fs.h"
+#include "nexcage/sys/mount.h"
+#include "nexcage/sys/process.h"
+
+namespace nexcage::runtime {
+namespace {
+
+using Kind = UndoEntry::Kind;
+
+constexpr std::chrono::seconds kKillTimeout{10};
+
+bool known(char kind) {
+  switch (static_cast<Kind>(kind)) {
+    case Kind::mount:
+    case Kind::dir:
+    case Kind::file:
+    case Kind::cgroup:
+    case Kind::process:
+      return true;
+  }
+  return false;
+}
+
+Result<> undo_process(const std::string& argument) {
+  const auto space = argument.find(' ');
+  const auto pid = parse_i64(argument.substr(0, space));
+  const auto start =
+      space == std::string::npos ? std::nullopt : parse_u64(argument.substr(space + 1));
+  if (!pid || !start || *pid <= 1) return {};  // a damaged record must never kill anything
+  NX_TRY(auto pidfd, sys::open_process({static_cast<pid_t>(*pid), *start}));
+  if (!pidfd) return {};
+  NX_TRY(bool sent, sys::send_signal(pidfd->get(), SIGKILL));
+  if (!sent) return {};
+  NX_TRY(bool ended, sys::wait_exit(pidfd->get(), kKillTimeout));
+  if (!ended) return fail(Errc::Timeout, "process " + argument + " does not end after SIGKILL");
+  return {};
+}
+
+Result<> undo_cgroup(const std::string& path) {
+  NX_TRY(auto layout, sys::detect_cgroups());
+  return sys::Cgroup(layout, path).destroy(kKillTimeout);
+}
+
+Result<> undo_file(const std::string& path) { return sys::remove_file(AT_FDCWD, path); }
+
+Result<> undo_all(const std::vector<UndoEntry>& entries) {
+  Result<> first;
+  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
+    auto done = undo(*entry);
+    if (done) continue;
+    if (first)
+      first = std::move(done);
+    else
+      first = fail(std::move(first).error().also(std::move(done).error()));
+  }
+  return first;
+}
+
+/// The name still leads to the file that is locked, and not to a newer one?
+bool is_linked(int fd, const std::string& path) {
+  struct stat held{}, named{};
+  return fstat(fd, &held) == 0 && lstat(path.c_str(), &named) == 0 && held.st_ino == named.st_ino &&
+         held.st_dev == named.st_dev;
+}
+
+/// Finishes the log at `path` if its writer is dead. False: a live process holds it.
+Result<bool> finish_dead(const std::string& path) {
+  auto opened = sys::open_at(AT_FDCWD, path, O_RDWR | O_NOFOLLOW);
+  if (!opened) {
+    if (opened.error().sys_errno() == ENOENT) return true;
+    return std::unexpected(std::move(opened).error());
+  }
+  const UniqueFd fd = std::move(*opened);
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno == EWOULDBLOCK) return false;
+    return fail_errno("lock " + path);
+  }
+  if (!is_linked(fd.get(), path)) return true;
+  NX_TRY(std::string text, sys::read_all(fd.get()), "read " + path);
+  log::debug("finish the roll-back of " + path);
+  NX_CHECK(undo_all(decode_undo_log(text)), "roll back " + path);
+  NX_CHECK(undo_file(path));
+  return true;
+}
+
+/// A locked, empty file under a temporary name: it becomes visible only by a link, so nobody ever
+/// sees a log that is not locked by its writer.
+Result<std::pair<UniqueFd, std::string>> locked_temporary(const std::string& dir,
+                                                          const std::string& name) {
+  std::string path = dir + "/@" + name + "." + std::to_string(getpid());
+  NX_CHECK(undo_file(path));
+  NX_TRY(UniqueFd fd, sys::open_at(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_APPEND, 0600));
+  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno("lock " + path);
+  return std::pair(std::move(fd), std::move(path));
+}
+
+}  // namespace
+
+std::string encode(const UndoEntry& entry) {
+  std::string text(1, static_cast<char>(entry.kind));
+  text += entry.argument;
+  text += '\0';
+  return text;
+}
+
+std::vector<UndoEntry> decode_undo_log(std::string_view text) {
+  std::vector<UndoEntry> entries;
+  for (auto end = text.find('\0'); end != std::string_view::npos; end = text.find('\0')) {
+    const std::string_view record = text.substr(0, end);
+    text.remove_prefix(end + 1);
+    if (record.empty() || !known(record[0])) continue;
+    entries.push_back({static_cast<Kind>(record[0]), std::string(record.substr(1))});
+  }
+  return entries;
+}
+
+Result<> undo(const UndoEntry& entry) {
+  switch (entry.kind) {
+    case Kind::mount:
+      return sys::unmount(entry.argument);
+    case Kind::dir:
+      return sys::remove_tree(entry.argument);
+    case Kind::file:
+      return undo_file(entry.argument);
+    case Kind::cgroup:
+      return undo_cgroup(entry.argument);
+    case Kind::process:
+      return undo_process(entry.argument);
+  }
+  return {};
+}
+
+Result<FileUndoLog> FileUndoLog::create(const std::string& undo_dir, const std::string& name) {
+  const std::string path = undo_dir + "/" + name;
+  NX_TRY(auto temporary, locked_temporary(undo_dir, name), "undo log of " + name);
+  const std::string& hidden = temporary.second;
+  // A dead process's log is finished and the name tried again; each round another may win it.
+  for (int round = 0; round < 10; ++round) {
+    if (link(hidden.c_str(), path.c_str()) == 0) {
+      NX_CHECK(undo_file(hidden));
+      return FileUndoLog(path, std::move(temporary.first));
+    }
+    if (errno != EEXIST) {
+      auto error = fail_errno("create " + path);
+      (void)undo_file(hidden);
+      return error;
+    }
+    auto finished = finish_dead(path);
+    if (!finished || !*finished) {
+      (void)undo_file(hidden);
+      if (!finished) return std::unexpected(std::move(finished).error());
+      return fail(Errc::ContainerExists,
+                  "container " + name + " is being created or removed by another command");
+    }
+  }
+  (void)undo_file(hidden);
+  return fail(Errc::ContainerExists, "container " + name + " is contended");
+}
+
+FileUndoLog::FileUndoLog(std::string path, UniqueFd fd)
+    : path_(std::move(path)), fd_(std::move(fd)) {}
+
+FileUndoLog::FileUndoLog(FileUndoLog&& other) noexcept
+    : path_(std::move(other.path_)),
+      fd_(std::move(other.fd_)),
+      entries_(std::move(other.entries_)) {}
+
+FileUndoLog& FileUndoLog::operator=(FileUndoLog&& other) noexcept {
+  if (this == &other) return *this;
+  if (auto done = roll_back(); !done) log::error(done.error());
+  path_ = std::move(other.path_);
+  fd_ = std::move(other.fd_);
+  entries_ = std::move(other.entries_);
+  return *this;
+}
+
+FileUndoLog::~FileUndoLog() {
+  if (auto done = roll_back(); !done) log::warning(done.error().message());
+}
+
+Result<> FileUndoLog::record(UndoEntry entry) {
+  NX_CHECK(sys::write_all(fd_.get(), encode(entry)), "write " + path_);
+  entries_.push_back(std::move(entry));
+  return {};
+}
+
+Result<> FileUndoLog::will_mount(const std::string& path) { return record({Kind::mount, path}); }
+Result<> FileUndoLog::will_create_dir(const std::string& path) { return record({Kind::dir, path}); }
+Result<> FileUndoLog::will_create_file(const std::string& path) {
+  return record({Kind::file, path});
+}
+Result<> FileUndoLog::will_create_cgroup(const std::string& relative_path) {
+  return record({Kind::cgroup, relative_path});
+}
+Result<> FileUndoLog::will_run_process(const sys::ProcessId& id) {
+  return record({Kind::process, std::to_string(id.pid) + " " + std::to_string(id.start_time)});
+}
+
+Result<> FileUndoLog::commit() {
+  if (!fd_) return {};
+  NX_CHECK(undo_file(path_), "commit " + path_);
+  entries_.clear();
+  fd_.reset();
+  return {};
+}
+
+Result<> FileUndoLog::roll_back() {
+  if (!fd_) return {};
+  auto done = undo_all(entries_);
+  entries_.clear();
+  if (done) done = undo_file(path_);
+  fd_.reset();
+  if (!done) return fail(std::move(done).error().wrap("roll back " + path_));
+  return {};
+}
+
+void recover(const std::string& undo_dir) {
+  auto dir = sys::open_at(AT_FDCWD, undo_dir, O_RDONLY | O_DIRECTORY);
+  if (!dir) return;
+  auto names = sys::list_dir(dir->get());
+  if (!names) {
+    log::warning(names.error().message());
+    return;
+  }
+  for (const std::string& name : *names)
+    if (auto done = finish_dead(undo_dir + "/" + name); !done) log::warning(done.error().message());
+}
+
+}  // namespace nexcage::runtime

@@ -1,0 +1,73 @@
+// The undo log: what a verb is about to make, on disk before it is made. Whoever holds the log owns
+// the clean-up; when that process dies, the next command finishes it (recover).
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nexcage/backends/backend.h"
+#include "nexcage/base/error.h"
+#include "nexcage/base/unique_fd.h"
+
+namespace nexcage::runtime {
+
+/// One recorded effect.
+struct UndoEntry {
+  enum class Kind : char {
+    mount = 'm',
+    dir = 'd',
+    file = 'f',
+    cgroup = 'c',
+    process = 'p',
+  };
+  Kind kind;
+  std::string argument;  // path, cgroup path, or "pid start_time"
+  bool operator==(const UndoEntry&) const = default;
+};
+
+/// The text of one entry in the file: kind, argument, NUL. Paths cannot hold NUL, so nothing needs
+/// escaping. A record cut short by a crash was not acted upon and is ignored.
+std::string encode(const UndoEntry& entry);
+std::vector<UndoEntry> decode_undo_log(std::string_view text);
+
+/// Undoes one effect; what is already gone is success.
+Result<> undo(const UndoEntry& entry);
+
+/// {undo_dir}/{name}, locked for as long as this lives. Also the reservation of a container id: two
+/// logs of the same name cannot exist. Dropping it without `commit` undoes everything, last first.
+class FileUndoLog final : public backends::UndoLog {
+ public:
+  /// ContainerExists when a live process holds a log of this name. One left by a dead process is
+  /// finished first.
+  static Result<FileUndoLog> create(const std::string& undo_dir, const std::string& name);
+  FileUndoLog(FileUndoLog&&) noexcept;
+  FileUndoLog& operator=(FileUndoLog&&) noexcept;
+  ~FileUndoLog() override;
+
+  Result<> will_mount(const std::string& path) override;
+  Result<> will_create_dir(const std::string& path) override;
+  Result<> will_create_file(const std::string& path) override;
+  Result<> will_create_cgroup(const std::string& relative_path) override;
+  Result<> will_run_process(const sys::ProcessId& id) override;
+
+  /// Everything stays; the log is removed. Call it when the state on disk owns the effects.
+  Result<> commit();
+  /// Undoes now and removes the log. Returns the first failure; the log stays then, for the next
+  /// command to try again.
+  Result<> roll_back();
+
+ private:
+  FileUndoLog(std::string path, UniqueFd fd);
+  Result<> record(UndoEntry entry);
+  std::string path_;
+  UniqueFd fd_;
+  std::vector<UndoEntry> entries_;
+};
+
+/// Finishes every log in `undo_dir` whose writer is dead. Failures are logged and left for the next
+/// time: a command must not fail because of another's leftovers.
+void recover(const std::string& undo_dir);
+
+}  // namespace nexcage::runtime

@@ -1,0 +1,171 @@
+// The life-cycle verbs other than create and delete.
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "nexcage/base/log.h"
+#include "nexcage/runtime/hooks.h"
+#include "nexcage/runtime/paths.h"
+#include "nexcage/runtime/runtime.h"
+#include "nexcage/runtime/state_file.h"
+#include "nexcage/runtime/undo.h"
+#include "nexcage/sys/fs.h"
+
+namespace nexcage::runtime {
+namespace {
+
+using backends::HookPoint;
+using backends::Record;
+using oci::Status;
+
+constexpr int kLockTimeoutMs = 10'000;
+
+Result<sys::FileLock> lock_container(const Record& record) {
+  NX_TRY(UniqueFd dir, sys::open_at(AT_FDCWD, record.state_dir, O_RDONLY | O_DIRECTORY));
+  return sys::FileLock::acquire(dir.get(), "lock", sys::FileLock::Kind::exclusive, kLockTimeoutMs);
+}
+
+std::string in_state(const Record& record) {
+  return "container " + record.state.id + " is " +
+         std::string(oci::status_name(record.state.status));
+}
+
+Result<Record> load(const std::string& id, const Services& with) {
+  NX_CHECK(oci::check_container_id(id));
+  return load_record(Paths(with.settings).state_dir(id), id);
+}
+
+Result<> refresh(Record& record, const backends::Backend& backend) {
+  NX_TRY(record.state.status, backend.status(record));
+  record.state.pid = record.state.status == Status::stopped ? 0 : record.init.pid;
+  return {};
+}
+
+/// A container with its backend and its present status.
+struct Found {
+  Record record;
+  std::unique_ptr<backends::Backend> backend;
+};
+
+Result<Found> find_with_backend(const std::string& id, const Services& with) {
+  Found found;
+  NX_TRY(found.record, load(id, with));
+  NX_TRY(found.backend, with.open_backend(found.record.backend));
+  NX_CHECK(refresh(found.record, *found.backend));
+  return found;
+}
+
+/// Failing poststart hooks of newer spec versions stop the container; older versions ask for a
+/// warning.
+Result<> run_poststart(const Found& found, const oci::Spec& spec, const Services& with) {
+  const int timeout = with.settings.hook_timeout;
+  oci::State state = found.record.state;
+  state.status = Status::running;
+  if (!poststart_is_fatal(spec.oci_version)) {
+    run_hooks_logging(spec.hooks, HookPoint::poststart, state, timeout);
+    return {};
+  }
+  auto done = run_hooks(spec.hooks, HookPoint::poststart, state, timeout);
+  if (done) return {};
+  Error error = std::move(done).error();
+  if (auto killed = found.backend->kill(found.record, SIGKILL, true); !killed)
+    return fail(std::move(error).also(std::move(killed).error()));
+  return fail(std::move(error));
+}
+
+}  // namespace
+
+Result<Record> find(const std::string& id, const Services& with) {
+  NX_TRY(Found found, find_with_backend(id, with));
+  return std::move(found.record);
+}
+
+Result<std::vector<Record>> list(const Services& with) {
+  NX_TRY(UniqueFd root, sys::open_at(AT_FDCWD, with.settings.root, O_RDONLY | O_DIRECTORY));
+  NX_TRY(auto names, sys::list_dir(root.get()));
+  std::sort(names.begin(), names.end());
+  std::vector<Record> records;
+  for (const std::string& name : names) {
+    if (!oci::check_container_id(name)) continue;
+    auto found = find(name, with);
+    if (found)
+      records.push_back(std::move(*found));
+    else if (found.error().code() != Errc::ContainerNotFound)  // gone meanwhile
+      log::warning(found.error().message());
+  }
+  return records;
+}
+
+Result<> start(const std::string& id, Services& with) {
+  NX_TRY(Record before, load(id, with));
+  NX_TRY(auto lock, lock_container(before), "start " + id);
+  NX_TRY(Found found, find_with_backend(id, with));
+  if (found.record.state.status != Status::created)
+    return fail(Errc::InvalidState, "cannot start: " + in_state(found.record));
+  NX_TRY(oci::Spec spec, load_spec(found.record));
+  NX_CHECK(found.backend->start(found.record), "start " + id);
+  found.record.state.status = Status::running;
+  NX_CHECK(save_record(found.record), "start " + id);
+  NX_CHECK(run_poststart(found, spec, with), "start " + id);
+  return {};
+}
+
+Result<> kill(const std::string& id, int signal, bool all, Services& with) {
+  NX_TRY(Found found, find_with_backend(id, with));
+  // `--all` reaches processes that outlive the init (no pid namespace of its own), as in runc.
+  if (found.record.state.status == Status::stopped && !all)
+    return fail(Errc::InvalidState, "container not running: " + in_state(found.record));
+  NX_CHECK(found.backend->kill(found.record, signal, all), "kill " + id);
+  return {};
+}
+
+Result<> pause(const std::string& id, Services& with) {
+  NX_TRY(Found found, find_with_backend(id, with));
+  if (found.record.state.status != Status::running && found.record.state.status != Status::created)
+    return fail(Errc::InvalidState, "cannot pause: " + in_state(found.record));
+  NX_CHECK(found.backend->pause(found.record), "pause " + id);
+  return {};
+}
+
+Result<> resume(const std::string& id, Services& with) {
+  NX_TRY(Found found, find_with_backend(id, with));
+  if (found.record.state.status != Status::paused)
+    return fail(Errc::InvalidState, "cannot resume: " + in_state(found.record));
+  NX_CHECK(found.backend->resume(found.record), "resume " + id);
+  return {};
+}
+
+Result<std::vector<pid_t>> processes(const std::string& id, Services& with) {
+  NX_TRY(Found found, find_with_backend(id, with));
+  return found.backend->processes(found.record);
+}
+
+Result<backends::ExecStarted> exec(const std::string& id, const backends::ExecRequest& request,
+                                   Services& with) {
+  NX_TRY(Found found, find_with_backend(id, with));
+  const Status status = found.record.state.status;
+  if (status == Status::paused && !request.ignore_paused)
+    return fail(Error(Errc::InvalidState, "cannot exec: " + in_state(found.record))
+                    .hint("resume it, or give --ignore-paused"));
+  if (status == Status::stopped || status == Status::creating)
+    return fail(Errc::InvalidState,
+                "cannot exec in a container that is not running: " + in_state(found.record));
+  NX_TRY(oci::Spec spec, load_spec(found.record));
+  NX_TRY(auto started, found.backend->exec(found.record, spec, request), "exec in " + id);
+  return started;
+}
+
+Result<oci::Spec> load_spec(const Record& record) {
+  NX_TRY(std::string text,
+         sys::read_file(AT_FDCWD, record.state_dir + "/config.json", json::Limits{}.max_bytes));
+  NX_TRY(json::Value document, json::parse(text), "config.json of " + record.state.id);
+  return oci::parse_spec(document);
+}
+
+bool is_image_form(const Record& record, const Settings& settings) {
+  return record.state.bundle == Paths(settings).bundle(record.state.id);
+}
+
+}  // namespace nexcage::runtime
