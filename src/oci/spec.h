@@ -131,7 +131,7 @@ struct Device {
 
 struct DeviceRule {
   bool allow = false;
-  char type = 'a';  // a, b, c
+  char type = 'a';                           // a, b, c
   std::optional<std::int64_t> major, minor;  // absent: any
   std::string access;                        // of "rwm"
 };
@@ -298,9 +298,9 @@ struct VersionPolicy {
 
 /// Parses and validates field by field. InvalidSpec with the JSON pointer of the offence
 /// ("/process/args/0: must not be empty"). Checks: types and ranges of every field; required
-/// fields; SemVer 1.x <= 1.3; absolute paths where the spec demands them; NUL and control characters
-/// refused where they would end or split a value (env, args, hostname, paths); known names of
-/// capabilities, rlimits, namespaces, seccomp words; no duplicate namespace types; mount
+/// fields; SemVer 1.x <= 1.3; absolute paths where the spec demands them; NUL and control
+/// characters refused where they would end or split a value (env, args, hostname, paths); known
+/// names of capabilities, rlimits, namespaces, seccomp words; no duplicate namespace types; mount
 /// destinations; process present. Solaris, Windows, z/OS and FreeBSD sections are Unsupported.
 Result<Spec> parse_spec(const json::Value& document, const VersionPolicy& policy = {});
 /// A `process` object on its own (exec --process), same rules; pointers begin at `at`.
