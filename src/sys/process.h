@@ -28,27 +28,30 @@ struct ProcessId {
 struct ProcessStat {
   char state = 0;  // R S D T Z X ...
   pid_t parent = 0;
+  int threads = 0;
   std::uint64_t start_time = 0;
+  /// Nothing of it runs any more. A zombie with threads is a process whose first thread has ended.
+  bool ended() const { return state == 'X' || state == 'x' || (state == 'Z' && threads <= 1); }
 };
 /// nullopt when there is no such process.
 Result<std::optional<ProcessStat>> read_stat(pid_t pid);
 /// Alive: exists with this start time and is neither zombie nor dead.
 Result<bool> is_alive(const ProcessId& id);
-/// pidfd of exactly this process; ContainerNotFound-neutral: nullopt when it is gone.
+/// pidfd of exactly this process; nullopt when it is gone or only waits to be reaped.
 Result<std::optional<UniqueFd>> open_process(const ProcessId& id);
 /// pidfd_send_signal; ESRCH is success ("already gone") and returns false.
 Result<bool> send_signal(int pidfd, int signal);
-/// poll(2) on a pidfd until it has ended: true, or false after the time.
+/// poll(2) on a pidfd until it has ended: true, or false after the time. Negative: no limit.
 Result<bool> wait_exit(int pidfd, std::chrono::milliseconds timeout);
 
 /// What a child is to be. Everything is prepared before clone; after it only async-signal-safe
 /// calls run.
 struct Command {
-  std::string program;            // path to execute; empty: argv[0]
+  std::string program;  // path to execute; empty: argv[0]
   std::vector<std::string> argv;
-  std::vector<std::string> env;   // the whole environment
-  bool inherit_env = false;       // append ours
-  int exec_fd = -1;               // fexecve this (sealed memfd) instead of argv[0]
+  std::vector<std::string> env;  // the whole environment
+  bool inherit_env = false;      // append ours
+  int exec_fd = -1;              // fexecve this (sealed memfd) instead of argv[0]
   std::string cwd;
   /// Child descriptor number <- ours. Only 0, 1, 2 (inherited as they are unless listed) and these
   /// reach the child; all else is closed by O_CLOEXEC and close_range.
@@ -65,14 +68,15 @@ class Child {
  public:
   /// RuntimeNotAvailable when the program does not exist, FileError otherwise.
   static Result<Child> spawn(const Command& command);
-  /// Takes over a child of ours that was not made by spawn (clone with CLONE_PARENT by another child).
+  /// Takes over a child of ours that was not made by spawn (clone with CLONE_PARENT by another
+  /// child).
   static Result<Child> adopt(pid_t pid);
   Child(Child&&) noexcept;
   Child& operator=(Child&&) noexcept;
   ~Child();
   pid_t pid() const { return pid_; }
   int pidfd() const { return pidfd_.get(); }
-  /// The raw wait status (waitpid). Blocks.
+  /// The raw wait status (waitpid). Blocks. Asked again it gives the same answer.
   Result<int> wait();
   /// nullopt after the time.
   Result<std::optional<int>> wait_for(std::chrono::milliseconds timeout);
@@ -86,13 +90,18 @@ class Child {
   pid_t pid_ = 0;
   UniqueFd pidfd_;
   bool group_ = false;
+  std::optional<int> status_;  // set once reaped: from then on the pid may be somebody else's
 };
 
-/// Output of a short program run to its end, with a time limit and a size limit.
+/// What a short program left.
 struct Output {
   int status = 0;  // raw wait status
   std::string out, err;
+  bool truncated = false;  // one of them was longer than allowed; the rest was thrown away
 };
+/// Runs a program in a process group of its own with `stdin_text` as its (seekable) input, and
+/// collects its output until it ends; what its own background children write later is not waited
+/// for. After `timeout` the whole group is killed: Timeout. Else the errors of spawn.
 Result<Output> run(const Command& command, std::string_view stdin_text,
                    std::chrono::milliseconds timeout, std::size_t max_output = 1u << 20);
 

@@ -1,0 +1,369 @@
+// Child processes: one clone that shares our memory until exec (as vfork does), so the cost does
+// not grow with our size, and errors of the child come back in a variable.
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <climits>
+#include <cstdlib>
+
+#include "nexcage/base/text.h"
+#include "nexcage/sys/fs.h"
+#include "nexcage/sys/process.h"
+
+// The child runs on a stack and in a process that the sanitizers know nothing of.
+#define NX_IN_CHILD __attribute__((no_sanitize("address", "undefined", "thread"), noinline))
+
+namespace nexcage::sys {
+namespace {
+
+constexpr std::size_t kChildStack = 128 * 1024;
+constexpr int kExecFailed = 127;
+
+enum class Step : std::uint8_t { none, parent, signals, group, cwd, descriptors, exec };
+
+struct FdRange {
+  unsigned first, last;
+};
+
+/// All that the child needs, as plain data: it may neither allocate nor take a lock.
+struct ChildPlan {
+  const char* path = nullptr;
+  int exec_fd = -1;
+  char* const* argv = nullptr;
+  char* const* envp = nullptr;
+  const char* cwd = nullptr;
+  const std::pair<int, int>* fds = nullptr;
+  int* moved = nullptr;  // room for one number for each of `fds`
+  std::size_t fd_count = 0;
+  int first_free = 3;  // above all numbers that the child is to have
+  const FdRange* closed = nullptr;
+  std::size_t closed_count = 0;
+  bool new_session = false, new_process_group = false, die_with_parent = false;
+  bool reset_signals = true;
+  pid_t parent = 0;
+  std::uint64_t mask = 0;  // what exec is to see
+  // Answers; the parent reads them when the child has ended or become another program.
+  volatile Step failed = Step::none;
+  volatile int error = 0;
+};
+
+/// The kernel's struct sigaction; only its first member is looked at.
+struct KernelAction {
+  void (*handler)(int) = SIG_DFL;
+  std::uint64_t rest[4] = {};
+};
+
+/// No handler of ours may run in the child: it would see our memory and think that it is us.
+NX_IN_CHILD bool default_signals(const ChildPlan& plan) {
+  for (int signal = 1; signal <= 64; ++signal) {
+    KernelAction action;
+    if (::syscall(SYS_rt_sigaction, signal, nullptr, &action, sizeof plan.mask) != 0) return false;
+    if (action.handler == SIG_DFL) continue;
+    if (action.handler == SIG_IGN && !plan.reset_signals) continue;
+    action = KernelAction();
+    if (::syscall(SYS_rt_sigaction, signal, &action, nullptr, sizeof plan.mask) != 0) return false;
+  }
+  return true;
+}
+
+NX_IN_CHILD bool join_group(const ChildPlan& plan) {
+  if (plan.new_session) return ::syscall(SYS_setsid) >= 0;
+  return !plan.new_process_group || ::syscall(SYS_setpgid, 0, 0) == 0;
+}
+
+/// Everything goes to numbers above the wanted ones first: so no source is overwritten before it
+/// was copied, whatever the numbers are.
+NX_IN_CHILD bool place_descriptors(ChildPlan& plan) {
+  for (std::size_t i = 0; i < plan.fd_count; ++i) {
+    const long fd = ::syscall(SYS_fcntl, plan.fds[i].first, F_DUPFD_CLOEXEC, plan.first_free);
+    if (fd < 0) return false;
+    plan.moved[i] = static_cast<int>(fd);
+  }
+  if (plan.exec_fd >= 0) {
+    const long fd = ::syscall(SYS_fcntl, plan.exec_fd, F_DUPFD_CLOEXEC, plan.first_free);
+    if (fd < 0) return false;
+    plan.exec_fd = static_cast<int>(fd);
+  }
+  for (std::size_t i = 0; i < plan.fd_count; ++i)
+    if (::syscall(SYS_dup3, plan.moved[i], plan.fds[i].second, 0) < 0) return false;
+  for (std::size_t i = 0; i < plan.closed_count; ++i)
+    if (::syscall(SYS_close_range, plan.closed[i].first, plan.closed[i].last,
+                  CLOSE_RANGE_CLOEXEC) != 0)
+      return false;
+  return true;
+}
+
+NX_IN_CHILD Step prepare_child(ChildPlan& plan) {
+  if (plan.die_with_parent) {
+    if (::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return Step::parent;
+    // The parent may have died before; then nobody would ever send the signal.
+    if (::syscall(SYS_getppid) != plan.parent) ::syscall(SYS_exit_group, kExecFailed);
+  }
+  if (!default_signals(plan)) return Step::signals;
+  if (!join_group(plan)) return Step::group;
+  if (plan.cwd != nullptr && ::syscall(SYS_chdir, plan.cwd) != 0) return Step::cwd;
+  if (!place_descriptors(plan)) return Step::descriptors;
+  if (::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &plan.mask, nullptr, sizeof plan.mask) != 0)
+    return Step::signals;
+  return Step::none;
+}
+
+NX_IN_CHILD int child_main(void* argument) {
+  auto& plan = *static_cast<ChildPlan*>(argument);
+  Step failed = prepare_child(plan);
+  if (failed == Step::none) {
+    if (plan.exec_fd >= 0)
+      ::syscall(SYS_execveat, plan.exec_fd, "", plan.argv, plan.envp, AT_EMPTY_PATH);
+    else
+      ::syscall(SYS_execve, plan.path, plan.argv, plan.envp);
+    failed = Step::exec;
+  }
+  plan.error = errno;
+  plan.failed = failed;
+  ::syscall(SYS_exit_group, kExecFailed);
+  return kExecFailed;
+}
+
+/// The child's stack, with a page below it that must not be touched.
+class Stack {
+ public:
+  static Result<Stack> make() {
+    void* base = ::mmap(nullptr, kChildStack, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (base == MAP_FAILED) return fail_errno("make a stack for a child");
+    Stack stack(base);
+    if (::mprotect(base, static_cast<std::size_t>(::getpagesize()), PROT_NONE) != 0)
+      return fail_errno("protect the stack of a child");
+    return stack;
+  }
+  Stack(Stack&& other) noexcept : base_(std::exchange(other.base_, nullptr)) {}
+  Stack& operator=(Stack&&) = delete;
+  ~Stack() {
+    if (base_ != nullptr) (void)::munmap(base_, kChildStack);
+  }
+  void* top() const { return static_cast<char*>(base_) + kChildStack; }
+
+ private:
+  explicit Stack(void* base) : base_(base) {}
+  void* base_;
+};
+
+/// All signals blocked, those that libc keeps to itself too, for as long as this lives.
+class BlockedSignals {
+ public:
+  BlockedSignals() {
+    const std::uint64_t all = ~std::uint64_t{0};
+    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before_, sizeof before_);
+  }
+  BlockedSignals(const BlockedSignals&) = delete;
+  BlockedSignals& operator=(const BlockedSignals&) = delete;
+  ~BlockedSignals() {
+    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before_, nullptr, sizeof before_);
+  }
+  std::uint64_t before() const { return before_; }
+
+ private:
+  std::uint64_t before_ = 0;
+};
+
+Result<std::string> find_program(const std::string& name) {
+  if (name.find('/') != std::string::npos) return name;
+  const char* path = std::getenv("PATH");
+  for (const std::string& dir :
+       split(path != nullptr ? path : "/usr/sbin:/usr/bin:/sbin:/bin", ':')) {
+    // An empty entry means the current directory, which is never trusted.
+    if (!dir.starts_with('/')) continue;
+    const std::string candidate = dir + '/' + name;
+    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
+  }
+  return fail(Error::from_errno(Errc::RuntimeNotAvailable, ENOENT, "find program " + name)
+                  .hint("install " + name + " or add its directory to PATH"));
+}
+
+std::vector<char*> pointers(const std::vector<std::string>& strings) {
+  std::vector<char*> out;
+  out.reserve(strings.size() + 1);
+  // execve(2) promises not to change them.
+  for (const std::string& text : strings) out.push_back(const_cast<char*>(text.c_str()));
+  return out;
+}
+
+std::vector<char*> environment(const Command& command) {
+  std::vector<char*> out = pointers(command.env);
+  if (command.inherit_env)
+    for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry)
+      out.push_back(*entry);
+  out.push_back(nullptr);
+  return out;
+}
+
+/// The numbers between those that the child keeps.
+std::vector<FdRange> ranges_to_close(const Command& command) {
+  std::vector<unsigned> kept = {0, 1, 2};
+  for (const auto& [ours, theirs] : command.fds) kept.push_back(static_cast<unsigned>(theirs));
+  for (int i = 0; command.keep_from >= 0 && i < command.keep_count; ++i)
+    kept.push_back(static_cast<unsigned>(command.keep_from) + static_cast<unsigned>(i));
+  std::sort(kept.begin(), kept.end());
+  std::vector<FdRange> gaps;
+  unsigned next = 0;
+  for (unsigned fd : kept) {
+    if (fd > next) gaps.push_back({next, fd - 1});
+    next = std::max(next, fd + 1);
+  }
+  gaps.push_back({next, UINT_MAX});
+  return gaps;
+}
+
+int first_free_number(const Command& command) {
+  int highest = 2;
+  for (const auto& [ours, theirs] : command.fds) highest = std::max(highest, theirs);
+  return highest + 1;
+}
+
+Error spawn_error(const ChildPlan& plan, const Command& command, const std::string& program) {
+  const int error = plan.error;
+  switch (plan.failed) {
+    case Step::cwd:
+      return Error::from_errno(error, "change to directory " + command.cwd);
+    case Step::descriptors:
+      return Error::from_errno(error, "pass descriptors to " + program);
+    case Step::exec:
+      if (error == ENOENT || error == ENOTDIR)
+        return Error::from_errno(Errc::RuntimeNotAvailable, error, "execute " + program)
+            .hint("check that " + program + " and its interpreter are installed");
+      return Error::from_errno(error, "execute " + program);
+    default:
+      return Error::from_errno(error, "prepare the process of " + program);
+  }
+}
+
+int reap(pid_t pid, int flags, int* status) {
+  pid_t got = -1;
+  do got = ::waitpid(pid, status, flags | __WALL);
+  while (got < 0 && errno == EINTR);
+  return got;
+}
+
+}  // namespace
+
+Child::Child(pid_t pid, UniqueFd pidfd, bool group)
+    : pid_(pid), pidfd_(std::move(pidfd)), group_(group) {}
+
+Child::Child(Child&& other) noexcept
+    : pid_(std::exchange(other.pid_, 0)),
+      pidfd_(std::move(other.pidfd_)),
+      group_(other.group_),
+      status_(std::exchange(other.status_, std::nullopt)) {}
+
+Child& Child::operator=(Child&& other) noexcept {
+  if (this == &other) return *this;
+  kill_and_wait();
+  pid_ = std::exchange(other.pid_, 0);
+  pidfd_ = std::move(other.pidfd_);
+  group_ = other.group_;
+  status_ = std::exchange(other.status_, std::nullopt);
+  return *this;
+}
+
+Child::~Child() { kill_and_wait(); }
+
+Result<Child> Child::spawn(const Command& command) {
+  if (command.argv.empty()) return fail(Errc::FileError, "start a program: no arguments");
+  std::string program = command.argv.front();
+  if (command.exec_fd < 0) {
+    NX_TRY(program, find_program(program));
+  }
+  std::vector<char*> argv = pointers(command.argv);
+  argv.push_back(nullptr);
+  const std::vector<char*> envp = environment(command);
+  const std::vector<FdRange> gaps = ranges_to_close(command);
+  std::vector<int> moved(command.fds.size());
+  NX_TRY(const Stack stack, Stack::make());
+
+  ChildPlan plan;
+  plan.path = program.c_str();
+  plan.exec_fd = command.exec_fd;
+  plan.argv = argv.data();
+  plan.envp = envp.data();
+  plan.cwd = command.cwd.empty() ? nullptr : command.cwd.c_str();
+  plan.fds = command.fds.data();
+  plan.moved = moved.data();
+  plan.fd_count = command.fds.size();
+  plan.first_free = first_free_number(command);
+  plan.closed = gaps.data();
+  plan.closed_count = gaps.size();
+  plan.new_session = command.new_session;
+  plan.new_process_group = command.new_process_group;
+  plan.die_with_parent = command.die_with_parent;
+  plan.reset_signals = command.reset_signals;
+  plan.parent = ::getpid();
+
+  int pidfd = -1;
+  pid_t pid = -1;
+  {
+    const BlockedSignals blocked;
+    plan.mask = command.reset_signals ? 0 : blocked.before();
+    // CLONE_VFORK: we go on when the child has become another program or has ended.
+    pid = ::clone(child_main, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan,
+                  &pidfd);
+  }
+  if (pid < 0) return fail_errno("start " + program);
+  UniqueFd owned(pidfd);
+  if (plan.failed == Step::none)
+    return Child(pid, std::move(owned), command.new_session || command.new_process_group);
+  (void)reap(pid, 0, nullptr);
+  return fail(spawn_error(plan, command, program));
+}
+
+Result<Child> Child::adopt(pid_t pid) {
+  siginfo_t info{};
+  if (pid <= 0) return fail_errno(ECHILD, "take over a child");
+  if (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT | __WALL) != 0)
+    return fail_errno("take over process " + std::to_string(pid));
+  UniqueFd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+  if (!pidfd) return fail_errno("open process " + std::to_string(pid));
+  return Child(pid, std::move(pidfd), false);
+}
+
+Result<int> Child::wait() {
+  if (status_) return *status_;
+  int status = 0;
+  if (pid_ <= 0) return fail_errno(ECHILD, "wait for a child");
+  if (reap(pid_, 0, &status) < 0) return fail_errno("wait for a child");
+  status_ = status;
+  return status;
+}
+
+Result<std::optional<int>> Child::wait_for(std::chrono::milliseconds timeout) {
+  if (!status_) {
+    NX_TRY(const bool ended, wait_exit(pidfd_.get(), timeout));
+    if (!ended) return std::nullopt;
+  }
+  NX_TRY(const int status, wait());
+  return status;
+}
+
+void Child::kill_and_wait() {
+  if (pid_ <= 0 || status_) return;
+  // Not reaped yet, so the number is still ours, as a group's too.
+  if (group_) (void)::kill(-pid_, SIGKILL);
+  (void)send_signal(pidfd_.get(), SIGKILL);
+  (void)wait();
+}
+
+pid_t Child::release() {
+  pidfd_.reset();
+  status_.reset();
+  return std::exchange(pid_, 0);
+}
+
+}  // namespace nexcage::sys
