@@ -15,9 +15,10 @@
 namespace nexcage::sys {
 
 struct CgroupHierarchy {
-  int id = 0;                            // as in /proc/PID/cgroup; 0 is version 2
-  std::vector<std::string> controllers;  // v1: {"cpu","cpuacct"} or {"name=systemd"}; v2: available ones
-  std::string mount_point;               // "/sys/fs/cgroup/memory"
+  int id = 0;  // as in /proc/PID/cgroup; 0 is version 2
+  std::vector<std::string>
+      controllers;          // v1: {"cpu","cpuacct"} or {"name=systemd"}; v2: available ones
+  std::string mount_point;  // "/sys/fs/cgroup/memory"
   bool v2() const { return id == 0; }
 };
 
@@ -27,8 +28,8 @@ enum class CgroupMode : std::uint8_t { none, v1, hybrid, v2 };
 struct CgroupLayout {
   std::vector<CgroupHierarchy> hierarchies;
   CgroupMode mode() const;
-  /// The hierarchy that has this controller ("memory"), nullptr if none. In hybrid mode a controller
-  /// is wherever the kernel has it.
+  /// The hierarchy that has this controller ("memory"), nullptr if none. In hybrid mode a
+  /// controller is wherever the kernel has it.
   const CgroupHierarchy* with(std::string_view controller) const;
 };
 Result<CgroupLayout> detect_cgroups();
@@ -53,7 +54,8 @@ class Cgroup {
   /// Every process in it and below, sorted; each once.
   Result<std::vector<pid_t>> processes() const;
   /// Writes one file of the controller's directory. Missing controller: Unsupported.
-  Result<> write(std::string_view controller, const std::string& file, std::string_view value) const;
+  Result<> write(std::string_view controller, const std::string& file,
+                 std::string_view value) const;
   Result<std::string> read(std::string_view controller, const std::string& file) const;
   /// cgroup.freeze (v2) or freezer.state (v1); waits until it holds. Unsupported without either.
   Result<> freeze() const;

@@ -46,14 +46,16 @@ struct MountInfo {
   int parent = 0;
   std::string root, mount_point, options, fstype, source, super_options;
 };
+/// Pure part. FileError for a line that is none.
+Result<std::vector<MountInfo>> parse_mountinfo(std::string_view text);
 Result<std::vector<MountInfo>> read_mountinfo(const std::string& file = "/proc/self/mountinfo");
 
-/// What the words of an OCI mount's `options` mean: flags for mount(2)-like attributes, propagation,
-/// and the rest as file system data. Pure.
+/// What the words of an OCI mount's `options` mean: flags for mount(2)-like attributes,
+/// propagation, and the rest as file system data. Pure.
 struct MountOptions {
-  std::uint64_t set = 0;          // MOUNT_ATTR_*
-  std::uint64_t clear = 0;        // MOUNT_ATTR_*
-  std::uint64_t rec_set = 0;      // the r-prefixed words ("rro"), applied recursively
+  std::uint64_t set = 0;      // MOUNT_ATTR_*
+  std::uint64_t clear = 0;    // MOUNT_ATTR_*
+  std::uint64_t rec_set = 0;  // the r-prefixed words ("rro"), applied recursively
   std::uint64_t rec_clear = 0;
   std::uint64_t propagation = 0;  // MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE
   bool propagation_recursive = false;
