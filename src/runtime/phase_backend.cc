@@ -8,11 +8,15 @@
 namespace nexcage::runtime {
 namespace {
 
-/// Without a path in the spec the container gets {cgroup_parent}/{id}, so that `state` and `delete`
-/// know it whatever the backend.
+/// Without a path in the spec the container gets {cgroup_parent}/{id}, a relative one lies below
+/// {cgroup_parent}: so that `state` and `delete` know it whatever the backend. The systemd form
+/// ("slice:prefix:name") is the backend's to judge.
 void set_cgroup_path(oci::Spec& spec, const std::string& id, const Settings& settings) {
-  if (spec.linux_ && spec.linux_->cgroups_path.empty())
-    spec.linux_->cgroups_path = "/" + settings.cgroup_parent + "/" + id;
+  if (!spec.linux_) return;
+  std::string& path = spec.linux_->cgroups_path;
+  if (path.empty()) path = id;
+  if (!path.starts_with('/') && path.find(':') == std::string::npos)
+    path = "/" + settings.cgroup_parent + "/" + path;
 }
 
 backends::CreateJob job_of(const Ready& ready) {

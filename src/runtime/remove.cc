@@ -35,6 +35,14 @@ layerfs::MountPoint mounted_layers(const std::string& id, const Settings& settin
   return at;
 }
 
+Result<> record_cgroup(FileUndoLog& log, const Record& record) {
+  auto spec = load_spec(record);
+  if (!spec || !spec->linux_) return {};  // damaged: the backend still knows its own
+  const std::string& path = spec->linux_->cgroups_path;
+  if (!path.starts_with('/') || path.size() < 2) return {};
+  return log.will_create_cgroup(path.substr(1));
+}
+
 /// Records everything in the order in which it was made; the log undoes it in reverse.
 Result<> record_effects(FileUndoLog& log, const Record& record, const layerfs::MountPoint& layers,
                         const Settings& settings) {
@@ -48,6 +56,7 @@ Result<> record_effects(FileUndoLog& log, const Record& record, const layerfs::M
     if (!layers.target.empty()) NX_CHECK(log.will_mount(layers.target));
     NX_CHECK(log.will_mount(record.rootfs));
   }
+  NX_CHECK(record_cgroup(log, record));
   if (record.init.pid > 0) NX_CHECK(log.will_run_process(record.init));
   return {};
 }

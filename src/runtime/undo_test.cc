@@ -1,0 +1,170 @@
+#include "nexcage/runtime/undo.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <fstream>
+
+#include "nexcage/sys/fs.h"
+#include "nexcage/sys/process.h"
+#include "result_matchers.h"
+
+namespace nexcage::runtime {
+namespace {
+
+using testing::HasSubstr;
+using Kind = UndoEntry::Kind;
+
+class Undo : public testing::Test {
+ protected:
+  void SetUp() override {
+    auto dir = sys::TempDir::create("/tmp", "undo-test");
+    ASSERT_OK(dir);
+    dir_.emplace(std::move(*dir));
+  }
+  std::string path(const std::string& name) const { return dir_->path() + "/" + name; }
+  void make_dir_with_file(const std::string& name) const {
+    ASSERT_OK(sys::mkdirs(path(name), 0700));
+    std::ofstream(path(name) + "/file") << "x";
+  }
+  bool exists(const std::string& name) const { return access(path(name).c_str(), F_OK) == 0; }
+  std::vector<std::string> logs() const {
+    auto names = sys::list_dir(dir_->fd());
+    return names ? *names : std::vector<std::string>{"unreadable"};
+  }
+
+  std::optional<sys::TempDir> dir_;
+};
+
+TEST(UndoText, survives_a_round_trip_with_any_path) {
+  const UndoEntry odd{Kind::dir, "/a b/\n\t\"x"};
+  const UndoEntry cgroup{Kind::cgroup, "nexcage/web"};
+  const auto read = decode_undo_log(encode(odd) + encode(cgroup));
+  EXPECT_EQ(read, (std::vector<UndoEntry>{odd, cgroup}));
+}
+
+TEST(UndoText, ignores_a_record_that_a_crash_cut_short) {
+  const UndoEntry whole{Kind::file, "/a"};
+  const auto read = decode_undo_log(encode(whole) + "d/half");
+  EXPECT_EQ(read, std::vector<UndoEntry>{whole});
+}
+
+TEST(UndoText, ignores_unknown_kinds_and_empty_records) {
+  EXPECT_TRUE(decode_undo_log(std::string("z/a\0\0", 5)).empty());
+}
+
+TEST_F(Undo, takes_back_everything_when_it_is_dropped) {
+  {
+    auto log = FileUndoLog::create(dir_->path(), "c1");
+    ASSERT_OK(log);
+    ASSERT_OK(log->will_create_dir(path("d")));
+    make_dir_with_file("d");
+    ASSERT_OK(log->will_create_file(path("f")));
+    std::ofstream(path("f")) << "x";
+  }
+  EXPECT_THAT(logs(), testing::IsEmpty());
+}
+
+TEST_F(Undo, keeps_everything_after_commit) {
+  {
+    auto log = FileUndoLog::create(dir_->path(), "c1");
+    ASSERT_OK(log);
+    ASSERT_OK(log->will_create_dir(path("d")));
+    make_dir_with_file("d");
+    ASSERT_OK(log->commit());
+  }
+  EXPECT_THAT(logs(), testing::ElementsAre("d"));
+}
+
+TEST_F(Undo, undoes_in_reverse_order) {
+  {
+    auto log = FileUndoLog::create(dir_->path(), "c1");
+    ASSERT_OK(log);
+    // The file lies in the directory: the other way round its removal would have to fail.
+    ASSERT_OK(log->will_create_dir(path("d")));
+    make_dir_with_file("d");
+    ASSERT_OK(log->will_create_file(path("d/file")));
+    ASSERT_OK(log->roll_back());
+  }
+  EXPECT_THAT(logs(), testing::IsEmpty());
+}
+
+TEST_F(Undo, reserves_its_name) {
+  auto log = FileUndoLog::create(dir_->path(), "c1");
+  ASSERT_OK(log);
+  EXPECT_ERROR(FileUndoLog::create(dir_->path(), "c1"), Errc::ContainerExists, HasSubstr("c1"));
+  EXPECT_OK(FileUndoLog::create(dir_->path(), "c2"));
+}
+
+TEST_F(Undo, leaves_the_log_of_a_live_process_alone) {
+  auto log = FileUndoLog::create(dir_->path(), "c1");
+  ASSERT_OK(log);
+  ASSERT_OK(log->will_create_dir(path("d")));
+  make_dir_with_file("d");
+  recover(dir_->path());
+  EXPECT_TRUE(exists("d/file"));
+  ASSERT_OK(log->commit());
+}
+
+/// A child that makes a directory under a log and is killed.
+void leave_a_dead_log(const std::string& undo_dir, const std::string& made) {
+  const pid_t child = fork();
+  if (child == 0) {
+    auto log = FileUndoLog::create(undo_dir, "dead");
+    if (!log || !log->will_create_dir(made)) _exit(1);
+    if (!sys::mkdirs(made, 0700)) _exit(1);
+    raise(SIGKILL);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  ASSERT_TRUE(WIFSIGNALED(status));
+}
+
+TEST_F(Undo, the_next_command_finishes_what_a_killed_one_left) {
+  leave_a_dead_log(dir_->path(), path("d"));
+  ASSERT_TRUE(exists("d"));
+  recover(dir_->path());
+  EXPECT_THAT(logs(), testing::IsEmpty());
+}
+
+TEST_F(Undo, a_new_log_of_the_same_name_finishes_the_dead_one_first) {
+  leave_a_dead_log(dir_->path(), path("d"));
+  auto log = FileUndoLog::create(dir_->path(), "dead");
+  ASSERT_OK(log);
+  EXPECT_FALSE(exists("d"));
+  ASSERT_OK(log->commit());
+}
+
+TEST_F(Undo, kills_only_the_process_that_was_recorded) {
+  sys::Command command;
+  command.argv = {"/bin/sleep", "60"};
+  auto child = sys::Child::spawn(command);
+  ASSERT_OK(child);
+  auto stat = sys::read_stat(child->pid());
+  ASSERT_OK(stat);
+  ASSERT_TRUE(stat->has_value());
+  const auto start = (*stat)->start_time;
+
+  const auto entry = [&](std::uint64_t time) {
+    return UndoEntry{Kind::process, std::to_string(child->pid()) + " " + std::to_string(time)};
+  };
+  ASSERT_OK(undo(entry(start + 1)));  // a reused pid
+  auto alive = sys::is_alive({child->pid(), start});
+  ASSERT_OK(alive);
+  EXPECT_TRUE(*alive);
+  ASSERT_OK(undo(entry(start)));
+  auto status = child->wait();
+  ASSERT_OK(status);
+  EXPECT_EQ(WTERMSIG(*status), SIGKILL);
+}
+
+TEST(UndoEntries, a_damaged_process_record_kills_nothing) {
+  EXPECT_OK(undo({Kind::process, "1 0"}));
+  EXPECT_OK(undo({Kind::process, "-1 5"}));
+  EXPECT_OK(undo({Kind::process, "garbage"}));
+}
+
+}  // namespace
+}  // namespace nexcage::runtime
