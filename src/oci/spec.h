@@ -298,10 +298,13 @@ struct VersionPolicy {
 
 /// Parses and validates field by field. InvalidSpec with the JSON pointer of the offence
 /// ("/process/args/0: must not be empty"). Checks: types and ranges of every field; required
-/// fields; SemVer 1.x <= 1.3; absolute paths where the spec demands them; NUL and control
-/// characters refused where they would end or split a value (env, args, hostname, paths); known
-/// names of capabilities, rlimits, namespaces, seccomp words; no duplicate namespace types; mount
-/// destinations; process present. Solaris, Windows, z/OS and FreeBSD sections are Unsupported.
+/// fields; SemVer 1.x <= 1.3; absolute paths where the spec demands them (relative mount
+/// destinations become absolute); NUL and control characters refused where they would end or split
+/// a value (env, args, hostname, paths); known names of rlimits, namespaces, seccomp words; the
+/// form of capability names (one that the machine lacks must not fail a container, config.md
+/// "Linux Process"); no duplicate namespace types or rlimits. `process` and `root` may be absent:
+/// the verb that needs them says so. null counts as absent. Solaris, Windows, z/OS and FreeBSD
+/// sections are Unsupported.
 Result<Spec> parse_spec(const json::Value& document, const VersionPolicy& policy = {});
 /// A `process` object on its own (exec --process), same rules; pointers begin at `at`.
 Result<Process> parse_process(const json::Value& value, std::string_view at = "");
