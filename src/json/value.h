@@ -30,10 +30,11 @@ class Object {
   /// Appends without looking for the name: for builders that know it to be new, in constant time.
   Value& append(std::string name, Value value);
   bool erase(std::string_view name);
-  std::size_t size() const { return members_.size(); }
-  bool empty() const { return members_.empty(); }
-  auto begin() const { return members_.begin(); }
-  auto end() const { return members_.end(); }
+  // Defined below Value: a member cannot be measured before it is complete.
+  std::size_t size() const;
+  bool empty() const;
+  std::vector<Member>::const_iterator begin() const;
+  std::vector<Member>::const_iterator end() const;
   /// Equal members under equal names; the order does not count.
   bool operator==(const Object& other) const;
 
@@ -82,13 +83,17 @@ class Value {
   Storage data_;
 };
 
+inline std::size_t Object::size() const { return members_.size(); }
+inline bool Object::empty() const { return members_.empty(); }
+inline std::vector<Member>::const_iterator Object::begin() const { return members_.begin(); }
+inline std::vector<Member>::const_iterator Object::end() const { return members_.end(); }
+
 /// What a document may be at most. The defaults are those of SECURITY: 64 levels, 4 MiB.
 struct Limits {
   std::size_t max_bytes = 4u << 20;
   std::size_t max_depth = 64;
 };
 
-/// Parses one document. InvalidJson with line and column for bad syntax, duplicate keys, invalid
 /// Parses one document. InvalidJson with line and column (in bytes, from 1) for bad syntax,
 /// duplicate names, invalid UTF-8, a byte order mark, text after the document, and what is deeper
 /// or larger than the limits. "\u0000" in a string is allowed here; who needs a C string refuses
