@@ -20,6 +20,8 @@ using CapSet = std::uint64_t;  // bit n is capability n
 struct CapSets {
   CapSet bounding = 0, effective = 0, inheritable = 0, permitted = 0, ambient = 0;
 };
+/// Pure part: the Cap* lines of a /proc/PID/status. FileError when one is missing or malformed.
+Result<CapSets> parse_capabilities(std::string_view status);
 /// The caller's own sets from /proc/self/status.
 Result<CapSets> own_capabilities();
 

@@ -29,7 +29,7 @@ struct CgroupLayout {
   std::vector<CgroupHierarchy> hierarchies;
   CgroupMode mode() const;
   /// The hierarchy that has this controller ("memory"), nullptr if none. In hybrid mode a
-  /// controller is wherever the kernel has it.
+  /// controller is wherever the kernel has it. "" is version 2 itself.
   const CgroupHierarchy* with(std::string_view controller) const;
 };
 Result<CgroupLayout> detect_cgroups();
@@ -41,7 +41,8 @@ CgroupLayout parse_cgroups(std::string_view mountinfo, std::string_view proc_cgr
 Result<std::vector<std::pair<int, std::string>>> read_process_cgroups(pid_t pid);
 
 /// One container's cgroup: the same relative path ("nexcage/web1", no leading slash) in every
-/// hierarchy. Does not own: removal is an explicit act, recorded in the undo log.
+/// hierarchy. Does not own: removal is an explicit act, recorded in the undo log. `layout` must
+/// outlive it. The empty path, the host's root cgroup, is refused (InvalidState) by all that acts.
 class Cgroup {
  public:
   Cgroup(const CgroupLayout& layout, std::string path);
@@ -56,13 +57,14 @@ class Cgroup {
   /// Writes one file of the controller's directory. Missing controller: Unsupported.
   Result<> write(std::string_view controller, const std::string& file,
                  std::string_view value) const;
+  /// The file's content without white space at its ends.
   Result<std::string> read(std::string_view controller, const std::string& file) const;
   /// cgroup.freeze (v2) or freezer.state (v1); waits until it holds. Unsupported without either.
   Result<> freeze() const;
   Result<> thaw() const;
   Result<bool> frozen() const;
   /// Sends `signal` to every process; SIGKILL uses cgroup.kill where the kernel has it, else it
-  /// repeats until none is left.
+  /// repeats until none is left (Timeout after 10 s).
   Result<> signal_all(int signal) const;
   /// Kills, drains and removes it and what lies below, in all hierarchies. Gone afterwards; missing
   /// is success. `prune_parent` also removes the parent directory if it is empty then.

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,17 +10,12 @@
 #include <cstdlib>
 
 #include "nexcage/sys/fs.h"
+#include "nexcage/sys/poll_until.h"
 
 namespace nexcage::sys {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-void sleep_for(std::chrono::milliseconds time) {
-  const auto ms = time.count();
-  const timespec wanted{ms / 1000, (ms % 1000) * 1'000'000};
-  (void)::nanosleep(&wanted, nullptr);
-}
 
 /// Opens the lock file; a reader needs no write permission on one that exists.
 Result<UniqueFd> open_lock(int dir, const std::string& name, FileLock::Kind kind) {

@@ -1,4 +1,6 @@
-// Removing files and trees.
+// Walking and removing trees.
+#include "nexcage/sys/fs_tree.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,13 +32,13 @@ struct Level {
   int scans = 0;
 };
 
-class TreeRemover {
+class TreeWalker {
  public:
-  explicit TreeRemover(int dir) : start_(dir) {}
+  TreeWalker(int dir, const TreeWalk& walk) : start_(dir), walk_(walk) {}
 
-  Result<> remove(const std::string& name) {
+  Result<> run(const std::string& name) {
     NX_TRY(const bool entered, enter(start_, name));
-    if (!entered) return remove_file(start_, name);
+    if (!entered) return drop_file(start_, name);
     while (!levels_.empty()) {
       Level& level = levels_.back();
       if (level.directories.empty()) {
@@ -55,17 +57,18 @@ class TreeRemover {
   Result<bool> enter(int parent, const std::string& name) {
     constexpr int kFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW;
     UniqueFd fd(openat2_retry(parent, name.c_str(), kFlags, 0, kStayInside));
-    if (!fd && errno == EACCES && allow_owner(parent, name))
+    if (!fd && errno == EACCES && removes_files() && allow_owner(parent, name))
       fd.reset(openat2_retry(parent, name.c_str(), kFlags, 0, kStayInside));
     if (!fd && (errno == ENOTDIR || errno == ELOOP || errno == ENOENT)) return false;
-    if (!fd) return fail_errno("remove " + name);
+    if (!fd) return fail_errno("enter " + name);
     NX_TRY(const struct stat info, stat_fd(fd.get()));
     // Without CAP_DAC_OVERRIDE a directory of our own may forbid what we are about to do.
-    if ((info.st_mode & S_IRWXU) != S_IRWXU && info.st_uid == ::geteuid())
+    if (removes_files() && (info.st_mode & S_IRWXU) != S_IRWXU && info.st_uid == ::geteuid())
       (void)::fchmod(fd.get(), S_IRWXU);
     levels_.push_back({name, info.st_dev, info.st_ino, {}, 0});
     current_ = std::move(fd);
-    NX_CHECK(scan(), "remove " + name);
+    if (walk_.visit) NX_CHECK(walk_.visit(current_.get()));
+    NX_CHECK(scan(), name);
     return true;
   }
 
@@ -78,15 +81,25 @@ class TreeRemover {
     return done;
   }
 
+  bool removes() const { return walk_.removal != TreeWalk::Removal::nothing; }
+  bool removes_files() const { return walk_.removal == TreeWalk::Removal::everything; }
+
+  Result<> drop_file(int parent, const std::string& name) {
+    if (!removes_files()) return {};
+    return remove_file(parent, name);
+  }
+
   /// An empty directory goes at once, another becomes the deepest level.
   Result<> descend(const std::string& name) {
-    if (::unlinkat(current_.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
+    const bool at_once = removes() && !walk_.visit;
+    if (at_once && (::unlinkat(current_.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT))
+      return {};
     NX_TRY(const bool entered, enter(current_.get(), name));
-    if (!entered) return remove_file(current_.get(), name);
+    if (!entered) return drop_file(current_.get(), name);
     return {};
   }
 
-  /// Removes what is no directory in the deepest level and notes the directories.
+  /// Notes the directories in the deepest level, and removes what is none.
   Result<> scan() {
     Level& level = levels_.back();
     if (++level.scans > kScans) return fail_errno(ENOTEMPTY, "it is being written to");
@@ -94,8 +107,9 @@ class TreeRemover {
     alignas(dirent64) std::array<char, 32768> buffer;
     for (;;) {
       const ssize_t n = ::getdents64(current_.get(), buffer.data(), buffer.size());
+      // ENOENT: the directory itself was removed by somebody else.
+      if (n == 0 || (n < 0 && errno == ENOENT)) return {};
       if (n < 0) return fail_errno("read directory");
-      if (n == 0) return {};
       for (ssize_t at = 0; at < n;) {
         const auto* entry = reinterpret_cast<const dirent64*>(buffer.data() + at);
         NX_CHECK(take_entry(level, entry->d_name, entry->d_type));
@@ -107,7 +121,8 @@ class TreeRemover {
   Result<> take_entry(Level& level, const char* name, unsigned char type) {
     const std::string_view text(name);
     if (text == "." || text == "..") return {};
-    if (type != DT_DIR) {
+    if (type != DT_DIR && type != DT_UNKNOWN && !removes_files()) return {};
+    if (type != DT_DIR && removes_files()) {
       if (::unlinkat(current_.get(), name, 0) == 0 || errno == ENOENT) return {};
       if (errno != EISDIR) return fail_errno("remove " + std::string(text));
     }
@@ -115,7 +130,7 @@ class TreeRemover {
     return {};
   }
 
-  /// Steps up from a directory whose entries are gone, and removes it.
+  /// Steps up from a directory that is done with, and removes it.
   Result<> leave() {
     UniqueFd up;
     if (levels_.size() > 1) {
@@ -123,7 +138,7 @@ class TreeRemover {
     }
     const int parent = up ? up.get() : start_;
     const std::string& name = levels_.back().name;
-    if (::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
+    if (removes() && ::unlinkat(parent, name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT) {
       if (errno != ENOTEMPTY && errno != EEXIST) return fail_errno("remove " + name);
       return scan();
     }
@@ -145,22 +160,32 @@ class TreeRemover {
   }
 
   int start_;
+  const TreeWalk& walk_;
   UniqueFd current_;
   std::vector<Level> levels_;
 };
 
 bool names_itself(const std::string& name) { return name.empty() || name == "." || name == ".."; }
 
+const TreeWalk kRemoveAll{TreeWalk::Removal::everything, {}};
+
 }  // namespace
+
+Result<> walk_tree(int dir, const std::string& name, const TreeWalk& walk) {
+  return TreeWalker(dir, walk).run(name);
+}
 
 Result<> remove_tree(int dir, const std::string& name) {
   const auto [parent, last] = split_last(name);
   if (names_itself(last) || last == "/") return fail_errno(EINVAL, "remove " + name);
-  if (parent.empty()) return TreeRemover(dir).remove(last);
+  if (parent.empty()) {
+    NX_CHECK(walk_tree(dir, last, kRemoveAll), "remove " + name);
+    return {};
+  }
   auto fd = open_at(dir, parent, O_PATH | O_DIRECTORY);
   if (!fd && (fd.error().sys_errno() == ENOENT || fd.error().sys_errno() == ENOTDIR)) return {};
   if (!fd) return fail(std::move(fd).error().wrap("remove " + name));
-  NX_CHECK(TreeRemover(fd->get()).remove(last), "remove " + name);
+  NX_CHECK(walk_tree(fd->get(), last, kRemoveAll), "remove " + name);
   return {};
 }
 

@@ -21,4 +21,7 @@ Result<bool> poll_until(std::span<pollfd> fds, std::optional<SteadyTime> deadlin
 /// Now plus the time; nullopt for a negative time, which stands for no limit.
 std::optional<SteadyTime> deadline_after(std::chrono::milliseconds timeout);
 
+/// nanosleep(2); a signal may end it early.
+void sleep_for(std::chrono::milliseconds time);
+
 }  // namespace nexcage::sys

@@ -7,6 +7,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -61,6 +62,12 @@ std::optional<SteadyTime> deadline_after(std::chrono::milliseconds timeout) {
   // Longer than a year is as good as no limit, and cannot overflow the clock.
   if (timeout.count() < 0 || timeout > std::chrono::hours(24 * 365)) return std::nullopt;
   return std::chrono::steady_clock::now() + timeout;
+}
+
+void sleep_for(std::chrono::milliseconds time) {
+  const auto ms = time.count();
+  const timespec wanted{ms / 1000, (ms % 1000) * 1'000'000};
+  (void)::nanosleep(&wanted, nullptr);
 }
 
 Result<std::optional<ProcessStat>> read_stat(pid_t pid) {
