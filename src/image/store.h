@@ -27,13 +27,13 @@
 namespace nexcage::image {
 
 struct LayerBlob {
-  oci::Descriptor blob;      // compressed, as in the manifest
-  oci::Digest diff_id;       // of the uncompressed tar
+  oci::Descriptor blob;  // compressed, as in the manifest
+  oci::Digest diff_id;   // of the uncompressed tar
   oci::Compression compression;
 };
 
-/// An image whose documents are parsed and consistent and whose blobs are all present with the right
-/// size. The stage "ResolvedImage" of the creation flow.
+/// An image whose documents are parsed and consistent and whose blobs are all present with the
+/// right size. The stage "ResolvedImage" of the creation flow.
 struct Image {
   std::vector<oci::Reference> names;  // names that point at this manifest
   oci::Descriptor manifest_descriptor;
