@@ -68,7 +68,8 @@ Error error_from_record(const json::Value& record) {
   return error;
 }
 
-/// conmon's report: {"data": PID} (or "pid" in older protocols), or a negative number and a message.
+/// conmon's report: {"data": PID} (or "pid" in older protocols), or a negative number and a
+/// message.
 struct Report {
   std::int64_t pid = -1;
   std::string message;
@@ -126,22 +127,38 @@ std::optional<Error> error_from_log(std::string_view text) {
 }
 
 std::vector<std::string> conmon_command(const MonitorJob& job, const std::string& conmon) {
-  std::vector<std::string> argv = {
-      conmon,           "--api-version", "1",
-      "--cid",          job.id,          "--cuuid",
-      job.id,           "--name",        job.id,
-      "--runtime",      job.program,     "--bundle",
-      job.bundle,       "--container-pidfile", job.pid_file,
-      "--conmon-pidfile", job.bundle + "/conmon.pid", "--exit-dir",
-      job.bundle + std::string(kExitDirectory), "--log-path", "k8s-file:" + log_file(job.bundle),
-      "--log-level",    "error",         "--full-attach"};
+  std::vector<std::string> argv = {conmon,
+                                   "--api-version",
+                                   "1",
+                                   "--cid",
+                                   job.id,
+                                   "--cuuid",
+                                   job.id,
+                                   "--name",
+                                   job.id,
+                                   "--runtime",
+                                   job.program,
+                                   "--bundle",
+                                   job.bundle,
+                                   "--container-pidfile",
+                                   job.pid_file,
+                                   "--conmon-pidfile",
+                                   job.bundle + "/conmon.pid",
+                                   "--exit-dir",
+                                   job.bundle + std::string(kExitDirectory),
+                                   "--log-path",
+                                   "k8s-file:" + log_file(job.bundle),
+                                   "--log-level",
+                                   "error",
+                                   "--full-attach"};
   const auto add_each = [&argv](const char* option, const std::vector<std::string>& words) {
     // One word "--option=value", so that a value that begins with '-' is no option of conmon.
     for (const std::string& word : words) argv.push_back(std::string(option) + "=" + word);
   };
   if (job.terminal) argv.emplace_back("--terminal");
   if (job.keep_stdin) argv.emplace_back("--stdin");
-  add_each("--runtime-arg", {"--log", job.bundle + std::string(kCreateLog), "--log-format", "json"});
+  add_each("--runtime-arg",
+           {"--log", job.bundle + std::string(kCreateLog), "--log-format", "json"});
   add_each("--runtime-arg", job.program_args);
   add_each("--runtime-opt", job.create_args);
   if (!job.exit_args.empty()) {
@@ -170,8 +187,7 @@ Result<pid_t> start_monitor(const MonitorJob& job, const Settings& settings) {
   // The process we started is not the monitor: that one is its child and has left our session.
   NX_TRY([[maybe_unused]] const int status, child.wait());
   const auto report = parse_report(text);
-  if (!report || report->pid <= 0)
-    return fail(create_error(job, report ? report->message : ""));
+  if (!report || report->pid <= 0) return fail(create_error(job, report ? report->message : ""));
   return static_cast<pid_t>(report->pid);
 }
 
@@ -225,9 +241,9 @@ Result<sys::FileLock> ExitRecord::hold() const {
 
 void ExitRecord::wait_for_readers(std::chrono::milliseconds timeout) const {
   // Nobody to tell when it does not come: the removal goes on.
-  const auto lock = sys::FileLock::acquire(directory_.get(), std::string(kLockName),
-                                           sys::FileLock::Kind::exclusive,
-                                           static_cast<int>(timeout.count()));
+  const auto lock =
+      sys::FileLock::acquire(directory_.get(), std::string(kLockName),
+                             sys::FileLock::Kind::exclusive, static_cast<int>(timeout.count()));
   (void)lock;
 }
 

@@ -1,5 +1,5 @@
-// conmon as the parent of a detached container (`run -d`): it holds the terminal or the pipes, writes
-// the log and the exit code, and lives as long as the container.
+// conmon as the parent of a detached container (`run -d`): it holds the terminal or the pipes,
+// writes the log and the exit code, and lives as long as the container.
 //
 // In the container's bundle:
 //   ctr.log          what the container wrote, in conmon's k8s-file format

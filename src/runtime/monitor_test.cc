@@ -69,8 +69,10 @@ TEST_F(MonitorTest, inner_error_comes_back_as_it_was) {
   Settings settings;
   settings.conmon = write_script(
       "echo '{\"level\":\"error\",\"msg\":\"create: mount: no such file\",\"code\":\"LayerError\","
-      "\"errno\":2,\"frames\":[{\"text\":\"mount\"},{\"text\":\"create\"}],\"hint\":\"do it\"}' > " +
-      directory_->path() + "/create.log\necho '{\"data\": -1, \"message\": \"x\"}' >&$_OCI_SYNCPIPE\n");
+      "\"errno\":2,\"frames\":[{\"text\":\"mount\"},{\"text\":\"create\"}],\"hint\":\"do it\"}' "
+      "> " +
+      directory_->path() +
+      "/create.log\necho '{\"data\": -1, \"message\": \"x\"}' >&$_OCI_SYNCPIPE\n");
   const auto pid = start_monitor(job(), settings);
   EXPECT_ERROR(pid, Errc::LayerError, HasSubstr("create: mount: no such file or directory"));
   EXPECT_EQ(pid.error().sys_errno(), ENOENT);

@@ -1,0 +1,169 @@
+#include "nexcage/cli/config.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <limits>
+
+#include "nexcage/base/text.h"
+#include "nexcage/sys/fs.h"
+
+namespace nexcage::cli {
+namespace {
+
+using runtime::Settings;
+
+constexpr std::array kKeys = {
+    ConfigKey{"runtime.root", "NEXCAGE_ROOT", ConfigKind::directory, &Settings::root},
+    ConfigKey{"runtime.default", "NEXCAGE_RUNTIME", ConfigKind::word, &Settings::default_backend},
+    ConfigKey{"runtime.strict_oci_version", "NEXCAGE_STRICT_OCI_VERSION", ConfigKind::text,
+              &Settings::strict_oci_version},
+    ConfigKey{"runtime.cgroup_parent", "NEXCAGE_CGROUP_PARENT", ConfigKind::word,
+              &Settings::cgroup_parent},
+    ConfigKey{"storage.images", "NEXCAGE_IMAGES", ConfigKind::directory, &Settings::images},
+    ConfigKey{"storage.containers", "NEXCAGE_CONTAINERS", ConfigKind::directory,
+              &Settings::containers},
+    ConfigKey{"storage.layers", "NEXCAGE_LAYERS", ConfigKind::directory, &Settings::layers},
+    ConfigKey{"storage.default", "NEXCAGE_STORAGE", ConfigKind::word, &Settings::storage},
+    ConfigKey{"layerfs.driver", "NEXCAGE_LAYERFS", ConfigKind::word, &Settings::layerfs},
+    ConfigKey{"monitor.conmon", "NEXCAGE_CONMON", ConfigKind::word, &Settings::conmon},
+    ConfigKey{"hooks.timeout", "NEXCAGE_HOOK_TIMEOUT", ConfigKind::seconds,
+              &Settings::hook_timeout},
+};
+
+std::size_t index_of(std::string_view name) {
+  const auto found = std::ranges::find(kKeys, name, &ConfigKey::name);
+  return static_cast<std::size_t>(found - kKeys.begin());
+}
+
+std::unexpected<Error> bad_value(const std::string& origin, std::string_view key,
+                                 std::string_view why) {
+  return fail(Errc::ConfigError, origin + ": " + std::string(key) + ": " + std::string(why));
+}
+
+std::unexpected<Error> unknown_key(const std::string& origin, std::string_view key) {
+  std::vector<std::string> names;
+  for (const ConfigKey& known : kKeys) names.emplace_back(known.name);
+  Error error(Errc::ConfigError, origin + ": unknown key " + quote(key));
+  if (const auto near = closest(key, names))
+    return fail(std::move(error).hint("Did you mean " + *near + "?"));
+  return fail(std::move(error).hint("nexcage config show prints every key."));
+}
+
+/// Why a text does not fit its kind; empty when it does.
+std::string_view misfit(ConfigKind kind, const std::string& value) {
+  if (!is_printable(value)) return "must not contain control characters";
+  switch (kind) {
+    case ConfigKind::directory:
+      return value.starts_with('/') ? "" : "must be an absolute path";
+    case ConfigKind::word:
+      return value.empty() ? "must not be empty" : "";
+    case ConfigKind::seconds: {
+      const auto number = parse_u64(value);
+      return number && *number <= std::numeric_limits<int>::max()
+                 ? ""
+                 : "must be a whole number of seconds, 0 or more";
+    }
+    case ConfigKind::text:
+      break;
+  }
+  return "";
+}
+
+}  // namespace
+
+std::span<const ConfigKey> config_keys() { return kKeys; }
+
+Configuration::Configuration() : origins_(kKeys.size(), "default") {}
+
+Result<> Configuration::read_files(const std::optional<std::string>& only) {
+  if (only) {
+    auto text = sys::read_file(AT_FDCWD, *only);
+    if (!text)
+      return fail(
+          std::move(text).error().wrap("read the configuration " + *only).as(Errc::ConfigError));
+    return read_text(*text, *only);
+  }
+  std::vector<std::string> files = {std::string(kConfigFile)};
+  if (auto directory =
+          sys::open_at(AT_FDCWD, std::string(kConfigDirectory), O_RDONLY | O_DIRECTORY)) {
+    NX_TRY(std::vector<std::string> names, sys::list_dir(directory->get()));
+    std::ranges::sort(names);
+    for (const std::string& name : names)
+      if (name.ends_with(".toml") && !name.starts_with('.'))
+        files.push_back(std::string(kConfigDirectory) + "/" + name);
+  } else if (directory.error().sys_errno() != ENOENT) {
+    return fail(std::move(directory).error().as(Errc::ConfigError));
+  }
+  for (const std::string& file : files) {
+    auto text = sys::read_file(AT_FDCWD, file);
+    if (!text && text.error().sys_errno() == ENOENT) continue;
+    if (!text) return fail(std::move(text).error().as(Errc::ConfigError));
+    NX_CHECK(read_text(*text, file));
+  }
+  return {};
+}
+
+Result<> Configuration::read_text(std::string_view text, const std::string& file) {
+  NX_TRY(const std::vector<TomlEntry> entries, parse_toml(text, file));
+  for (const TomlEntry& entry : entries) {
+    const std::string origin = file + ":" + std::to_string(entry.line);
+    const std::size_t index = index_of(entry.key);
+    if (index == kKeys.size()) return unknown_key(origin, entry.key);
+    const bool number = kKeys[index].kind == ConfigKind::seconds;
+    const auto* words = std::get_if<std::string>(&entry.value);
+    const auto* integer = std::get_if<std::int64_t>(&entry.value);
+    if (number ? integer == nullptr : words == nullptr)
+      return bad_value(origin, entry.key,
+                       std::string("expected ") + (number ? "an integer" : "a string") +
+                           ", found " + entry.type);
+    NX_CHECK(assign(index, number ? std::to_string(*integer) : *words, origin));
+  }
+  return {};
+}
+
+Result<> Configuration::read_environment() {
+  for (std::size_t i = 0; i < kKeys.size(); ++i) {
+    const std::string name(kKeys[i].environment);
+    const char* value = std::getenv(name.c_str());
+    if (value == nullptr || *value == '\0') continue;
+    NX_CHECK(assign(i, value, "environment " + name));
+  }
+  return {};
+}
+
+Result<> Configuration::set(std::string_view key, const std::string& value,
+                            const std::string& origin) {
+  const std::size_t index = index_of(key);
+  if (index == kKeys.size()) return unknown_key(origin, key);
+  return assign(index, value, origin);
+}
+
+Result<> Configuration::assign(std::size_t index, const std::string& value,
+                               const std::string& origin) {
+  const ConfigKey& key = kKeys[index];
+  if (const std::string_view why = misfit(key.kind, value); !why.empty())
+    return bad_value(origin, key.name, why);
+  if (const auto* text = std::get_if<std::string Settings::*>(&key.member))
+    settings_.*(*text) = key.kind == ConfigKind::directory ? sys::clean_path(value) : value;
+  else
+    settings_.*(std::get<int Settings::*>(key.member)) =
+        static_cast<int>(parse_u64(value).value_or(0));
+  origins_[index] = origin;
+  return {};
+}
+
+const std::string& Configuration::origin(std::string_view key) const {
+  return origins_.at(index_of(key));
+}
+
+std::string Configuration::value(const ConfigKey& key) const {
+  if (const auto* text = std::get_if<std::string Settings::*>(&key.member))
+    return settings_.*(*text);
+  return std::to_string(settings_.*(std::get<int Settings::*>(key.member)));
+}
+
+}  // namespace nexcage::cli

@@ -1,0 +1,136 @@
+#include "nexcage/cli/context.h"
+
+#include <fcntl.h>
+
+#include <array>
+#include <cstdlib>
+#include <utility>
+
+#include "nexcage/base/text.h"
+#include "nexcage/sys/fs.h"
+#include "nexcage/sys/process.h"
+
+namespace nexcage::cli {
+namespace {
+
+/// Names of links to this program; each fixes the backend of its suffix.
+constexpr std::array<std::string_view, 4> kFixedNames = {"nexcage-lxc", "nexcage-crun",
+                                                         "nexcage-runc", "nexcage-vm"};
+constexpr std::string_view kPrefix = "nexcage-";
+
+Result<> expect_word(std::string_view option, const std::string& value,
+                     std::initializer_list<std::string_view> words) {
+  std::string list;
+  for (std::string_view word : words) {
+    if (value == word) return {};
+    if (!list.empty()) list += ", ";
+    list += word;
+  }
+  return fail(Errc::InvalidSpec,
+              std::string(option) + " " + quote(value) + ": expected one of " + list);
+}
+
+}  // namespace
+
+Result<std::string> working_directory() { return sys::read_link(AT_FDCWD, "/proc/self/cwd"); }
+
+Result<std::string> absolute_path(const std::string& path) {
+  if (path.empty() || path.starts_with('/')) return path;
+  NX_TRY(const std::string here, working_directory());
+  return sys::clean_path(here + "/" + path);
+}
+
+void Globals::declare(Options& options) {
+  options.text("--root", "DIR", root, "directory of the container states (default /run/nexcage)")
+      .text("--log", "FILE", log, "write log records to this file")
+      .text("--log-format", "FORMAT", log_format, "format of log records: text or json")
+      .flag("--debug", debug, "log more, and show where an error arose")
+      .text("--config", "FILE", config, "read this file instead of /etc/nexcage/config.toml")
+      .text("--runtime", "NAME", runtime, "backend for new containers: lxc, crun, runc, vm")
+      .flag("--systemd-cgroup", systemd_cgroup, "ask for cgroups made by systemd")
+      .text("--cgroup-manager", "NAME", cgroup_manager, "manager of cgroups: cgroupfs")
+      .text("--rootless", "MODE", rootless, "true, false or auto; accepted for engines' sake")
+      .flag("-v,--version", version, "print the version")
+      .flag("-h,--help", help, "print this help");
+}
+
+Result<> Globals::check() const {
+  NX_CHECK(expect_word("--log-format", log_format, {"text", "json"}));
+  NX_CHECK(expect_word("--cgroup-manager", cgroup_manager, {"cgroupfs", "systemd", "disabled"}));
+  return expect_word("--rootless", rootless, {"true", "false", "auto"});
+}
+
+Program Program::from_argv0(std::string_view argv0) {
+  Program program;
+  const std::string_view base = argv0.substr(argv0.rfind('/') + 1);
+  for (std::string_view name : kFixedNames) {
+    if (base != name) continue;
+    program.name = name;
+    program.fixed_backend = name.substr(kPrefix.size());
+  }
+  return program;
+}
+
+Result<const Configuration*> Context::configuration() {
+  if (configuration_) return &*configuration_;
+  Configuration configuration;
+  NX_CHECK(configuration.read_files(config_file()));
+  NX_CHECK(configuration.read_environment());
+  if (globals_.root) {
+    NX_TRY(const std::string root, absolute_path(*globals_.root));
+    NX_CHECK(configuration.set("runtime.root", root, "option --root"));
+  }
+  NX_TRY(const std::string directory, sys::executable_dir());
+  configuration.set_libexec(sys::clean_path(directory + "/../libexec/nexcage"));
+  configuration_ = std::move(configuration);
+  return &*configuration_;
+}
+
+std::optional<std::string> Context::config_file() const {
+  if (globals_.config) return globals_.config;
+  const char* named = std::getenv(std::string(kConfigVariable).c_str());
+  if (named == nullptr || *named == '\0') return std::nullopt;
+  return named;
+}
+
+Result<runtime::Settings> Context::settings() {
+  NX_TRY(const Configuration* configuration, this->configuration());
+  return configuration->settings();
+}
+
+Result<runtime::Services> Context::services() {
+  NX_TRY(runtime::Settings settings, this->settings());
+  return runtime::Services::open(std::move(settings));
+}
+
+std::string Context::backend() const {
+  if (!program_.fixed_backend.empty()) return program_.fixed_backend;
+  return globals_.runtime.value_or("");
+}
+
+Result<std::vector<std::string>> Context::repeat_globals() {
+  NX_TRY(const runtime::Settings settings, this->settings());
+  std::vector<std::string> words = {"--root", settings.root};
+  if (const auto file = config_file()) {
+    NX_TRY(std::string path, absolute_path(*file));
+    words.emplace_back("--config");
+    words.push_back(std::move(path));
+  }
+  if (const std::string name = backend(); !name.empty()) {
+    words.emplace_back("--runtime");
+    words.push_back(name);
+  }
+  if (globals_.debug) words.emplace_back("--debug");
+  return words;
+}
+
+Result<> Context::refuse_systemd_cgroup() const {
+  if (!globals_.systemd_cgroup && globals_.cgroup_manager == "cgroupfs") return {};
+  if (!globals_.systemd_cgroup && globals_.cgroup_manager == "disabled")
+    return fail(Errc::Unsupported, "--cgroup-manager disabled: containers always have a cgroup");
+  Error error(Errc::Unsupported, "cgroups made by systemd");
+  return fail(std::move(error).hint(
+      "Set the engine's cgroup manager to cgroupfs (SystemdCgroup = false)."));
+}
+
+}  // namespace nexcage::cli

@@ -1,0 +1,43 @@
+#include "nexcage/cli/exit_code.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <string_view>
+
+#include "nexcage/cli/context.h"
+
+namespace nexcage::cli {
+namespace {
+
+/// True when the innermost step was the execution of the user's program: other steps know ENOENT
+/// too (a mount's source, a hook).
+bool is_exec_step(const Error& error) { return error.frames().front().text.starts_with("exec"); }
+
+bool has_text(const Error& error, std::string_view text) {
+  return std::ranges::any_of(error.frames(), [text](const Frame& frame) {
+    return frame.text.find(text) != std::string::npos;
+  });
+}
+
+}  // namespace
+
+int start_failure_code(const Error& error, int otherwise) {
+  if (error.code() == Errc::HookError) return otherwise;
+  // What runc and crun say of a command that is not on PATH.
+  if (has_text(error, "executable file") && has_text(error, "not found")) return kNotFound;
+  if (!is_exec_step(error)) return otherwise;
+  switch (error.sys_errno()) {
+    case ENOENT:
+    case ENOTDIR:
+      return kNotFound;
+    case EACCES:
+    case EPERM:
+    case ENOEXEC:
+    case EISDIR:
+      return kNotExecutable;
+    default:
+      return otherwise;
+  }
+}
+
+}  // namespace nexcage::cli

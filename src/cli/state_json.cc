@@ -1,0 +1,41 @@
+#include "nexcage/cli/state_json.h"
+
+#include <pwd.h>
+#include <sys/stat.h>
+
+#include <utility>
+
+#include "nexcage/oci/state.h"
+
+namespace nexcage::cli {
+
+json::Value state_json(const backends::Record& record) {
+  const oci::State& state = record.state;
+  json::Object object;
+  object.set("ociVersion", state.oci_version);
+  object.set("id", state.id);
+  object.set("pid", state.status == oci::Status::stopped ? 0 : state.pid);
+  object.set("status", oci::status_name(state.status));
+  object.set("bundle", state.bundle);
+  object.set("rootfs", record.rootfs);
+  object.set("created", record.created);
+  if (!state.annotations.empty()) {
+    json::Object annotations;
+    for (const auto& [key, value] : state.annotations) annotations.set(key, value);
+    object.set("annotations", std::move(annotations));
+  }
+  object.set("owner", owner_name(record));
+  object.set("backend", record.backend);
+  return object;
+}
+
+std::string owner_name(const backends::Record& record) {
+  struct stat info{};
+  if (::stat(record.state_dir.c_str(), &info) != 0) return "";
+  // Root is asked for most; getpwuid loads the name service's libraries.
+  if (info.st_uid == 0) return "root";
+  const passwd* user = ::getpwuid(info.st_uid);
+  return user != nullptr ? user->pw_name : "#" + std::to_string(info.st_uid);
+}
+
+}  // namespace nexcage::cli

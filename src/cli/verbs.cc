@@ -1,0 +1,80 @@
+#include <algorithm>
+#include <array>
+
+#include "nexcage/base/text.h"
+#include "nexcage/cli/verb.h"
+
+namespace nexcage::cli {
+namespace {
+
+constexpr bool kImageForm = true;
+
+constexpr std::array kVerbs = {
+    VerbEntry{"create", "create a container from a bundle or an image", &make_create},
+    VerbEntry{"run", "create and start a container from a bundle or an image", &make_run},
+    VerbEntry{"start", "start the user's process of a created container", &make_start},
+    VerbEntry{"state", "print the state of a container as JSON", &make_state},
+    VerbEntry{"kill", "send a signal to a container", &make_kill},
+    VerbEntry{"delete", "delete a container and everything it made", &make_delete},
+    VerbEntry{"exec", "run a further process in a container", &make_exec},
+    VerbEntry{"list", "list containers", &make_list},
+    VerbEntry{"pause", "freeze all processes of a container", &make_pause},
+    VerbEntry{"resume", "thaw a paused container", &make_resume},
+    VerbEntry{"ps", "list processes of a container, or containers made from images", &make_ps},
+    VerbEntry{"spec", "write a starter config.json", &make_spec},
+    VerbEntry{"features", "print what this runtime supports as JSON", &make_features},
+    VerbEntry{"logs", "print what a detached container wrote", &make_logs, kImageFailure,
+              kImageForm},
+    VerbEntry{"stop", "stop a container, gently first", &make_stop, kImageFailure, kImageForm},
+    VerbEntry{"wait", "wait for the end of a detached container", &make_wait, kImageFailure,
+              kImageForm},
+    VerbEntry{"image import", "bring an image into the store", &make_image_import, kImageFailure,
+              kImageForm},
+    VerbEntry{"image list", "list images", &make_image_list, kImageFailure, kImageForm},
+    VerbEntry{"image inspect", "print an image's documents as JSON", &make_image_inspect,
+              kImageFailure, kImageForm},
+    VerbEntry{"image remove", "remove an image or one of its names", &make_image_remove,
+              kImageFailure, kImageForm},
+    VerbEntry{"image tag", "give an image a further name", &make_image_tag, kImageFailure,
+              kImageForm},
+    VerbEntry{"image verify", "check every byte of an image", &make_image_verify, kImageFailure,
+              kImageForm},
+    VerbEntry{"config show", "print the configuration in effect", &make_config_show, kImageFailure,
+              kImageForm},
+};
+
+}  // namespace
+
+std::span<const VerbEntry> verbs() { return kVerbs; }
+
+const VerbEntry* find_verb(std::string_view name) {
+  const auto found = std::ranges::find(kVerbs, name, &VerbEntry::name);
+  return found == kVerbs.end() ? nullptr : &*found;
+}
+
+bool is_verb_group(std::string_view name) { return name == "image" || name == "config"; }
+
+Error unknown_verb(std::string_view word) {
+  Error error(Errc::InvalidSpec, "unknown command " + quote(word));
+  std::vector<std::string> names = {"image", "config"};
+  for (const VerbEntry& entry : kVerbs) names.emplace_back(entry.name);
+  if (const auto near = closest(word, names))
+    return std::move(error).hint("Did you mean " + *near + "?");
+  return std::move(error).hint("See nexcage --help for the list of commands.");
+}
+
+int Verb::failure_code(const Error& /*error*/, const Context& /*context*/, int usual) const {
+  return usual;
+}
+
+Result<> expect_words(std::span<const std::string> words, std::size_t least, std::size_t most,
+                      std::string_view what) {
+  if (words.size() < least)
+    return fail(Errc::InvalidSpec, "missing argument, expected " + std::string(what));
+  if (words.size() > most)
+    return fail(Errc::InvalidSpec,
+                "unexpected argument " + quote(words[most]) + ", expected " + std::string(what));
+  return {};
+}
+
+}  // namespace nexcage::cli
