@@ -62,6 +62,8 @@ struct UnpackJob {
 struct UnpackResult {
   bool self_contained = true;  // nothing was looked up in `lowers`: may be shared by diff ID
   std::uint64_t bytes = 0, entries = 0;
+  bool root_entry = false;   // the layer describes the root directory itself
+  bool root_opaque = false;  // the layer hides everything below it
 };
 using Unpacker = std::function<Result<UnpackResult>(const UnpackJob&)>;
 

@@ -1,0 +1,113 @@
+#include "nexcage/layerfs/metadata.h"
+
+#include <fcntl.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <string_view>
+
+#include "nexcage/base/text.h"
+#include "nexcage/sys/fs.h"
+
+namespace nexcage::layerfs {
+namespace {
+
+/// Names the file for the path-based xattr calls, which have no *at form before Linux 6.13. The
+/// last component is not followed by the l*xattr calls.
+std::string path_at(int dir, const std::string& name) { return sys::fd_path(dir) + "/" + name; }
+
+/// `set` is fsetxattr or lsetxattr, `file` what it takes.
+template <class File>
+Result<> set_xattrs(int (*set)(File, const char*, const void*, std::size_t, int), File file,
+                    const Metadata& metadata) {
+  for (const auto& [name, value] : metadata.xattrs)
+    if (set(file, name.c_str(), value.data(), value.size(), 0) != 0)
+      return fail_errno("set extended attribute " + quote(name));
+  return {};
+}
+
+std::array<timespec, 2> times_of(const Metadata& metadata) {
+  return {metadata.atime, metadata.mtime};
+}
+
+Result<std::string> read_xattr(const std::string& path, const std::string& name) {
+  std::string value(256, '\0');
+  while (true) {
+    const ssize_t got = lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
+    if (got >= 0) {
+      value.resize(static_cast<std::size_t>(got));
+      return value;
+    }
+    if (errno != ERANGE || value.size() > XATTR_SIZE_MAX)
+      return fail_errno("read extended attribute " + quote(name));
+    value.resize(value.size() * 4);
+  }
+}
+
+Result<std::string> list_xattrs(const std::string& path) {
+  std::string names(1024, '\0');
+  while (true) {
+    const ssize_t got = llistxattr(path.c_str(), names.data(), names.size());
+    if (got >= 0) {
+      names.resize(static_cast<std::size_t>(got));
+      return names;
+    }
+    if (errno == EOPNOTSUPP) return std::string();
+    if (errno != ERANGE || names.size() > XATTR_LIST_MAX)
+      return fail_errno("list extended attributes");
+    names.resize(names.size() * 4);
+  }
+}
+
+}  // namespace
+
+Result<Metadata> read_metadata(int dir, const std::string& name) {
+  struct stat info{};
+  if (fstatat(dir, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0)
+    return fail_errno("stat " + quote(name));
+  Metadata metadata{.mode = info.st_mode & 07777,
+                    .uid = info.st_uid,
+                    .gid = info.st_gid,
+                    .atime = info.st_atim,
+                    .mtime = info.st_mtim,
+                    .xattrs = {}};
+  const std::string path = path_at(dir, name);
+  NX_TRY(const std::string names, list_xattrs(path));
+  for (std::string& attribute : split(names, '\0')) {
+    if (attribute.empty() || attribute.starts_with(kOverlayAttributes)) continue;
+    NX_TRY(std::string value, read_xattr(path, attribute));
+    metadata.xattrs.emplace(std::move(attribute), std::move(value));
+  }
+  return metadata;
+}
+
+Result<> apply_metadata(int fd, const Metadata& metadata, ModeState mode_state) {
+  // We are root: a new file is 0:0 already. No directory has its set-group-ID bit or default ACL
+  // yet while files are made (Extractor sets these last), so nothing is inherited.
+  const bool change_owner = metadata.uid != 0 || metadata.gid != 0;
+  const bool loses_bits = change_owner && (metadata.mode & (S_ISUID | S_ISGID)) != 0;
+  if (change_owner && fchown(fd, metadata.uid, metadata.gid) != 0) return fail_errno("set owner");
+  if ((mode_state == ModeState::set_it || loses_bits) && fchmod(fd, metadata.mode) != 0)
+    return fail_errno("set mode");
+  NX_CHECK(set_xattrs(fsetxattr, fd, metadata));
+  if (futimens(fd, times_of(metadata).data()) != 0) return fail_errno("set times");
+  return {};
+}
+
+Result<> apply_metadata_at(int dir, const std::string& name, const Metadata& metadata,
+                           mode_t file_type) {
+  if (fchownat(dir, name.c_str(), metadata.uid, metadata.gid, AT_SYMLINK_NOFOLLOW) != 0)
+    return fail_errno("set owner");
+  // fchmodat follows symlinks, but this name was made by us and is none.
+  if (file_type != S_IFLNK && fchmodat(dir, name.c_str(), metadata.mode, 0) != 0)
+    return fail_errno("set mode");
+  if (!metadata.xattrs.empty())
+    NX_CHECK(set_xattrs(lsetxattr, path_at(dir, name).c_str(), metadata));
+  if (utimensat(dir, name.c_str(), times_of(metadata).data(), AT_SYMLINK_NOFOLLOW) != 0)
+    return fail_errno("set times");
+  return {};
+}
+
+}  // namespace nexcage::layerfs

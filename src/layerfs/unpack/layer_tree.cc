@@ -1,0 +1,187 @@
+// Resolving: from the components of a name to an open directory of the layer.
+#include "nexcage/layerfs/unpack/layer_tree.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "nexcage/base/text.h"
+#include "nexcage/layerfs/unpack/file_type.h"
+#include "nexcage/layerfs/unpack/names.h"
+#include "nexcage/sys/fs.h"
+
+namespace nexcage::layerfs::unpack {
+namespace {
+
+constexpr int kMaxLinks = 40;           // as the kernel's own MAXSYMLINKS
+constexpr std::size_t kMaxChain = 64;   // open descriptors kept for the last path
+constexpr mode_t kImplicitMode = 0755;  // of a directory no layer has a member for
+
+/// Metadata of a parent directory that nobody described: the same on every host.
+Metadata implicit_metadata() { return Metadata{.mode = kImplicitMode, .xattrs = {}}; }
+
+Error not_a_directory(const std::string& path) {
+  return Error(Errc::InvalidImage, quote(path) + " is used as a directory but is none");
+}
+
+}  // namespace
+
+LayerTree::LayerTree(UniqueFd root, LowerView lower, const UnpackLimits& limits)
+    : root_(std::move(root)), lower_(std::move(lower)), limits_(limits) {
+  records_.emplace("", Record{.metadata = implicit_metadata()});
+}
+
+Result<LayerTree> LayerTree::open(const std::string& target, LowerView lower,
+                                  const UnpackLimits& limits) {
+  NX_TRY(UniqueFd root, sys::open_at(AT_FDCWD, target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
+         "open the layer's directory");
+  // Files made in here must not inherit anything from where the store happens to lie.
+  if (fchown(root.get(), 0, 0) != 0) return fail_errno("set the layer directory's owner");
+  if (fchmod(root.get(), 0700) != 0) return fail_errno("set the layer directory's mode");
+  for (const char* acl : {"system.posix_acl_default", "system.posix_acl_access"})
+    if (fremovexattr(root.get(), acl) != 0 && errno != ENODATA && errno != EOPNOTSUPP)
+      return fail_errno("remove the layer directory's ACL");
+  LayerTree tree(std::move(root), std::move(lower), limits);
+  NX_TRY(DirectoryPtr top, tree.open_path(""));
+  tree.chain_.push_back(std::move(top));
+  return tree;
+}
+
+Result<DirectoryPtr> LayerTree::resolve(const std::vector<std::string>& components,
+                                        Purpose purpose) {
+  if (chain_.empty()) {
+    NX_TRY(DirectoryPtr top, open_path(""));
+    chain_.push_back(std::move(top));
+  }
+  const auto [shared_end, unused] = std::ranges::mismatch(chain_names_, components);
+  const auto shared = static_cast<std::size_t>(shared_end - chain_names_.begin());
+  chain_names_.resize(shared);
+  chain_.resize(shared + 1);
+
+  met_unwanted_ = false;
+  int links = 0;
+  DirectoryPtr at = chain_.back();
+  for (std::size_t i = shared; i < components.size(); ++i) {
+    NX_TRY(at, step(*at, components[i], purpose, links));
+    if (!at) break;
+    if (i < kMaxChain && chain_names_.size() == i) {
+      chain_names_.push_back(components[i]);
+      chain_.push_back(at);
+    }
+  }
+  // A path through an unwanted directory is walked again next time: filling marks it as wanted.
+  if (met_unwanted_) forget_chain();
+  return at;
+}
+
+Result<DirectoryPtr> LayerTree::step(const Directory& at, const std::string& name,
+                                     Purpose purpose, int& links) {
+  UniqueFd fd(openat(at.fd.get(), name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (fd) return enter(at, name, std::move(fd), purpose);
+  if (errno == ENOENT) return step_below(at, name, purpose, links);
+  if (errno == ENOTDIR) return step_over_file(at, name, purpose, links);
+  return fail_errno("open directory " + quote(join_path(at.path, name)));
+}
+
+Result<DirectoryPtr> LayerTree::step_over_file(const Directory& at, const std::string& name,
+                                               Purpose purpose, int& links) {
+  NX_TRY(const FileType type, file_type(at.fd.get(), name));
+  if (type == FileType::symlink) {
+    NX_TRY(const std::string target, sys::read_link(at.fd.get(), name));
+    return follow(at, target, purpose, links);
+  }
+  if (type != FileType::whiteout) return fail(not_a_directory(join_path(at.path, name)));
+  if (purpose == Purpose::hide) return DirectoryPtr();
+  NX_CHECK(sys::remove_file(at.fd.get(), name));
+  return create(at, name, Record{.metadata = implicit_metadata(), .opaque = true});
+}
+
+Result<DirectoryPtr> LayerTree::step_below(const Directory& at, const std::string& name,
+                                           Purpose purpose, int& links) {
+  if (at.sees_lower) {
+    self_contained_ = false;
+    NX_TRY(const LowerView::Found found, lower_.find(join_path(at.path, name)));
+    switch (found.kind) {
+      case LowerView::Kind::missing:
+        break;
+      case LowerView::Kind::symlink:
+        return follow(at, found.link_target, purpose, links);
+      case LowerView::Kind::other:
+        return fail(not_a_directory(join_path(at.path, name)));
+      case LowerView::Kind::directory:
+        NX_TRY(Metadata metadata, read_metadata(found.dir.get(), found.name));
+        met_unwanted_ = met_unwanted_ || purpose == Purpose::hide;
+        return create(at, name,
+                      Record{.metadata = std::move(metadata), .wanted = purpose == Purpose::fill});
+    }
+  }
+  if (purpose == Purpose::hide) return DirectoryPtr();
+  return create(at, name, Record{.metadata = implicit_metadata()});
+}
+
+Result<DirectoryPtr> LayerTree::follow(const Directory& at, const std::string& target,
+                                       Purpose purpose, int& links) {
+  if (++links > kMaxLinks)
+    return fail(Errc::InvalidImage, "too many symlinks on the way through " + quote(at.path));
+  NX_TRY(DirectoryPtr here, open_path(target.starts_with('/') ? std::string() : at.path));
+  for (const std::string& name : components(target)) {
+    if (name == "..") {
+      const std::size_t slash = here->path.rfind('/');
+      NX_TRY(here, open_path(slash == std::string::npos ? std::string()
+                                                        : here->path.substr(0, slash)));
+      continue;
+    }
+    NX_TRY(here, step(*here, name, purpose, links));
+    if (!here) break;
+  }
+  return here;
+}
+
+Result<DirectoryPtr> LayerTree::create(const Directory& at, const std::string& name,
+                                       Record record) {
+  std::string path = join_path(at.path, name);
+  if (mkdirat(at.fd.get(), name.c_str(), 0700) != 0)
+    return fail_errno("create directory " + quote(path));
+  NX_TRY(UniqueFd fd, sys::open_at(at.fd.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  const bool sees_lower = at.sees_lower && !record.opaque;
+  NX_CHECK(remember(path, std::move(record)));
+  return std::make_shared<const Directory>(std::move(fd), std::move(path), sees_lower);
+}
+
+Result<DirectoryPtr> LayerTree::enter(const Directory& at, const std::string& name, UniqueFd fd,
+                                      Purpose purpose) {
+  std::string path = join_path(at.path, name);
+  Record& record = records_.at(path);
+  if (!record.wanted) {
+    met_unwanted_ = true;
+    record.wanted = purpose == Purpose::fill;
+  }
+  const bool sees_lower = at.sees_lower && !record.opaque;
+  return std::make_shared<const Directory>(std::move(fd), std::move(path), sees_lower);
+}
+
+Result<DirectoryPtr> LayerTree::open_path(const std::string& path) {
+  // `path` holds directories of this layer only; nothing but a symlink put in their place, which
+  // forget() rules out, could lead elsewhere, and the kernel is told to refuse that as well.
+  NX_TRY(UniqueFd fd, sys::open_beneath(root_.get(), path.empty() ? "." : path,
+                                        O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  bool sees_lower = !records_.at("").opaque;
+  for (std::size_t end = path.find('/'); sees_lower && !path.empty(); end = path.find('/', end + 1)) {
+    sees_lower = !records_.at(path.substr(0, end)).opaque;
+    if (end == std::string::npos) break;
+  }
+  return std::make_shared<const Directory>(std::move(fd), path, sees_lower);
+}
+
+void LayerTree::forget_chain() {
+  chain_names_.clear();
+  chain_.clear();
+}
+
+}  // namespace nexcage::layerfs::unpack

@@ -1,0 +1,48 @@
+#include "nexcage/layerfs/unpack/member_metadata.h"
+
+#include <array>
+#include <limits>
+#include <string>
+#include <string_view>
+
+#include "nexcage/base/text.h"
+
+namespace nexcage::layerfs::unpack {
+namespace {
+
+constexpr std::array<std::string_view, 4> kHostAttributes = {"security.selinux", "security.ima",
+                                                             "security.evm", "system.nfs4_acl"};
+constexpr long kNanosPerSecond = 1'000'000'000;
+// (uid_t)-1 means "leave it" to chown(2) and is no id.
+constexpr std::uint64_t kMaxId = std::numeric_limits<std::uint32_t>::max() - 1;
+
+bool is_host_attribute(std::string_view name) {
+  for (std::string_view host : kHostAttributes)
+    if (name == host) return true;
+  return false;
+}
+
+}  // namespace
+
+Result<Metadata> metadata_of(const image::content::TarEntry& entry) {
+  if (entry.uid > kMaxId || entry.gid > kMaxId)
+    return fail(Errc::InvalidImage, "owner " + std::to_string(entry.uid) + ":" +
+                                        std::to_string(entry.gid) + " is out of range");
+  Metadata metadata;
+  metadata.mode = entry.mode & 07777;
+  metadata.uid = static_cast<uid_t>(entry.uid);
+  metadata.gid = static_cast<gid_t>(entry.gid);
+  metadata.mtime = entry.mtime;
+  metadata.atime = entry.atime.value_or(entry.mtime);
+  for (const timespec& time : {metadata.atime, metadata.mtime})
+    if (time.tv_nsec < 0 || time.tv_nsec >= kNanosPerSecond)
+      return fail(Errc::InvalidImage, "time with nanoseconds out of range");
+  for (const auto& [name, value] : entry.xattrs) {
+    if (name.starts_with(kOverlayAttributes))
+      return fail(Errc::InvalidImage, "extended attribute " + quote(name) + " is not for images");
+    if (!is_host_attribute(name)) metadata.xattrs.emplace(name, value);
+  }
+  return metadata;
+}
+
+}  // namespace nexcage::layerfs::unpack
