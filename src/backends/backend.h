@@ -32,38 +32,39 @@ enum class HookPoint : std::uint8_t {
 };
 std::string_view hook_point_name(HookPoint point);  // "createRuntime"
 
-/// How runtime-namespace hooks are run: given by the runtime to the backend, which calls it when the
-/// container's environment is in the right state. create_container and start_container are run by
-/// the backend itself, inside the container's namespaces.
+/// How runtime-namespace hooks are run: given by the runtime to the backend, which calls it when
+/// the container's environment is in the right state. create_container and start_container are run
+/// by the backend itself, inside the container's namespaces.
 using RunHooks = std::function<Result<>(HookPoint point, const oci::State& state)>;
 
 /// What a backend remembers of a container between commands. Kept by the runtime in state.json, as
 /// one object under "backend_data"; only the backend that wrote it reads it.
 struct Record {
-  oci::State state;             // status is the last one written; status() below tells the truth
-  sys::ProcessId init;          // pid 0: none
-  std::string backend;          // "lxc"
-  std::string rootfs;           // absolute path
-  std::string state_dir;        // {root}/{id}, 0700
-  std::string created;          // RFC 3339
+  oci::State state;       // status is the last one written; status() below tells the truth
+  sys::ProcessId init;    // pid 0: none
+  std::string backend;    // "lxc"
+  std::string rootfs;     // absolute path
+  std::string state_dir;  // {root}/{id}, 0700
+  std::string created;    // RFC 3339
   bool terminal = false;
   json::Value backend_data;
 };
 
 /// Undo of side effects, on disk before each act (runtime/undo.h implements it). A backend records
-/// what it is about to make; everything recorded is undone, last first, if creation fails or is killed.
+/// what it is about to make; everything recorded is undone, last first, if creation fails or is
+/// killed.
 class UndoLog {
  public:
   virtual ~UndoLog() = default;
   virtual Result<> will_mount(const std::string& path) = 0;
-  virtual Result<> will_create_dir(const std::string& path) = 0;   // removed with its content
+  virtual Result<> will_create_dir(const std::string& path) = 0;  // removed with its content
   virtual Result<> will_create_file(const std::string& path) = 0;
   virtual Result<> will_create_cgroup(const std::string& relative_path) = 0;
   virtual Result<> will_run_process(const sys::ProcessId& id) = 0;  // killed
 };
 
-enum class Pivot : std::uint8_t { pivot_root, move_mount };   // --no-pivot
-enum class Keyring : std::uint8_t { fresh, inherited };       // --no-new-keyring
+enum class Pivot : std::uint8_t { pivot_root, move_mount };  // --no-pivot
+enum class Keyring : std::uint8_t { fresh, inherited };      // --no-new-keyring
 
 /// Everything phase 6 needs: all decided, all paths absolute. References live as long as the flow.
 struct CreateJob {
@@ -74,10 +75,10 @@ struct CreateJob {
   std::string state_dir;  // exists, 0700
   Pivot pivot = Pivot::pivot_root;
   Keyring keyring = Keyring::fresh;
-  int preserve_fds = 0;                    // 3 .. 3+N-1 go to the container
+  int preserve_fds = 0;                       // 3 .. 3+N-1 go to the container
   std::optional<std::string> console_socket;  // path, required with a terminal unless `keep_master`
-  bool keep_master = false;                // the caller relays the terminal itself (run -t)
-  std::string systemd_cgroup;              // unused by lxc until systemd cgroups are there
+  bool keep_master = false;                   // the caller relays the terminal itself (run -t)
+  std::string systemd_cgroup;                 // unused by lxc until systemd cgroups are there
 };
 
 struct Created {
@@ -129,8 +130,8 @@ class Backend {
   virtual Features features() const = 0;
   /// Phase 6. Unsupported or InvalidConfig naming the field.
   virtual Result<std::unique_ptr<Configured>> configure(const CreateJob& job) const = 0;
-  /// Lets the created init go on to the user process. Returns when it has been executed, or with the
-  /// reason why it was not (hook failed, exec failed).
+  /// Lets the created init go on to the user process. Returns when it has been executed, or with
+  /// the reason why it was not (hook failed, exec failed).
   virtual Result<> start(const Record& record) const = 0;
   virtual Result<oci::Status> status(const Record& record) const = 0;
   virtual Result<> kill(const Record& record, int signal, bool all) const = 0;
@@ -139,14 +140,15 @@ class Backend {
   virtual Result<> pause(const Record& record) const = 0;
   virtual Result<> resume(const Record& record) const = 0;
   virtual Result<std::vector<pid_t>> processes(const Record& record) const = 0;
-  /// Removes everything of the container that this backend made, killing what still runs. Gone already
-  /// is success.
+  /// Removes everything of the container that this backend made, killing what still runs. Gone
+  /// already is success.
   virtual Result<> remove(const Record& record) const = 0;
 };
 
 struct Setup {
   std::string libexec;  // directory of our helpers
   std::string root;     // state root, for backends that keep their own state below it
+  std::string cgroup_parent = "nexcage";  // of containers without cgroupsPath: {cgroup_parent}/{id}
 };
 /// The backend of this name. ConfigError for an unknown name (with a suggestion); Unsupported for
 /// one that exists in the design but not in this build.

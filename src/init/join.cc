@@ -37,6 +37,12 @@ Result<> apply(const sys::plan::NewKeyring&, Context&) {
   return {};
 }
 
+Result<> apply(const sys::plan::SetHostname& operation, Context&) {
+  if (::sethostname(operation.name.c_str(), operation.name.size()) < 0)
+    return fail_errno("set the host name");
+  return {};
+}
+
 Result<> apply(const sys::plan::SetDomainname& operation, Context&) {
   if (::setdomainname(operation.name.c_str(), operation.name.size()) < 0)
     return fail_errno("set the domain name");

@@ -27,7 +27,14 @@ struct NewKeyring {
   static void each(auto& self, auto&& field) { field("description", self.description); }
 };
 
-/// setdomainname(2); the host name is liblxc's work.
+/// sethostname(2) in a UTS namespace joined by path; in a new one it is liblxc's work.
+struct SetHostname {
+  static constexpr std::string_view kName = "set_hostname";
+  std::string name;
+  static void each(auto& self, auto&& field) { field("name", self.name); }
+};
+
+/// setdomainname(2).
 struct SetDomainname {
   static constexpr std::string_view kName = "set_domainname";
   std::string name;
@@ -266,10 +273,10 @@ struct WaitForStart {
 };
 
 using Operation =
-    std::variant<NewKeyring, SetDomainname, EnterRootfs, RefuseSymlink, MountFilesystem,
-                 AttachMount, ChangeMount, MakeDirectory, MakeSymlink, MakeDevice, OpenTerminal,
-                 WaitForRuntime, RunHooks, Pivot, SetSysctl, MaskPath, ReadonlyPath, FinishRoot,
-                 JoinNamespaces, CheckProgram, WaitForStart>;
+    std::variant<NewKeyring, SetHostname, SetDomainname, EnterRootfs, RefuseSymlink,
+                 MountFilesystem, AttachMount, ChangeMount, MakeDirectory, MakeSymlink, MakeDevice,
+                 OpenTerminal, WaitForRuntime, RunHooks, Pivot, SetSysctl, MaskPath, ReadonlyPath,
+                 FinishRoot, JoinNamespaces, CheckProgram, WaitForStart>;
 
 /// sched_setattr(2); `policy` is SCHED_*.
 struct Scheduler {

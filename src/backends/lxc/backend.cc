@@ -1,0 +1,190 @@
+#include "nexcage/backends/lxc/backend.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+
+#include "nexcage/backends/lxc/channel.h"
+#include "nexcage/backends/lxc/create.h"
+#include "nexcage/backends/lxc/exec.h"
+#include "nexcage/backends/lxc/fields.h"
+#include "nexcage/backends/lxc/plan.h"
+#include "nexcage/backends/seccomp.h"
+#include "nexcage/sys/caps.h"
+#include "nexcage/sys/fs.h"
+
+namespace nexcage::backends::lxc {
+namespace {
+
+std::string text_of(const Record& record, std::string_view name) {
+  const json::Value* value = record.backend_data.find(name);
+  const std::string* text = value == nullptr ? nullptr : value->if_string();
+  return text == nullptr ? "" : *text;
+}
+
+std::string start_socket(const Record& record) { return record.state_dir + "/" + kStartSocket; }
+
+std::unexpected<Error> not_running() { return fail(Errc::InvalidState, "container not running"); }
+
+class LxcBackend : public Backend {
+ public:
+  explicit LxcBackend(Setup setup) : setup_(std::move(setup)) {}
+
+  std::string_view name() const override { return "lxc"; }
+  Result<> probe() const override;
+  Features features() const override;
+  Result<std::unique_ptr<Configured>> configure(const CreateJob& job) const override;
+  Result<> start(const Record& record) const override;
+  Result<oci::Status> status(const Record& record) const override;
+  Result<> kill(const Record& record, int signal, bool all) const override;
+  Result<ExecStarted> exec(const Record& record, const oci::Spec& spec,
+                           const ExecRequest& request) const override;
+  Result<> pause(const Record& record) const override;
+  Result<> resume(const Record& record) const override;
+  Result<std::vector<pid_t>> processes(const Record& record) const override;
+  Result<> remove(const Record& record) const override;
+
+ private:
+  /// Calls `act` with the container's cgroup.
+  template <class Act>
+  auto with_cgroup(const Record& record, Act act) const
+      -> decltype(act(std::declval<sys::Cgroup&>())) {
+    NX_TRY(std::string path, recorded_cgroup(record));
+    NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
+    sys::Cgroup cgroup(layout, path);
+    return act(cgroup);
+  }
+
+  Setup setup_;
+};
+
+Result<> LxcBackend::probe() const {
+  for (const char* program : {"lxc", "init"}) {
+    NX_TRY(bool there, sys::exists(AT_FDCWD, setup_.libexec + "/" + program));
+    if (!there)
+      return fail(Error(Errc::RuntimeNotAvailable, setup_.libexec + "/" + program + " is missing")
+                      .hint("install nexcage with its libexec directory, and the package liblxc1"));
+  }
+  NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
+  if (layout.mode() == sys::CgroupMode::none)
+    return fail(Error(Errc::RuntimeNotAvailable, "this host has no cgroups mounted")
+                    .hint("mount cgroup2 on /sys/fs/cgroup"));
+  return {};
+}
+
+Features LxcBackend::features() const {
+  Features out;
+  out.pause = out.exec = out.terminal = true;
+  for (HookPoint point :
+       {HookPoint::prestart, HookPoint::create_runtime, HookPoint::create_container,
+        HookPoint::start_container, HookPoint::poststart, HookPoint::poststop})
+    out.hooks.emplace_back(hook_point_name(point));
+  for (auto type : {oci::NamespaceType::cgroup, oci::NamespaceType::ipc, oci::NamespaceType::mount,
+                    oci::NamespaceType::network, oci::NamespaceType::pid, oci::NamespaceType::time,
+                    oci::NamespaceType::user, oci::NamespaceType::uts})
+    out.namespaces.emplace_back(oci::namespace_name(type));
+  out.mount_options = {"async",    "atime",      "bind",          "defaults",  "dev",
+                       "diratime", "dirsync",    "exec",          "lazytime",  "mand",
+                       "noatime",  "nodev",      "nodiratime",    "noexec",    "nolazytime",
+                       "nomand",   "norelatime", "nostrictatime", "nosuid",    "nosymfollow",
+                       "private",  "rbind",      "relatime",      "remount",   "ro",
+                       "rprivate", "rro",        "rshared",       "rslave",    "runbindable",
+                       "rw",       "shared",     "silent",        "slave",     "strictatime",
+                       "suid",     "sync",       "tmpcopyup",     "unbindable"};
+  for (int number = 0; number < sys::capability_count(); ++number)
+    out.capabilities.emplace_back(sys::capability_name(number));
+  out.seccomp_actions = seccomp_actions();
+  out.seccomp_archs = seccomp_architectures();
+  for (const Field& field : fields())
+    if (field.applied == Applied::refused) out.unsupported_fields.emplace_back(field.pointer);
+  return out;
+}
+
+Result<std::unique_ptr<Configured>> LxcBackend::configure(const CreateJob& job) const {
+  NX_TRY(HostFacts facts, read_host_facts());
+  NX_TRY(CreatePlan plan, plan_create(job, facts, setup_.cgroup_parent));
+  return make_configured(job, setup_, std::move(facts), std::move(plan));
+}
+
+Result<> LxcBackend::start(const Record& record) const {
+  auto channel = sys::connect_unix(start_socket(record), SOCK_SEQPACKET);
+  if (!channel) {
+    const int error = channel.error().sys_errno();
+    if (error != ENOENT && error != ECONNREFUSED) return fail(std::move(channel).error());
+    return fail(Errc::InvalidState, "the container is not waiting to be started");
+  }
+  // The socket has served, whatever comes of it: a container whose start failed has ended.
+  NX_CHECK(sys::remove_file(AT_FDCWD, start_socket(record)));
+  return await_execution(channel->get());
+}
+
+Result<oci::Status> LxcBackend::status(const Record& record) const {
+  if (record.init.pid == 0) return oci::Status::creating;
+  NX_TRY(bool alive, sys::is_alive(record.init));
+  if (!alive) return oci::Status::stopped;
+  auto frozen = with_cgroup(record, [](sys::Cgroup& cgroup) { return cgroup.frozen(); });
+  if (frozen && *frozen) return oci::Status::paused;
+  NX_TRY(bool waiting, sys::exists(AT_FDCWD, start_socket(record)));
+  return waiting ? oci::Status::created : oci::Status::running;
+}
+
+Result<> LxcBackend::kill(const Record& record, int signal, bool all) const {
+  if (all)
+    return with_cgroup(record, [signal](sys::Cgroup& cgroup) { return cgroup.signal_all(signal); });
+  NX_TRY(auto pidfd, sys::open_process(record.init));
+  if (!pidfd) return not_running();
+  NX_TRY(bool sent, sys::send_signal(pidfd->get(), signal));
+  if (!sent) return not_running();
+  return {};
+}
+
+Result<ExecStarted> LxcBackend::exec(const Record& record, const oci::Spec& spec,
+                                     const ExecRequest& request) const {
+  NX_TRY(HostFacts facts, read_host_facts());
+  return execute_in(record, spec, request, setup_, facts);
+}
+
+Result<> LxcBackend::pause(const Record& record) const {
+  NX_TRY(bool alive, sys::is_alive(record.init));
+  if (!alive) return not_running();
+  return with_cgroup(record, [](sys::Cgroup& cgroup) { return cgroup.freeze(); });
+}
+
+Result<> LxcBackend::resume(const Record& record) const {
+  NX_TRY(bool alive, sys::is_alive(record.init));
+  if (!alive) return not_running();
+  return with_cgroup(record, [](sys::Cgroup& cgroup) { return cgroup.thaw(); });
+}
+
+Result<std::vector<pid_t>> LxcBackend::processes(const Record& record) const {
+  return with_cgroup(record, [](sys::Cgroup& cgroup) { return cgroup.processes(); });
+}
+
+Result<> LxcBackend::remove(const Record& record) const {
+  constexpr std::chrono::seconds kPatience(10);
+  NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
+  if (auto pidfd = sys::open_process(record.init); pidfd && *pidfd) {
+    // Without cgroups of its own (a damaged record) the process is still ours to end.
+    NX_CHECK(sys::send_signal((*pidfd)->get(), SIGKILL));
+  }
+  // Only alone: a container being created next to us may be about to use the common parent.
+  auto lock = lock_cgroups(setup_.root, LOCK_EX | LOCK_NB);
+  for (const char* name : {"cgroup", "monitor_cgroup"}) {
+    const std::string path = text_of(record, name);
+    if (path.empty()) continue;
+    NX_CHECK(sys::Cgroup(layout, path).destroy(kPatience, lock.has_value()),
+             "remove cgroup " + path);
+  }
+  NX_CHECK(sys::remove_file(AT_FDCWD, start_socket(record)));
+  const std::string lxc_path = text_of(record, "lxc_path");
+  if (lxc_path.starts_with("/nexcage-")) NX_CHECK(remove_lock_dir(lxc_path));
+  return {};
+}
+
+}  // namespace
+
+std::unique_ptr<Backend> make_backend(const Setup& setup) {
+  return std::make_unique<LxcBackend>(setup);
+}
+
+}  // namespace nexcage::backends::lxc

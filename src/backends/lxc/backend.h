@@ -1,0 +1,12 @@
+// The lxc backend's entry for the table in registry.cc.
+#pragma once
+
+#include <memory>
+
+#include "nexcage/backends/backend.h"
+
+namespace nexcage::backends::lxc {
+
+std::unique_ptr<Backend> make_backend(const Setup& setup);
+
+}  // namespace nexcage::backends::lxc

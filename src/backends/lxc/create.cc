@@ -1,0 +1,225 @@
+#include "nexcage/backends/lxc/create.h"
+
+#include <fcntl.h>
+#include <linux/nsfs.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include "nexcage/backends/lxc/channel.h"
+#include "nexcage/backends/lxc/helper_log.h"
+#include "nexcage/base/testpoint.h"
+#include "nexcage/sys/fs.h"
+
+namespace nexcage::backends::lxc {
+namespace {
+
+using sys::plan::MessageKind;
+
+/// Detached, with its attributes; see Source.
+Result<UniqueFd> open_source(const Source& source) {
+  const std::string what = "mount source " + source.path;
+  const auto recursive = source.recursive ? sys::Recursive::yes : sys::Recursive::no;
+  NX_TRY(UniqueFd mount, sys::clone_mount(AT_FDCWD, source.path, recursive), what);
+  NX_CHECK(
+      sys::set_attributes(mount.get(), source.rec_set, source.rec_clear, 0, sys::Recursive::yes),
+      what);
+  NX_CHECK(sys::set_attributes(mount.get(), source.set, source.clear, 0, sys::Recursive::no), what);
+  const auto deep = source.propagation_recursive ? sys::Recursive::yes : sys::Recursive::no;
+  NX_CHECK(sys::set_attributes(mount.get(), 0, 0, source.propagation, deep), what);
+  return mount;
+}
+
+/// The path must be a namespace of this kind: setns would take any, and join another one.
+Result<> check_namespace(const NamespacePath& wanted) {
+  const std::string what = "linux.namespaces: " + wanted.path;
+  NX_TRY(UniqueFd fd, sys::open_at(AT_FDCWD, wanted.path, O_RDONLY | O_NOCTTY), what);
+  if (::ioctl(fd.get(), NS_GET_NSTYPE) != wanted.flag)
+    return fail(Errc::InvalidConfig, what + " is not a namespace of this type");
+  return {};
+}
+
+std::string config_text(const std::vector<ConfigLine>& lines) {
+  std::string text;
+  for (const auto& [key, value] : lines) text += key + "=" + value + "\n";
+  return text;
+}
+
+class LxcConfigured : public Configured {
+ public:
+  LxcConfigured(const CreateJob& job, Setup setup, HostFacts facts, CreatePlan plan)
+      : job_(job), setup_(std::move(setup)), facts_(std::move(facts)), plan_(std::move(plan)) {}
+
+  std::string describe() const override { return lxc::describe(plan_); }
+
+  Result<Created> create(UndoLog& undo, const RunHooks& hooks) override {
+    auto created = try_create(undo, hooks);
+    if (created) return created;
+    // What liblxc wrote tells more than that its process ended.
+    return fail(add_helper_log(std::move(created).error(), job_.state_dir + "/lxc.log"));
+  }
+
+ private:
+  struct Running {
+    sys::Child helper;
+    UniqueFd channel;
+  };
+
+  Result<Created> try_create(UndoLog& undo, const RunHooks& hooks);
+  Result<> announce(UndoLog& undo) const;
+  Result<Running> spawn_helper() const;
+  Result<> send_all(int channel, UniqueFd listener) const;
+  Result<> converse(int channel, pid_t init, const RunHooks& hooks, UniqueFd& kept_terminal) const;
+  Result<> run_runtime_hooks(pid_t init, const RunHooks& hooks) const;
+  Result<> dismiss_helper(sys::Child& helper) const;
+
+  const CreateJob& job_;
+  Setup setup_;
+  HostFacts facts_;
+  CreatePlan plan_;
+};
+
+/// Everything that outlives a sudden death of this process, before it is made.
+Result<> LxcConfigured::announce(UndoLog& undo) const {
+  NX_CHECK(undo.will_create_dir(lock_dir(plan_.lxc_path)));
+  NX_CHECK(undo.will_create_cgroup(plan_.cgroup));
+  NX_CHECK(undo.will_create_cgroup(plan_.monitor_cgroup));
+  return undo.will_create_file(job_.state_dir + "/" + kStartSocket);
+}
+
+Result<LxcConfigured::Running> LxcConfigured::spawn_helper() const {
+  NX_TRY(UniqueFd init, sealed_init(setup_.libexec));
+  NX_TRY(UniqueFd config, sys::sealed_data(config_text(plan_.config), "lxc-config"));
+  NX_TRY(sys::SocketPair channel, sys::socket_pair());
+  const int first = 3 + job_.preserve_fds;
+  sys::Command command;
+  command.argv = {setup_.libexec + "/lxc", plan_.lxc_path, std::to_string(first),
+                  std::to_string(first + 1), std::to_string(first + 2)};
+  // Without /usr/bin: newuidmap must not be found, root maps ids itself (TESTBED: it needs no line
+  // in /etc/subuid then).
+  command.env = {"PATH=/usr/sbin:/sbin"};
+  command.fds = {{config.get(), first}, {channel.second.get(), first + 1}, {init.get(), first + 2}};
+  if (job_.preserve_fds > 0) {
+    command.keep_from = 3;
+    command.keep_count = job_.preserve_fds;
+  }
+  command.die_with_parent = true;
+  NX_TRY(sys::Child helper, sys::Child::spawn(command), "start the helper for liblxc");
+  return Running{std::move(helper), std::move(channel.first)};
+}
+
+Result<> LxcConfigured::send_all(int channel, UniqueFd listener) const {
+  std::vector<UniqueFd> fds;
+  for (const Source& source : plan_.sources) {
+    NX_TRY(UniqueFd mount, open_source(source));
+    fds.push_back(std::move(mount));
+  }
+  fds.push_back(std::move(listener));
+  return send_plan(channel, plan_.plan, fds);
+}
+
+Result<> LxcConfigured::run_runtime_hooks(pid_t init, const RunHooks& hooks) const {
+  oci::State state;
+  state.oci_version = job_.spec.oci_version;
+  state.id = job_.id;
+  state.status = oci::Status::creating;
+  state.pid = init;
+  state.bundle = job_.bundle;
+  state.annotations = job_.spec.annotations;
+  NX_CHECK(hooks(HookPoint::prestart, state));
+  return hooks(HookPoint::create_runtime, state);
+}
+
+Result<> LxcConfigured::converse(int channel, pid_t init, const RunHooks& hooks,
+                                 UniqueFd& kept_terminal) const {
+  for (;;) {
+    NX_TRY(Incoming message, receive(channel));
+    if (message.kind == MessageKind::ready) return apply_limits(init, plan_.limits);
+    if (message.kind == MessageKind::mounted) {
+      NX_CHECK(run_runtime_hooks(init, hooks));
+      testpoint("lxc-before-pivot");
+      NX_CHECK(send(channel, MessageKind::proceed));
+    } else if (message.kind == MessageKind::terminal && message.fds.size() == 1) {
+      NX_CHECK(deliver_terminal(std::move(message.fds[0]), job_.console_socket, kept_terminal));
+    } else {
+      return fail(Errc::LXCError, "unexpected message of the first process");
+    }
+  }
+}
+
+/// The helper is in the way from here on: it ends, and what liblxc made for it goes.
+Result<> LxcConfigured::dismiss_helper(sys::Child& helper) const {
+  helper.kill_and_wait();
+  constexpr std::chrono::seconds kPatience(2);
+  NX_CHECK(sys::Cgroup(facts_.cgroups, plan_.monitor_cgroup).destroy(kPatience, false),
+           "remove the helper's cgroup");
+  NX_CHECK(sys::remove_file(AT_FDCWD, job_.state_dir + "/lxc.log"));
+  return remove_lock_dir(plan_.lxc_path);
+}
+
+Result<Created> LxcConfigured::try_create(UndoLog& undo, const RunHooks& hooks) {
+  for (const NamespacePath& path : plan_.joined) NX_CHECK(check_namespace(path));
+  NX_CHECK(announce(undo));
+  NX_TRY(UniqueFd state_dir, sys::open_at(AT_FDCWD, job_.state_dir, O_RDONLY | O_DIRECTORY));
+  NX_TRY(UniqueFd listener, sys::listen_unix(state_dir.get(), kStartSocket, SOCK_SEQPACKET, 0600));
+  // Held shared while cgroups come into being; remove() takes the parent away only when it gets the
+  // lock for itself.
+  NX_TRY(UniqueFd creating, lock_cgroups(setup_.root, LOCK_SH));
+  NX_TRY(Running running, spawn_helper());
+  testpoint("lxc-helper-started");
+  NX_TRY(Incoming hello, expect(running.channel.get(), MessageKind::hello));
+  creating.reset();
+  Created created;
+  NX_TRY(auto stat, sys::read_stat(hello.sender));
+  if (!stat) return fail(Errc::LXCError, "the container's first process ended");
+  created.init = {.pid = hello.sender, .start_time = stat->start_time};
+  NX_CHECK(undo.will_run_process(created.init));
+  testpoint("lxc-init-started");
+  NX_CHECK(send_all(running.channel.get(), std::move(listener)));
+  NX_CHECK(converse(running.channel.get(), created.init.pid, hooks, created.pty_master));
+  NX_CHECK(dismiss_helper(running.helper));
+  json::Object data;
+  data.set("cgroup", plan_.cgroup);
+  data.set("monitor_cgroup", plan_.monitor_cgroup);
+  data.set("lxc_path", plan_.lxc_path);
+  created.backend_data = json::Value(std::move(data));
+  return created;
+}
+
+}  // namespace
+
+std::unique_ptr<Configured> make_configured(const CreateJob& job, Setup setup, HostFacts facts,
+                                            CreatePlan plan) {
+  return std::make_unique<LxcConfigured>(job, std::move(setup), std::move(facts), std::move(plan));
+}
+
+Result<UniqueFd> lock_cgroups(const std::string& root, int operation) {
+  NX_TRY(UniqueFd dir, sys::open_at(AT_FDCWD, root, O_RDONLY | O_DIRECTORY));
+  if (::flock(dir.get(), operation) < 0) return fail_errno("lock " + root);
+  return dir;
+}
+
+Result<UniqueFd> sealed_init(const std::string& libexec) {
+  NX_TRY(UniqueFd file, sys::open_at(AT_FDCWD, libexec + "/init", O_RDONLY),
+         "open the first process's program");
+  return sys::sealed_copy(file.get(), "nexcage-init");
+}
+
+std::string lock_dir(const std::string& lxc_path) { return "/run/lxc/lock" + lxc_path; }
+
+Result<> remove_lock_dir(const std::string& lxc_path) {
+  return sys::remove_tree(lock_dir(lxc_path));
+}
+
+Result<> apply_limits(pid_t pid, const std::vector<ResourceLimit>& limits) {
+  for (const ResourceLimit& limit : limits) {
+    rlimit value{.rlim_cur = limit.soft, .rlim_max = limit.hard};
+    if (::prlimit(pid, static_cast<__rlimit_resource>(limit.resource), &value, nullptr) < 0)
+      return fail_errno("process.rlimits: set limit " + std::to_string(limit.resource));
+  }
+  return {};
+}
+
+}  // namespace nexcage::backends::lxc

@@ -1,0 +1,30 @@
+// Phase 6 carried out: from a CreatePlan to a container that waits for start.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "nexcage/backends/backend.h"
+#include "nexcage/backends/lxc/plan.h"
+
+namespace nexcage::backends::lxc {
+
+/// The plan as the runtime's Configured. `job` must outlive it.
+std::unique_ptr<Configured> make_configured(const CreateJob& job, Setup setup, HostFacts facts,
+                                            CreatePlan plan);
+
+/// Name of the socket, in the state directory, that a created container's init listens on.
+inline constexpr const char* kStartSocket = "start.sock";
+
+/// flock(2) on the state root. Shared while liblxc makes cgroups, exclusive (LOCK_NB) while an
+/// empty parent cgroup is taken away.
+Result<UniqueFd> lock_cgroups(const std::string& root, int operation);
+/// A sealed copy of libexec's init (CVE-2019-5736).
+Result<UniqueFd> sealed_init(const std::string& libexec);
+/// Removes what liblxc keeps for a container below /run/lxc/lock.
+Result<> remove_lock_dir(const std::string& lxc_path);
+std::string lock_dir(const std::string& lxc_path);
+/// prlimit(2) on the process that is about to become the user's.
+Result<> apply_limits(pid_t pid, const std::vector<ResourceLimit>& limits);
+
+}  // namespace nexcage::backends::lxc

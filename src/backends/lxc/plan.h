@@ -1,0 +1,103 @@
+// From a runtime spec to everything the LXC backend will do, without doing anything: liblxc's
+// configuration, the plan of the first process, the mounts that the runtime prepares for it.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "nexcage/backends/backend.h"
+#include "nexcage/base/error.h"
+#include "nexcage/oci/spec.h"
+#include "nexcage/sys/cgroup.h"
+#include "nexcage/sys/mount.h"
+#include "nexcage/sys/plan.h"
+
+namespace nexcage::backends::lxc {
+
+/// What the plan depends on besides the spec, read once.
+struct HostFacts {
+  sys::CgroupLayout cgroups;
+  bool apparmor = false;  // enabled in the running kernel
+  bool selinux = false;
+};
+Result<HostFacts> read_host_facts();
+
+/// A mount that the runtime makes detached, in its own namespace and with its own rights, and hands
+/// to the first process: bind sources are what the caller asked for, on the caller's side.
+struct Source {
+  std::string path;
+  bool recursive = false;
+  std::uint64_t set = 0, clear = 0;          // MOUNT_ATTR_* of the top mount
+  std::uint64_t rec_set = 0, rec_clear = 0;  // of all
+  std::uint64_t propagation = 0;             // MS_*, 0: as the source has it
+  bool propagation_recursive = false;
+};
+
+using ConfigLine = std::pair<std::string, std::string>;
+
+/// One hard and soft limit, as prlimit(2) takes them.
+struct ResourceLimit {
+  int resource = 0;
+  std::uint64_t soft = 0, hard = 0;
+};
+
+struct NamespacePath {
+  std::string path;
+  int flag = 0;  // CLONE_NEW*: what it has to be
+};
+
+/// Phase 6's product. Descriptors of the plan: `sources` in order, then the listening socket.
+struct CreatePlan {
+  std::vector<ConfigLine> config;
+  sys::plan::Plan plan;
+  std::vector<Source> sources;
+  std::vector<ResourceLimit> limits;
+  std::vector<NamespacePath> joined;  // checked before liblxc opens them
+  std::string cgroup;                 // "nexcage/web1"
+  std::string monitor_cgroup;         // of the helper, removed when it is gone
+  std::string lxc_path;  // a name, not a place: liblxc keys its lock and socket with it
+};
+
+/// Unsupported or InvalidConfig naming the field.
+Result<CreatePlan> plan_create(const CreateJob& job, const HostFacts& facts,
+                               std::string_view cgroup_parent);
+std::string describe(const CreatePlan& plan);
+
+// The parts of plan_create, one file each.
+
+Result<> plan_namespaces(const CreateJob& job, CreatePlan& out);
+/// Limits as configuration lines for the hierarchy that has the controller here.
+Result<> plan_resources(const oci::Resources& resources, const HostFacts& facts,
+                        std::vector<ConfigLine>& out);
+/// The root, all mounts, devices; `out.cgroup` is known.
+Result<> plan_root(const CreateJob& job, CreatePlan& out);
+Result<> plan_mounts(const CreateJob& job, const HostFacts& facts, CreatePlan& out);
+Result<> plan_devices(const CreateJob& job, CreatePlan& out);
+Result<> plan_sysctl(const oci::Spec& spec, CreatePlan& out);
+/// The process part, for create and for exec; seccomp is the container's.
+struct ProcessContext {
+  const oci::Process& process;
+  const oci::Linux* linux_section = nullptr;
+  int preserve_fds = 0;
+};
+Result<sys::plan::Process> plan_process(const ProcessContext& context, const HostFacts& facts);
+Result<std::vector<ResourceLimit>> plan_limits(const oci::Process& process);
+/// Hooks of one point with the state they read.
+sys::plan::RunHooks plan_hooks(HookPoint point, const std::vector<oci::Hook>& hooks,
+                               oci::State state);
+/// The cgroup of a container: cgroupsPath, or {parent}/{id}.
+Result<std::string> cgroup_path(const oci::Spec& spec, const std::string& id,
+                                std::string_view parent);
+/// Flags of a rootfs or mount propagation word ("rslave"): {MS_*, recursive}. "" is {0, false}.
+std::pair<std::uint64_t, bool> propagation_of(std::string_view word);
+
+/// The container has a user namespace: device nodes cannot be made, the host's are bound.
+bool has_user_namespace(const oci::Spec& spec);
+
+/// Appends a source and the operation that attaches it.
+void attach(CreatePlan& out, Source source, std::string target);
+
+}  // namespace nexcage::backends::lxc

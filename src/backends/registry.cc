@@ -1,0 +1,55 @@
+// The table of backends. A new one is a folder and a line here.
+#include <algorithm>
+#include <array>
+
+#include "nexcage/backends/backend.h"
+#include "nexcage/backends/lxc/backend.h"
+#include "nexcage/base/text.h"
+
+namespace nexcage::backends {
+namespace {
+
+using Make = std::unique_ptr<Backend> (*)(const Setup&);
+
+struct Entry {
+  std::string_view name;
+  Make make;  // nullptr: of the design, not of this build
+};
+
+constexpr std::array<Entry, 6> kBackends = {{
+    {"lxc", &lxc::make_backend},
+    {"crun", nullptr},
+    {"runc", nullptr},
+    {"vm", nullptr},
+    {"proxmox-lxc", nullptr},
+    {"proxmox-vm", nullptr},
+}};
+
+}  // namespace
+
+std::string_view hook_point_name(HookPoint point) {
+  constexpr std::array<std::string_view, 6> kNames = {
+      "prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"};
+  return kNames.at(static_cast<std::size_t>(point));
+}
+
+Result<std::unique_ptr<Backend>> open(std::string_view name, const Setup& setup) {
+  const auto* entry = std::ranges::find(kBackends, name, &Entry::name);
+  if (entry == kBackends.end()) {
+    Error error(Errc::ConfigError, "unknown backend " + quote(name));
+    if (auto near = closest(name, backend_names()))
+      return fail(std::move(error).hint("did you mean " + *near + "?"));
+    return fail(std::move(error).hint("one of: " + join(backend_names(), ", ")));
+  }
+  if (entry->make == nullptr)
+    return fail(Errc::Unsupported, "backend " + std::string(name) + " is not in this build");
+  return entry->make(setup);
+}
+
+std::vector<std::string> backend_names() {
+  std::vector<std::string> names;
+  for (const Entry& entry : kBackends) names.emplace_back(entry.name);
+  return names;
+}
+
+}  // namespace nexcage::backends
