@@ -12,6 +12,10 @@ if(NEXCAGE_SANITIZE)
   # sanitizers themselves look at run time, and the release build keeps the warning.
   add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
 endif()
+if(NEXCAGE_FUZZERS)
+  # Coverage for libFuzzer in all libraries; only the harnesses link its main().
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
 if(NEXCAGE_TESTPOINTS)
   add_compile_definitions(NEXCAGE_TESTPOINTS)
 endif()
