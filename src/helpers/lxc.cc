@@ -11,12 +11,14 @@
 #include <lxc/lxccontainer.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "nexcage/base/text.h"
+#include "nexcage/sys/cgroup.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/plan.h"
 #include "nexcage/sys/pty.h"
@@ -51,6 +53,26 @@ Result<> configure(lxc_container* container, std::string_view config) {
   return {};
 }
 
+/// liblxc makes cgroups below those of process 1. Where that one is not at the top (a pid namespace
+/// inside another container or sandbox), this process goes to the top itself and has liblxc start
+/// from there: a container's cgroup path means the same everywhere.
+Result<> start_from_the_top(lxc_container* container) {
+  NX_TRY(auto paths, nexcage::sys::read_process_cgroups(1));
+  const bool at_top = std::ranges::all_of(paths, [](const auto& entry) {
+    return entry.second == "/" || entry.second == "/init.scope";  // the latter liblxc leaves out
+  });
+  if (at_top) return {};
+  NX_TRY(auto layout, nexcage::sys::detect_cgroups());
+  for (const auto& hierarchy : layout.hierarchies) {
+    NX_TRY(auto file,
+           nexcage::sys::open_at(AT_FDCWD, hierarchy.mount_point + "/cgroup.procs", O_WRONLY));
+    NX_CHECK(nexcage::sys::write_all(file.get(), "0"), "enter the top of " + hierarchy.mount_point);
+  }
+  if (!container->set_config_item(container, "lxc.cgroup.relative", "1"))
+    return nexcage::fail(Errc::LXCError, "liblxc refuses lxc.cgroup.relative");
+  return {};
+}
+
 /// Returns only when no container was made, or it has ended before the runtime took it over.
 Result<> run(const char* lxcpath, int config_fd, int channel) {
   NX_TRY(std::string config, nexcage::sys::read_all(config_fd), "read the LXC configuration");
@@ -59,6 +81,7 @@ Result<> run(const char* lxcpath, int config_fd, int channel) {
     return nexcage::fail(Errc::LXCError, "liblxc makes no container object");
   container->clear_config(container);
   NX_CHECK(configure(container, config));
+  NX_CHECK(start_from_the_top(container));
   container->want_daemonize(container, false);
   container->want_close_all_fds(container, false);
   std::string channel_number = std::to_string(channel);

@@ -1,0 +1,470 @@
+#include "nexcage/backends/lxc/plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+
+#include "nexcage/backends/lxc/exec.h"
+#include "result_matchers.h"
+
+namespace nexcage::backends::lxc {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::Pair;
+
+HostFacts facts_v1() {
+  HostFacts facts;
+  int id = 1;
+  for (const char* controller :
+       {"memory", "cpu", "cpuset", "pids", "devices", "freezer", "blkio", "net_cls"})
+    facts.cgroups.hierarchies.push_back(
+        {.id = id++,
+         .controllers = {controller},
+         .mount_point = std::string("/sys/fs/cgroup/") + controller});
+  return facts;
+}
+
+HostFacts facts_v2() {
+  HostFacts facts;
+  facts.cgroups.hierarchies.push_back(
+      {.id = 0,
+       .controllers = {"cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma"},
+       .mount_point = "/sys/fs/cgroup"});
+  return facts;
+}
+
+/// The smallest spec that this backend takes.
+oci::Spec small_spec() {
+  oci::Spec spec;
+  spec.oci_version = "1.0.2";
+  spec.root = oci::Root{.path = "/b/rootfs", .readonly = false};
+  spec.process = oci::Process{};
+  spec.process->args = {"/bin/true"};
+  spec.process->cwd = "/";
+  spec.linux_ = oci::Linux{};
+  spec.linux_->namespaces = {{.type = oci::NamespaceType::mount, .path = ""},
+                             {.type = oci::NamespaceType::pid, .path = ""}};
+  return spec;
+}
+
+CreateJob job_for(const oci::Spec& spec) {
+  CreateJob job{.id = "web1",
+                .spec = spec,
+                .bundle = "/b",
+                .rootfs = "/b/rootfs",
+                .state_dir = "/run/nexcage/web1",
+                .console_socket = std::nullopt,
+                .systemd_cgroup = {}};
+  return job;
+}
+
+Result<CreatePlan> plan_of(const oci::Spec& spec, const HostFacts& facts = facts_v1()) {
+  return plan_create(job_for(spec), facts, "nexcage");
+}
+
+std::string text_of(const oci::Spec& spec, const HostFacts& facts = facts_v1()) {
+  auto plan = plan_of(spec, facts);
+  EXPECT_OK(plan);
+  return plan ? describe(*plan) : "";
+}
+
+std::string mount_text(const oci::Mount& mount, const HostFacts& facts = facts_v1()) {
+  oci::Spec spec = small_spec();
+  spec.mounts = {mount};
+  return text_of(spec, facts);
+}
+
+oci::Mount make_mount(std::string destination, std::string type, std::string source,
+                      std::vector<std::string> options) {
+  return {.destination = std::move(destination),
+          .type = std::move(type),
+          .source = std::move(source),
+          .options = std::move(options),
+          .uid_mappings = {},
+          .gid_mappings = {}};
+}
+
+TEST(CreatePlan, SmallestSpecWordForWord) {
+  EXPECT_EQ(text_of(small_spec()),
+            R"(lxc.log.file = /run/nexcage/web1/lxc.log
+lxc.log.level = ERROR
+lxc.apparmor.profile = unconfined
+lxc.autodev = 0
+lxc.tty.max = 0
+lxc.pty.max = 0
+lxc.console.path = none
+lxc.keyring.session = 0
+lxc.monitor.signal.pdeath = 0
+lxc.cgroup.dir.container = nexcage/web1
+lxc.cgroup.dir.monitor = nexcage-07801d8ea29a0c79.monitor
+lxc.cgroup.dir.monitor.pivot = nexcage-07801d8ea29a0c79.monitor
+lxc.namespace.clone = mnt pid
+lxc.net.0.type = none
+fd 0 = /b/rootfs (recursive)
+fd 1 = start.sock
+new_keyring
+enter_rootfs path=/b/rootfs
+refuse_symlink target=/dev
+device target=/dev/null mode=8630 major=1 minor=3
+device target=/dev/zero mode=8630 major=1 minor=5
+device target=/dev/full mode=8630 major=1 minor=7
+device target=/dev/random mode=8630 major=1 minor=8
+device target=/dev/urandom mode=8630 major=1 minor=9
+device target=/dev/tty mode=8630 major=5
+symlink target=/dev/fd content=/proc/self/fd
+symlink target=/dev/stdin content=/proc/self/fd/0
+symlink target=/dev/stdout content=/proc/self/fd/1
+symlink target=/dev/stderr content=/proc/self/fd/2
+symlink target=/dev/core content=/proc/kcore
+symlink target=/dev/ptmx content=pts/ptmx
+make_directory target=/
+wait_for_runtime
+pivot
+finish_root
+check_program
+wait_for_start fd=1
+process
+  args=[/bin/true]
+  cwd=/
+)");
+}
+
+TEST(CreatePlan, NamespacesNewAndByPath) {
+  oci::Spec spec = small_spec();
+  spec.linux_->namespaces = {{.type = oci::NamespaceType::network, .path = "/run/netns/a"},
+                             {.type = oci::NamespaceType::mount, .path = ""},
+                             {.type = oci::NamespaceType::uts, .path = ""},
+                             {.type = oci::NamespaceType::user, .path = ""}};
+  spec.linux_->uid_mappings = {{.container_id = 0, .host_id = 1000, .size = 10}};
+  spec.linux_->gid_mappings = {{.container_id = 0, .host_id = 2000, .size = 20}};
+  spec.hostname = "h";
+  EXPECT_THAT(text_of(spec),
+              AllOf(HasSubstr("lxc.namespace.clone = user mnt uts\n"),
+                    HasSubstr("lxc.namespace.share.net = /run/netns/a\n"),
+                    HasSubstr("lxc.net.0.type = none\n"), HasSubstr("lxc.idmap = u 0 1000 10\n"),
+                    HasSubstr("lxc.idmap = g 0 2000 20\n"), HasSubstr("lxc.uts.name = h\n")));
+}
+
+TEST(CreatePlan, ANewNetworkIsEmpty) {
+  oci::Spec spec = small_spec();
+  spec.linux_->namespaces.push_back({.type = oci::NamespaceType::network, .path = ""});
+  EXPECT_THAT(text_of(spec), HasSubstr("lxc.net.0.type = empty\n"));
+}
+
+TEST(CreatePlan, RefusesNamespaceContradictions) {
+  oci::Spec spec = small_spec();
+  spec.hostname = "h";
+  EXPECT_ERROR(plan_of(spec), Errc::InvalidConfig, HasSubstr("hostname"));
+  spec = small_spec();
+  spec.linux_->namespaces.erase(spec.linux_->namespaces.begin());
+  EXPECT_ERROR(plan_of(spec), Errc::Unsupported, HasSubstr("mount namespace"));
+  spec = small_spec();
+  spec.linux_->namespaces.push_back({.type = oci::NamespaceType::user, .path = ""});
+  EXPECT_ERROR(plan_of(spec), Errc::InvalidConfig, HasSubstr("uidMappings"));
+  spec = small_spec();
+  spec.linux_->uid_mappings = {{.container_id = 0, .host_id = 1, .size = 1}};
+  EXPECT_ERROR(plan_of(spec), Errc::InvalidConfig, HasSubstr("without a user namespace"));
+  spec = small_spec();
+  spec.linux_->time_offsets["monotonic"] = {.secs = 1, .nanosecs = 0};
+  EXPECT_ERROR(plan_of(spec), Errc::InvalidConfig, HasSubstr("time namespace"));
+}
+
+TEST(CreatePlan, ClockOffsets) {
+  oci::Spec spec = small_spec();
+  spec.linux_->namespaces.push_back({.type = oci::NamespaceType::time, .path = ""});
+  spec.linux_->time_offsets["monotonic"] = {.secs = -5, .nanosecs = 0};
+  spec.linux_->time_offsets["boottime"] = {.secs = 0, .nanosecs = 7};
+  EXPECT_THAT(text_of(spec), AllOf(HasSubstr("lxc.time.offset.monotonic = -5s\n"),
+                                   HasSubstr("lxc.time.offset.boot = 7ns\n")));
+  spec.linux_->time_offsets["boottime"] = {.secs = 1, .nanosecs = 7};
+  EXPECT_ERROR(plan_of(spec), Errc::Unsupported, HasSubstr("not both"));
+}
+
+TEST(CreatePlan, CgroupPaths) {
+  oci::Spec spec = small_spec();
+  spec.linux_->cgroups_path = "/a//b/c";
+  EXPECT_EQ(plan_of(spec)->cgroup, "a/b/c");
+  spec.linux_->cgroups_path = "x:y:z";
+  EXPECT_ERROR(plan_of(spec), Errc::Unsupported, HasSubstr("systemd"));
+  spec.linux_->cgroups_path = "/a/../../b";
+  EXPECT_ERROR(plan_of(spec), Errc::InvalidConfig, HasSubstr(".."));
+  spec.linux_->cgroups_path = "/";
+  EXPECT_ERROR(plan_of(spec), Errc::InvalidConfig, HasSubstr("root cgroup"));
+}
+
+TEST(CreatePlan, MountsOfFilesystems) {
+  EXPECT_THAT(
+      mount_text(make_mount("/proc", "proc", "proc", {"nosuid", "noexec", "nodev"})),
+      HasSubstr("mount target=/proc type=proc source=proc attributes=0xe plain_target=yes\n"));
+  EXPECT_THAT(
+      mount_text(make_mount("/t", "tmpfs", "tmpfs", {"size=64k", "mode=1777", "ro", "tmpcopyup"})),
+      HasSubstr("mount target=/t type=tmpfs source=tmpfs options=[size=64k,mode=1777] "
+                "attributes=0x1 copy_up=yes\n"));
+  EXPECT_THAT(
+      mount_text(make_mount("/o", "overlay", "overlay", {"lowerdir=/a:/b", "sync"})),
+      HasSubstr("mount target=/o type=overlay source=overlay options=[lowerdir=/a:/b,sync]\n"));
+}
+
+TEST(CreatePlan, Binds) {
+  EXPECT_THAT(mount_text(make_mount("/d", "bind", "/src", {"rbind", "ro"})),
+              AllOf(HasSubstr("fd 1 = /src (recursive)\n"), HasSubstr("attach fd=1 target=/d\n"),
+                    HasSubstr("wait_for_start fd=2")));
+  EXPECT_THAT(mount_text(make_mount("/d", "", "sub/dir", {"bind"})),
+              HasSubstr("fd 1 = /b/sub/dir\n"));
+  oci::Spec spec = small_spec();
+  spec.mounts = {make_mount("/d", "bind", "/s", {"bind", "rro", "shared"})};
+  auto plan = plan_of(spec);
+  ASSERT_OK(plan);
+  EXPECT_EQ(plan->sources.at(1).rec_set, std::uint64_t{MOUNT_ATTR_RDONLY});
+  EXPECT_EQ(plan->sources.at(1).propagation, std::uint64_t{MS_SHARED});
+  spec.mounts = {make_mount("/d", "bind", "/s", {"bind"})};
+  EXPECT_EQ(plan_of(spec)->sources.at(1).propagation, std::uint64_t{MS_SLAVE});
+  spec.linux_->rootfs_propagation = "rshared";
+  EXPECT_EQ(plan_of(spec)->sources.at(1).propagation, std::uint64_t{0});
+}
+
+TEST(CreatePlan, CgroupMounts) {
+  EXPECT_THAT(mount_text(make_mount("/cg", "cgroup", "cgroup", {"ro"})),
+              AllOf(HasSubstr("mount target=/cg type=tmpfs"),
+                    HasSubstr("fd 1 = /sys/fs/cgroup/memory/nexcage/web1\n"),
+                    HasSubstr("attach fd=1 target=/cg/memory\n"),
+                    HasSubstr("change_mount target=/cg set=0x1\n")));
+  EXPECT_THAT(mount_text(make_mount("/cg", "cgroup", "cgroup", {"ro"}), facts_v2()),
+              AllOf(HasSubstr("fd 1 = /sys/fs/cgroup/nexcage/web1\n"),
+                    HasSubstr("attach fd=1 target=/cg\n"), Not(HasSubstr("tmpfs"))));
+}
+
+TEST(CreatePlan, RefusesMountsItCannotDo) {
+  auto error_of = [](oci::Mount mount) {
+    oci::Spec spec = small_spec();
+    spec.mounts = {std::move(mount)};
+    auto plan = plan_of(spec);
+    return plan ? std::string()
+                : std::string(errc_name(plan.error().code())) + " " + plan.error().message();
+  };
+  EXPECT_THAT(error_of(make_mount("/d", "bind", "/s", {"bind", "idmap"})),
+              HasSubstr("Unsupported"));
+  EXPECT_THAT(error_of(make_mount("/d", "bind", "/s", {"bind", "copy-symlink"})),
+              HasSubstr("Unsupported"));
+  EXPECT_THAT(error_of(make_mount("/d", "bind", "/s", {"bind", "nosuchword"})),
+              HasSubstr("InvalidConfig"));
+  EXPECT_THAT(error_of(make_mount("/", "tmpfs", "t", {})), HasSubstr("Unsupported"));
+  EXPECT_THAT(error_of(make_mount("/d", "", "t", {})), HasSubstr("no type"));
+}
+
+TEST(CreatePlan, ABoundDevIsLeftAlone) {
+  EXPECT_THAT(mount_text(make_mount("/dev", "bind", "/dev", {"rbind"})),
+              AllOf(Not(HasSubstr("device target")), Not(HasSubstr("symlink target=/dev"))));
+}
+
+TEST(CreatePlan, InAUserNamespaceDevicesAreBound) {
+  oci::Spec spec = small_spec();
+  spec.linux_->namespaces.push_back({.type = oci::NamespaceType::user, .path = "/proc/1/ns/user"});
+  EXPECT_THAT(text_of(spec),
+              AllOf(HasSubstr("fd 1 = /dev/null\n"), HasSubstr("attach fd=1 target=/dev/null\n"),
+                    HasSubstr("peer_uid=65534"), Not(HasSubstr("device target"))));
+}
+
+TEST(CreatePlan, SysctlOnlyOfOwnNamespaces) {
+  oci::Spec spec = small_spec();
+  spec.linux_->sysctl["net.ipv4.conf.eth0/1.forwarding"] = "1";
+  EXPECT_ERROR(plan_of(spec), Errc::InvalidConfig, HasSubstr("without a network namespace"));
+  spec.linux_->namespaces.push_back({.type = oci::NamespaceType::network, .path = ""});
+  EXPECT_THAT(text_of(spec), HasSubstr("sysctl file=net/ipv4/conf/eth0.1/forwarding value=1\n"));
+  spec.linux_->sysctl["kernel.panic"] = "1";
+  EXPECT_ERROR(plan_of(spec), Errc::InvalidConfig, HasSubstr("would change the host"));
+}
+
+TEST(CreatePlan, TerminalNeedsATaker) {
+  oci::Spec spec = small_spec();
+  spec.process->terminal = true;
+  spec.process->console_size = oci::Box{.height = 24, .width = 80};
+  EXPECT_ERROR(plan_of(spec), Errc::InvalidConfig, HasSubstr("terminal"));
+  CreateJob job = job_for(spec);
+  job.console_socket = "/tmp/s";
+  auto plan = plan_create(job, facts_v1(), "nexcage");
+  ASSERT_OK(plan);
+  EXPECT_THAT(describe(*plan), HasSubstr("terminal bind_console=yes rows=24 columns=80\n"));
+}
+
+TEST(CreatePlan, HooksCarryTheState) {
+  oci::Spec spec = small_spec();
+  spec.annotations["a"] = "\"pid\":0";
+  spec.hooks.create_container = {{.path = "/h", .args = {"h"}, .env = {"A=b"}, .timeout = 3}};
+  auto plan = plan_of(spec);
+  ASSERT_OK(plan);
+  for (const auto& operation : plan->plan.operations) {
+    const auto* hooks = std::get_if<sys::plan::RunHooks>(&operation);
+    if (hooks == nullptr) continue;
+    EXPECT_THAT(hooks->state_before_pid,
+                AllOf(HasSubstr("\"status\":\"creating\""), ::testing::EndsWith("\"pid\":")));
+    auto state = json::parse(hooks->state_before_pid + "17" + hooks->state_after_pid);
+    ASSERT_OK(state);
+    EXPECT_EQ(state->find("pid")->as_i64(), 17);
+    EXPECT_EQ(*state->find("annotations")->find("a")->if_string(), "\"pid\":0");
+    EXPECT_EQ(hooks->hooks.at(0).timeout, 3u);
+    return;
+  }
+  FAIL() << "no hooks in the plan";
+}
+
+TEST(Resources, Version1) {
+  oci::Resources resources;
+  resources.memory = oci::MemoryLimits{.limit = 100,
+                                       .reservation = 50,
+                                       .swap = 150,
+                                       .kernel = {},
+                                       .kernel_tcp = {},
+                                       .swappiness = 10,
+                                       .disable_oom_killer = true,
+                                       .use_hierarchy = {},
+                                       .check_before_update = {}};
+  resources.cpu = oci::CpuLimits{};
+  resources.cpu->shares = 1024;
+  resources.cpu->quota = 5000;
+  resources.cpu->period = 10000;
+  resources.cpu->cpus = "0-1";
+  resources.pids_limit = -1;
+  std::vector<ConfigLine> lines;
+  ASSERT_OK(plan_resources(resources, facts_v1(), lines));
+  EXPECT_THAT(lines, ::testing::ElementsAre(Pair("lxc.cgroup.memory.limit_in_bytes", "100"),
+                                            Pair("lxc.cgroup.memory.soft_limit_in_bytes", "50"),
+                                            Pair("lxc.cgroup.memory.memsw.limit_in_bytes", "150"),
+                                            Pair("lxc.cgroup.memory.swappiness", "10"),
+                                            Pair("lxc.cgroup.memory.oom_control", "1"),
+                                            Pair("lxc.cgroup.cpu.shares", "1024"),
+                                            Pair("lxc.cgroup.cpu.cfs_period_us", "10000"),
+                                            Pair("lxc.cgroup.cpu.cfs_quota_us", "5000"),
+                                            Pair("lxc.cgroup.cpuset.cpus", "0-1"),
+                                            Pair("lxc.cgroup.pids.max", "max")));
+}
+
+TEST(Resources, Version2) {
+  oci::Resources resources;
+  resources.memory = oci::MemoryLimits{};
+  resources.memory->limit = 100;
+  resources.memory->reservation = 50;
+  resources.memory->swap = 150;
+  resources.memory->disable_oom_killer = false;
+  resources.cpu = oci::CpuLimits{};
+  resources.cpu->shares = 1024;
+  resources.cpu->quota = -1;
+  resources.pids_limit = 5;
+  resources.block_io = oci::BlockIo{};
+  resources.block_io->weight = 1000;
+  resources.block_io->read_bps = {{.major = 8, .minor = 0, .rate = 7}};
+  resources.hugepage_limits = {{.page_size = "2MB", .limit = 4}};
+  resources.unified["memory.high"] = "9";
+  std::vector<ConfigLine> lines;
+  ASSERT_OK(plan_resources(resources, facts_v2(), lines));
+  EXPECT_THAT(
+      lines,
+      ::testing::ElementsAre(
+          Pair("lxc.cgroup2.memory.max", "100"), Pair("lxc.cgroup2.memory.low", "50"),
+          Pair("lxc.cgroup2.memory.swap.max", "50"), Pair("lxc.cgroup2.cpu.weight", "39"),
+          Pair("lxc.cgroup2.cpu.max", "max 100000"), Pair("lxc.cgroup2.pids.max", "5"),
+          Pair("lxc.cgroup2.io.weight", "default 10000"), Pair("lxc.cgroup2.io.max", "8:0 rbps=7"),
+          Pair("lxc.cgroup2.hugetlb.2MB.max", "4"), Pair("lxc.cgroup2.memory.high", "9")));
+}
+
+TEST(Resources, WhatTheHostCannotDoIsRefusedByName) {
+  std::vector<ConfigLine> lines;
+  oci::Resources resources;
+  resources.memory = oci::MemoryLimits{};
+  resources.memory->swappiness = 1;
+  EXPECT_ERROR(plan_resources(resources, facts_v2(), lines), Errc::Unsupported,
+               HasSubstr("memory.swappiness"));
+  resources = {};
+  resources.unified["memory.max"] = "1";
+  EXPECT_ERROR(plan_resources(resources, facts_v1(), lines), Errc::Unsupported,
+               HasSubstr("unified"));
+  resources = {};
+  resources.hugepage_limits = {{.page_size = "2MB", .limit = 4}};
+  EXPECT_ERROR(plan_resources(resources, facts_v1(), lines), Errc::Unsupported,
+               HasSubstr("hugetlb"));
+  resources = {};
+  resources.memory = oci::MemoryLimits{};
+  resources.memory->swap = 5;
+  EXPECT_ERROR(plan_resources(resources, facts_v2(), lines), Errc::InvalidConfig,
+               HasSubstr("swap"));
+}
+
+TEST(Resources, DeviceRulesKeepTheStandardDevices) {
+  std::vector<ConfigLine> lines;
+  oci::Resources resources;
+  resources.devices = {{.allow = false, .type = 'a', .major = {}, .minor = {}, .access = "rwm"},
+                       {.allow = true, .type = 'b', .major = 8, .minor = {}, .access = "r"}};
+  ASSERT_OK(plan_resources(resources, facts_v1(), lines));
+  EXPECT_EQ(lines.at(0), ConfigLine("lxc.cgroup.devices.deny", "a *:* rwm"));
+  EXPECT_EQ(lines.at(1), ConfigLine("lxc.cgroup.devices.allow", "b 8:* r"));
+  EXPECT_THAT(lines, Contains(Pair("lxc.cgroup.devices.allow", "c 1:3 rwm")));
+  lines.clear();
+  ASSERT_OK(plan_resources(resources, facts_v2(), lines));
+  EXPECT_EQ(lines.at(0).first, "lxc.cgroup2.devices.deny");
+}
+
+TEST(ProcessPlan, CapabilitiesAsNumbers) {
+  oci::Spec spec = small_spec();
+  spec.process->capabilities = oci::Capabilities{.bounding = {"CAP_KILL"},
+                                                 .effective = {},
+                                                 .inheritable = {"CAP_KILL"},
+                                                 .permitted = {"CAP_KILL", "CAP_CHOWN"},
+                                                 .ambient = {"CAP_KILL", "CAP_CHOWN"}};
+  auto process = plan_process({.process = *spec.process}, facts_v1());
+  ASSERT_OK(process);
+  EXPECT_EQ(process->bounding, 0x20u);
+  EXPECT_EQ(process->permitted, 0x21u);
+  EXPECT_EQ(process->ambient, 0x20u) << "only what is permitted and inheritable";
+  EXPECT_TRUE(process->set_capabilities);
+}
+
+TEST(ProcessPlan, LabelsNeedTheirKernel) {
+  oci::Spec spec = small_spec();
+  spec.process->apparmor_profile = "p";
+  HostFacts facts = facts_v1();
+  EXPECT_ERROR(plan_process({.process = *spec.process}, facts), Errc::Unsupported,
+               HasSubstr("AppArmor"));
+  facts.apparmor = true;
+  EXPECT_EQ(plan_process({.process = *spec.process}, facts)->label, "exec p");
+  spec.process->apparmor_profile.clear();
+  spec.process->selinux_label = "l";
+  EXPECT_ERROR(plan_process({.process = *spec.process}, facts), Errc::Unsupported,
+               HasSubstr("SELinux"));
+}
+
+TEST(ProcessPlan, SchedulingAndMemoryPolicy) {
+  oci::Spec spec = small_spec();
+  spec.process->io_priority = oci::IoPriority{.io_class = "IOPRIO_CLASS_BE", .priority = 4};
+  spec.process->scheduler = oci::Scheduler{};
+  spec.process->scheduler->policy = "SCHED_BATCH";
+  spec.process->scheduler->nice = 5;
+  spec.linux_->memory_policy =
+      oci::MemoryPolicy{.mode = "MPOL_BIND", .nodes = "0,9-10", .flags = {}};
+  auto process =
+      plan_process({.process = *spec.process, .linux_section = &*spec.linux_}, facts_v1());
+  ASSERT_OK(process);
+  EXPECT_EQ(process->io_priority, (2 << 13) | 4);
+  EXPECT_EQ(process->scheduler.policy, 3u);
+  EXPECT_EQ(process->memory_policy, 2u);
+  EXPECT_EQ(process->memory_nodes, std::string("\x01\x06\0\0\0\0\0\0", 8));
+}
+
+TEST(ExecPlan, JoinsThenChecksThenWaits) {
+  oci::Spec spec = small_spec();
+  ExecRequest request;
+  request.process = *spec.process;
+  auto plan = plan_exec(spec, request, facts_v1(), 0x20000);
+  ASSERT_OK(plan);
+  EXPECT_EQ(sys::plan::describe(*plan),
+            "new_keyring\njoin flags=131072\ncheck_program\nwait_for_start\nprocess\n  "
+            "args=[/bin/true]\n  cwd=/\n");
+  request.cgroups = {"/x"};
+  EXPECT_ERROR(plan_exec(spec, request, facts_v1(), 0), Errc::Unsupported, HasSubstr("cgroup"));
+}
+
+}  // namespace
+}  // namespace nexcage::backends::lxc

@@ -1,0 +1,205 @@
+// A busybox root file system in a scratch directory and what the backends' tests need around it.
+#pragma once
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "nexcage/backends/backend.h"
+#include "nexcage/oci/spec.h"
+#include "nexcage/sys/cgroup.h"
+#include "nexcage/sys/fs.h"
+#include "nexcage/sys/process.h"
+#include "result_matchers.h"
+
+namespace nexcage::testing {
+
+/// Remembers what a backend announced, and undoes it, last first, as the runtime's log does.
+class MemoryUndo : public backends::UndoLog {
+ public:
+  Result<> will_mount(const std::string& path) override { return add('m', path); }
+  Result<> will_create_dir(const std::string& path) override { return add('d', path); }
+  Result<> will_create_file(const std::string& path) override { return add('f', path); }
+  Result<> will_create_cgroup(const std::string& path) override { return add('c', path); }
+  Result<> will_run_process(const sys::ProcessId& id) override {
+    processes.push_back(id);
+    return add('p', std::to_string(processes.size() - 1));
+  }
+  Result<> undo() {
+    NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
+    for (; !steps.empty(); steps.pop_back()) NX_CHECK(undo_one(layout, steps.back()));
+    return {};
+  }
+  std::vector<std::pair<char, std::string>> steps;
+  std::vector<sys::ProcessId> processes;
+
+ private:
+  Result<> add(char kind, const std::string& what) {
+    steps.emplace_back(kind, what);
+    return {};
+  }
+  Result<> undo_one(const sys::CgroupLayout& layout, const std::pair<char, std::string>& step) {
+    const auto& [kind, what] = step;
+    if (kind == 'd') return sys::remove_tree(what);
+    if (kind == 'f') return sys::remove_file(AT_FDCWD, what);
+    if (kind == 'c') return sys::Cgroup(layout, what).destroy(std::chrono::seconds(5));
+    if (kind != 'p') return {};
+    NX_TRY(auto pidfd, sys::open_process(processes.at(std::stoul(what))));
+    if (!pidfd) return {};
+    NX_CHECK(sys::send_signal(pidfd->get(), SIGKILL));
+    NX_CHECK(sys::wait_exit(pidfd->get(), std::chrono::seconds(5)));
+    return {};
+  }
+};
+
+/// One container through the Backend interface; everything is gone when the test ends.
+class ContainerTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root: namespaces, mounts, cgroups";
+    if (::access("/bin/busybox", X_OK) != 0) GTEST_SKIP() << "needs the package busybox-static";
+    ASSERT_OK(sys::become_subreaper());
+    make_scratch();
+    make_rootfs();
+    spec = oci::default_spec();
+    spec.root = oci::Root{.path = rootfs, .readonly = false};
+    spec.process->args = {"sleep", "100"};
+    spec.process->no_new_privileges = false;
+    auto opened = backends::open("lxc", setup());
+    ASSERT_OK(opened);
+    backend = *std::move(opened);
+    ASSERT_OK(backend->probe());
+  }
+  void TearDown() override {
+    if (backend && record.init.pid != 0) {
+      EXPECT_OK(backend->remove(record));
+    }
+    if (!scratch.empty()) std::filesystem::remove_all(scratch);
+    while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+    }
+  }
+
+  backends::Setup setup() const {
+    return {.libexec = NEXCAGE_TEST_LIBEXEC, .root = scratch, .cgroup_parent = parent};
+  }
+  backends::CreateJob job() const {
+    backends::CreateJob out{.id = id,
+                            .spec = spec,
+                            .bundle = scratch,
+                            .rootfs = rootfs,
+                            .state_dir = scratch + "/state",
+                            .console_socket = std::nullopt,
+                            .systemd_cgroup = {}};
+    out.keep_master = spec.process->terminal;
+    return out;
+  }
+  /// Creates; on success `record` is what the runtime would keep.
+  Result<backends::Created> create(const backends::CreateJob& wanted) {
+    NX_TRY(auto configured, backend->configure(wanted));
+    auto created = configured->create(undo, hooks);
+    if (!created) return created;
+    record.state = {.oci_version = spec.oci_version,
+                    .id = id,
+                    .status = oci::Status::created,
+                    .pid = created->init.pid,
+                    .bundle = scratch,
+                    .annotations = {}};
+    record.init = created->init;
+    record.backend = "lxc";
+    record.rootfs = rootfs;
+    record.state_dir = scratch + "/state";
+    record.backend_data = created->backend_data;
+    return created;
+  }
+  Result<backends::Created> create() { return create(job()); }
+  Result<> create_and_start() {
+    NX_CHECK(create());
+    return backend->start(record);
+  }
+  /// Runs the spec's process to its end; exit code as a shell has it.
+  Result<int> run() {
+    NX_CHECK(create_and_start());
+    return wait_for_init();
+  }
+  Result<int> wait_for_init() {
+    int status = 0;
+    // This process is the subreaper: that it can wait at all is the point of a backend without
+    // monitor.
+    if (::waitpid(record.init.pid, &status, 0) < 0) return fail_errno("wait for init");
+    return sys::exit_code(status);
+  }
+  /// Runs a shell script as the container's process, output into a file that is returned.
+  Result<std::string> output_of(const std::string& script) {
+    spec.process->args = {"sh", "-c", "exec >/out/text 2>&1; " + script};
+    spec.mounts.push_back({.destination = "/out",
+                           .type = "bind",
+                           .source = scratch + "/out",
+                           .options = {"rbind"},
+                           .uid_mappings = {},
+                           .gid_mappings = {}});
+    NX_CHECK(run());
+    return sys::read_file(AT_FDCWD, scratch + "/out/text");
+  }
+  backends::ExecRequest exec_request(std::vector<std::string> args) const {
+    backends::ExecRequest request;
+    request.process = *spec.process;
+    request.process.args = std::move(args);
+    return request;
+  }
+
+  std::string id = "t" + std::to_string(::getpid());
+  std::string parent = "nxtest" + std::to_string(::getpid());
+  std::string scratch, rootfs;
+  oci::Spec spec;
+  std::unique_ptr<backends::Backend> backend;
+  backends::Record record;
+  MemoryUndo undo;
+  backends::RunHooks hooks = [](backends::HookPoint, const oci::State&) { return Result<>(); };
+
+ private:
+  void make_scratch() {
+    char name[] = "/tmp/nxtest-XXXXXX";
+    ASSERT_NE(::mkdtemp(name), nullptr);
+    scratch = name;
+    ASSERT_EQ(::mkdir((scratch + "/state").c_str(), 0700), 0);
+    ASSERT_EQ(::mkdir((scratch + "/out").c_str(), 0777), 0);
+    ASSERT_EQ(::chmod((scratch + "/out").c_str(), 0777), 0);
+  }
+  void make_rootfs() {
+    rootfs = scratch + "/rootfs";
+    for (const char* dir : {"", "/bin", "/proc", "/sys", "/dev", "/tmp", "/etc", "/root"})
+      ASSERT_EQ(::mkdir((rootfs + dir).c_str(), 0755), 0) << dir;
+    std::filesystem::copy_file("/bin/busybox", rootfs + "/bin/busybox");
+    for (const char* applet :
+         {"sh",    "cat",      "ls",    "sleep", "id",   "mount", "grep", "readlink", "stat",
+          "echo",  "hostname", "touch", "pwd",   "kill", "env",   "wc",   "true",     "tty",
+          "mkdir", "head",     "od",    "stty",  "ps",   "dd",    "sort"})
+      std::filesystem::create_symlink("busybox", rootfs + "/bin/" + applet);
+    std::ofstream(rootfs + "/etc/passwd")
+        << "root:x:0:0::/root:/bin/sh\nwww:x:1000:1000::/home/www:/bin/sh\n";
+  }
+};
+
+/// Waits until `true_now` holds, at most five seconds.
+template <class Condition>
+bool eventually(Condition true_now) {
+  for (int i = 0; i < 500; ++i) {
+    if (true_now()) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return false;
+}
+
+}  // namespace nexcage::testing
