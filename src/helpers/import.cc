@@ -1,1 +1,41 @@
-#include "nexcage/base/error.h"
+// Importing an image, as a confined process.
+#include <linux/capability.h>
+
+#include "confine.h"
+#include "nexcage/image/content/importer.h"
+#include "subcommand.h"
+
+namespace nexcage::helpers {
+
+namespace {
+
+/// The source may belong to anybody. Files of the store are made as the caller.
+constexpr sys::CapSet kCapabilities = sys::CapSet{1} << CAP_DAC_OVERRIDE;
+
+json::Value to_json(const image::content::Imported& imported) {
+  json::Array names;
+  for (const oci::Reference& name : imported.names) names.emplace_back(name.str());
+  json::Object out;
+  out.set("manifest", imported.manifest.digest.str());
+  out.set("names", std::move(names));
+  return out;
+}
+
+}  // namespace
+
+Result<json::Value> run_import(const json::Value& request) {
+  const json::Value* root = request.find("root");
+  const json::Value* import = request.find("import");
+  if (root == nullptr || root->if_string() == nullptr || import == nullptr)
+    return fail(Errc::InvalidJson, "the request lacks root or import");
+  NX_TRY(image::ImportRequest what, image::parse_import_request(*import));
+  NX_TRY(auto layout, image::Layout::open(*root->if_string(), image::Store::IfMissing::create));
+  NX_CHECK(confine({.read_only = {what.source.path},
+                    .read_write = {*root->if_string()},
+                    .capabilities = kCapabilities}),
+           "confine the importer");
+  NX_TRY(auto imported, image::content::run_import(layout, what));
+  return to_json(imported);
+}
+
+}  // namespace nexcage::helpers

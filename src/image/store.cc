@@ -6,8 +6,8 @@
 #include "nexcage/image/catalog.h"
 #include "nexcage/image/layout.h"
 #include "nexcage/image/load.h"
+#include "nexcage/image/names.h"
 #include "nexcage/image/pending.h"
-#include "nexcage/image/view.h"
 
 namespace nexcage::image {
 
@@ -22,12 +22,6 @@ Result<Image> resolve_in(const Layout& layout, const oci::Index& index, std::str
   NX_TRY(Image image, load_image(layout, match.descriptor), "image " + std::string(what));
   image.names = names_of(index, match.descriptor.digest);
   return image;
-}
-
-/// The view only follows the index: that it lags behind is no reason to fail what has happened.
-void sync_views_or_log(const Layout& layout, const oci::Index& index) {
-  if (auto synced = sync_views(layout, index); !synced)
-    log::warning("image store " + layout.root() + ": " + synced.error().message());
 }
 
 }  // namespace
@@ -100,13 +94,7 @@ Result<> Store::tag(const oci::Reference& name, const oci::Descriptor& manifest)
   std::string what = "tag " + name.str();
   // Held so that nobody removes the blobs between the look at them and the new name.
   NX_TRY(auto blobs, layout.share_blobs(), what);
-  NX_CHECK(layout.open_blob(manifest), what);
-  NX_TRY(auto lock, layout.lock_index(), what);
-  NX_TRY(oci::Index index, layout.read_index(), what);
-  index = with_name(std::move(index), name, manifest);
-  NX_CHECK(layout.write_index(index), what);
-  sync_views_or_log(layout, index);
-  return {};
+  return name_manifest(layout, {name}, manifest);
 }
 
 namespace {
@@ -155,7 +143,7 @@ Result<std::vector<oci::Reference>> unlist(const Layout& layout, std::string_vie
     pending.done();
   }
   NX_CHECK(layout.write_index(removal.index));
-  sync_views_or_log(layout, removal.index);
+  sync_views_or_warn(layout, removal.index);
   return removal.names;
 }
 

@@ -1,3 +1,4 @@
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include <array>
@@ -30,6 +31,8 @@ Result<Hasher> Hasher::create(std::string_view algorithm) {
   const EVP_MD* md = algorithm == "sha256"   ? EVP_sha256()
                      : algorithm == "sha512" ? EVP_sha512()
                                              : nullptr;
+  // No configuration file: hashing needs none, and a confined process may not read it.
+  (void)OPENSSL_init_crypto(OPENSSL_INIT_NO_LOAD_CONFIG, nullptr);
   if (md == nullptr) return fail(Errc::Unsupported, "digest algorithm " + std::string(algorithm));
   auto state = std::make_unique<State>();
   state->algorithm = algorithm;

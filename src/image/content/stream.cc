@@ -15,6 +15,19 @@ namespace {
 constexpr std::size_t kDrainBuffer = 128u << 10;
 }  // namespace
 
+Result<std::uint64_t> ByteSource::skip(std::uint64_t length) {
+  std::vector<std::byte> buffer(std::min<std::uint64_t>(length, kDrainBuffer));
+  std::uint64_t done = 0;
+  while (done < length) {
+    std::size_t want =
+        static_cast<std::size_t>(std::min<std::uint64_t>(length - done, buffer.size()));
+    NX_TRY(std::size_t n, read(std::span(buffer).first(want)));
+    if (n == 0) break;
+    done += n;
+  }
+  return done;
+}
+
 Result<std::size_t> read_full(ByteSource& source, std::span<std::byte> buffer) {
   std::size_t filled = 0;
   while (filled < buffer.size()) {
@@ -46,6 +59,27 @@ Result<std::size_t> FdSource::read(std::span<std::byte> buffer) {
     if (n >= 0) return static_cast<std::size_t>(n);
     if (errno != EINTR) return fail_errno("read " + what_);
   }
+}
+
+Result<std::size_t> SliceSource::read(std::span<std::byte> buffer) {
+  auto want = static_cast<std::size_t>(std::min<std::uint64_t>(left_, buffer.size()));
+  while (want > 0) {
+    ssize_t n = ::pread(fd_, buffer.data(), want, static_cast<off_t>(at_));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("read " + what_);
+    if (n == 0) return fail(Errc::InvalidImage, what_ + ": the file ends too early");
+    at_ += static_cast<std::uint64_t>(n);
+    left_ -= static_cast<std::uint64_t>(n);
+    return static_cast<std::size_t>(n);
+  }
+  return 0;
+}
+
+Result<std::uint64_t> SliceSource::skip(std::uint64_t length) {
+  std::uint64_t n = std::min(length, left_);
+  at_ += n;
+  left_ -= n;
+  return n;
 }
 
 Result<std::size_t> MemorySource::read(std::span<std::byte> buffer) {

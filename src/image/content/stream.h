@@ -28,6 +28,9 @@ class ByteSource {
   /// Puts at least one and at most buffer.size() bytes at the front of `buffer`; 0 means the end
   /// (and again 0 when asked again). After an error the source is not to be read any more.
   virtual Result<std::size_t> read(std::span<std::byte> buffer) = 0;
+  /// Passes over at most `length` bytes; fewer only when the source ends. Reads them unless the
+  /// source knows better.
+  virtual Result<std::uint64_t> skip(std::uint64_t length);
 };
 
 /// Reads until `buffer` is full or the source ends; returns how much came.
@@ -44,6 +47,22 @@ class FdSource final : public ByteSource {
 
  private:
   int fd_;
+  std::string what_;
+};
+
+/// A part of a regular file, read with pread(2): the descriptor's own position stays. Does not own
+/// it.
+class SliceSource final : public ByteSource {
+ public:
+  SliceSource(int fd, std::uint64_t offset, std::uint64_t length, std::string what)
+      : fd_(fd), at_(offset), left_(length), what_(std::move(what)) {}
+  /// A file that is shorter than the slice: InvalidImage.
+  Result<std::size_t> read(std::span<std::byte> buffer) override;
+  Result<std::uint64_t> skip(std::uint64_t length) override;
+
+ private:
+  int fd_;
+  std::uint64_t at_, left_;
   std::string what_;
 };
 

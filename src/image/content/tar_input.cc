@@ -58,10 +58,11 @@ Result<std::span<const std::byte>> TarInput::run(std::uint64_t limit) {
 }
 
 Result<> TarInput::skip(std::uint64_t length) {
-  while (length > 0) {
-    NX_TRY(auto part, run(length));
-    length -= part.size();
-  }
+  length -= take(static_cast<std::size_t>(std::min<std::uint64_t>(length, ready_.size()))).size();
+  if (length == 0) return {};
+  NX_TRY(std::uint64_t skipped, source_.skip(length));
+  offset_ += skipped;
+  if (skipped < length) return tar_error(offset_, "the archive ends inside a member");
   return {};
 }
 

@@ -1,0 +1,93 @@
+#include "nexcage/image/content/verifier.h"
+
+#include "nexcage/image/catalog.h"
+#include "nexcage/image/content/source.h"
+#include "nexcage/image/content/stream.h"
+#include "nexcage/image/load.h"
+#include "nexcage/sys/fs.h"
+
+namespace nexcage::image::content {
+
+namespace {
+
+/// A document, hashed with whatever algorithm its digest names, then parsed.
+Result<json::Value> read_verified(const Layout& layout, const oci::Descriptor& blob) {
+  NX_TRY(UniqueFd fd, layout.open_blob(blob));
+  FdSource file(fd.get(), "blob");
+  NX_TRY(auto verified, VerifiedSource::create(file, blob.digest, blob.size, "the content"));
+  NX_CHECK(drain(*verified));
+  return layout.read_document(blob);
+}
+
+Result<> check_layer(const Layout& layout, const LayerBlob& layer) {
+  NX_TRY(UniqueFd fd, layout.open_blob(layer.blob));
+  NX_TRY(auto stream, LayerStream::open(fd.get(), {.digest = layer.blob.digest,
+                                                   .size = layer.blob.size,
+                                                   .compression = layer.compression,
+                                                   .diff_id = layer.diff_id}));
+  return stream->finish();
+}
+
+/// Adds the result of one blob to the report; true when it is good.
+template <class T>
+bool note(VerifyReport& report, std::string what, const oci::Descriptor& blob,
+          const Result<T>& result) {
+  BlobCheck check{
+      .what = std::move(what), .digest = blob.digest, .size = blob.size, .error = std::nullopt};
+  if (!result) check.error = result.error();
+  report.blobs.push_back(std::move(check));
+  return result.has_value();
+}
+
+/// Manifest and config as far as they can be read, then the layers.
+void check_manifest(const Layout& layout, const oci::Descriptor& descriptor, VerifyReport& report) {
+  auto parse = [&]() -> Result<oci::Manifest> {
+    NX_TRY(json::Value document, read_verified(layout, descriptor));
+    return oci::parse_manifest(document);
+  };
+  auto manifest = parse();
+  if (!note(report, "manifest", descriptor, manifest)) return;
+  auto match = [&]() -> Result<std::vector<LayerBlob>> {
+    NX_TRY(json::Value document, read_verified(layout, manifest->config));
+    NX_TRY(oci::ImageConfig config, oci::parse_image_config(document));
+    return match_layers(*manifest, config);
+  };
+  auto layers = match();
+  if (!note(report, "config", manifest->config, layers)) return;
+  for (std::size_t i = 0; i < layers->size(); ++i)
+    (void)note(report, "layer " + std::to_string(i), (*layers)[i].blob,
+               check_layer(layout, (*layers)[i]));
+}
+
+/// An index and everything of it that is here.
+void check_tree(const Layout& layout, const oci::Descriptor& descriptor, VerifyReport& report,
+                int depth) {
+  if (!is_index_type(descriptor.media_type)) return check_manifest(layout, descriptor, report);
+  auto parse = [&]() -> Result<oci::Index> {
+    if (depth > 4) return fail(Errc::InvalidImage, "nested too deep");
+    NX_TRY(json::Value document, read_verified(layout, descriptor));
+    return oci::parse_index(document);
+  };
+  auto index = parse();
+  if (!note(report, "index", descriptor, index)) return;
+  for (const oci::Descriptor& entry : index->manifests) {
+    auto present = sys::exists(layout.fd(), entry.digest.blob_path());
+    if (present && *present) check_tree(layout, entry, report, depth + 1);
+  }
+}
+
+}  // namespace
+
+Result<VerifyReport> run_verify(const Layout& layout, std::string_view what) {
+  NX_TRY(auto blobs_lock, layout.share_blobs());
+  NX_TRY(oci::Index index, layout.read_index());
+  auto id_of = [&layout](const oci::Descriptor& d) { return image_id(layout, d); };
+  NX_TRY(Match match, find_image(index, what, id_of));
+  VerifyReport report{.manifest = match.descriptor.digest,
+                      .names = names_of(index, match.descriptor.digest),
+                      .blobs = {}};
+  check_tree(layout, match.descriptor, report, 0);
+  return report;
+}
+
+}  // namespace nexcage::image::content
