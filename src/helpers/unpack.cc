@@ -1,10 +1,9 @@
 // Unpacking a layer, as a confined process.
 #include <linux/capability.h>
 
+#include "confine.h"
 #include "nexcage/layerfs/unpack/unpack_layer.h"
 #include "nexcage/layerfs/unpack_protocol.h"
-
-#include "confine.h"
 #include "subcommand.h"
 
 namespace nexcage::helpers {
@@ -22,8 +21,8 @@ constexpr sys::CapSet kCapabilities = bit(CAP_CHOWN) | bit(CAP_DAC_OVERRIDE) | b
 
 Result<json::Value> run_unpack(const json::Value& request) {
   NX_TRY(const layerfs::UnpackJob job, layerfs::unpack_job_from_json(request));
-  Confinement keep{.read_only = job.lowers, .read_write = {job.target},
-                   .capabilities = kCapabilities};
+  Confinement keep{
+      .read_only = job.lowers, .read_write = {job.target}, .capabilities = kCapabilities};
   keep.read_only.push_back(job.blob_path);
   NX_CHECK(confine(keep), "confine the unpacker");
   NX_TRY(const layerfs::UnpackResult result, layerfs::unpack::unpack_layer(job));

@@ -51,13 +51,13 @@ struct Usage {
 /// Turns one blob into a prepared layer. Runs libexec/nexcage/image: tar, gzip and zstd are never
 /// parsed in the privileged front process. Injected so that tests can run in-process.
 struct UnpackJob {
-  std::string blob_path;              // compressed layer in the store
+  std::string blob_path;  // compressed layer in the store
   oci::Compression compression{};
-  oci::Digest digest;                 // of the blob
+  oci::Digest digest;  // of the blob
   oci::Digest diff_id;
-  std::uint64_t size = 0;             // of the blob
-  std::string target;                 // an empty directory to fill
-  std::vector<std::string> lowers;    // prepared directories below, nearest parent first
+  std::uint64_t size = 0;           // of the blob
+  std::string target;               // an empty directory to fill
+  std::vector<std::string> lowers;  // prepared directories below, nearest parent first
 };
 struct UnpackResult {
   bool self_contained = true;  // nothing was looked up in `lowers`: may be shared by diff ID
@@ -68,8 +68,8 @@ struct UnpackResult {
 using Unpacker = std::function<Result<UnpackResult>(const UnpackJob&)>;
 
 /// A way of keeping and mounting layers. Contract (tests/contract/layerfs_driver_test.cc):
-/// prepare is idempotent and safe beside another process doing the same; a crash leaves nothing that
-/// a later prepare takes for complete; mount never changes a prepared layer.
+/// prepare is idempotent and safe beside another process doing the same; a crash leaves nothing
+/// that a later prepare takes for complete; mount never changes a prepared layer.
 class Driver {
  public:
   virtual ~Driver() = default;
@@ -83,7 +83,8 @@ class Driver {
   virtual Result<> mount(const PreparedStack& stack, const MountPoint& at, Access access) = 0;
   /// Detaches the tree and removes the upper's content. Not mounted is success.
   virtual Result<> unmount(const MountPoint& at) = 0;
-  /// Removes prepared layers whose diff and chain IDs are not in `keep`; those in use by a mount stay.
+  /// Removes prepared layers whose diff and chain IDs are not in `keep`; those in use by a mount
+  /// stay.
   struct Freed {
     std::vector<std::string> keys;
     std::uint64_t bytes = 0;

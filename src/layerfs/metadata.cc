@@ -1,6 +1,7 @@
 #include "nexcage/layerfs/metadata.h"
 
 #include <fcntl.h>
+#include <linux/limits.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -32,33 +33,36 @@ std::array<timespec, 2> times_of(const Metadata& metadata) {
   return {metadata.atime, metadata.mtime};
 }
 
-Result<std::string> read_xattr(const std::string& path, const std::string& name) {
-  std::string value(256, '\0');
+/// Calls `read(buffer, size)` with a growing buffer until the answer fits; -1 with errno as the
+/// xattr calls have it.
+template <class Read>
+Result<std::string> read_growing(std::size_t limit, const std::string& what, Read read) {
+  std::string buffer(1024, '\0');
   while (true) {
-    const ssize_t got = lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
+    const ssize_t got = read(buffer.data(), buffer.size());
     if (got >= 0) {
-      value.resize(static_cast<std::size_t>(got));
-      return value;
+      buffer.resize(static_cast<std::size_t>(got));
+      return buffer;
     }
-    if (errno != ERANGE || value.size() > XATTR_SIZE_MAX)
-      return fail_errno("read extended attribute " + quote(name));
-    value.resize(value.size() * 4);
+    if (errno != ERANGE || buffer.size() > limit) return fail_errno(what);
+    buffer.resize(buffer.size() * 4);
   }
 }
 
+Result<std::string> read_xattr(const std::string& path, const std::string& name) {
+  return read_growing(XATTR_SIZE_MAX, "read extended attribute " + quote(name),
+                      [&](char* data, std::size_t size) {
+                        return lgetxattr(path.c_str(), name.c_str(), data, size);
+                      });
+}
+
+/// Names, each ended by NUL.
 Result<std::string> list_xattrs(const std::string& path) {
-  std::string names(1024, '\0');
-  while (true) {
-    const ssize_t got = llistxattr(path.c_str(), names.data(), names.size());
-    if (got >= 0) {
-      names.resize(static_cast<std::size_t>(got));
-      return names;
-    }
-    if (errno == EOPNOTSUPP) return std::string();
-    if (errno != ERANGE || names.size() > XATTR_LIST_MAX)
-      return fail_errno("list extended attributes");
-    names.resize(names.size() * 4);
-  }
+  auto names = read_growing(
+      XATTR_LIST_MAX, "list extended attributes",
+      [&](char* data, std::size_t size) { return llistxattr(path.c_str(), data, size); });
+  if (!names && names.error().sys_errno() == EOPNOTSUPP) return std::string();
+  return names;
 }
 
 }  // namespace

@@ -80,8 +80,8 @@ Result<DirectoryPtr> LayerTree::resolve(const std::vector<std::string>& componen
   return at;
 }
 
-Result<DirectoryPtr> LayerTree::step(const Directory& at, const std::string& name,
-                                     Purpose purpose, int& links) {
+Result<DirectoryPtr> LayerTree::step(const Directory& at, const std::string& name, Purpose purpose,
+                                     int& links) {
   UniqueFd fd(openat(at.fd.get(), name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (fd) return enter(at, name, std::move(fd), purpose);
   if (errno == ENOENT) return step_below(at, name, purpose, links);
@@ -133,8 +133,8 @@ Result<DirectoryPtr> LayerTree::follow(const Directory& at, const std::string& t
   for (const std::string& name : components(target)) {
     if (name == "..") {
       const std::size_t slash = here->path.rfind('/');
-      NX_TRY(here, open_path(slash == std::string::npos ? std::string()
-                                                        : here->path.substr(0, slash)));
+      NX_TRY(here,
+             open_path(slash == std::string::npos ? std::string() : here->path.substr(0, slash)));
       continue;
     }
     NX_TRY(here, step(*here, name, purpose, links));
@@ -172,7 +172,8 @@ Result<DirectoryPtr> LayerTree::open_path(const std::string& path) {
   NX_TRY(UniqueFd fd, sys::open_beneath(root_.get(), path.empty() ? "." : path,
                                         O_PATH | O_DIRECTORY | O_NOFOLLOW));
   bool sees_lower = !records_.at("").opaque;
-  for (std::size_t end = path.find('/'); sees_lower && !path.empty(); end = path.find('/', end + 1)) {
+  for (std::size_t end = path.find('/'); sees_lower && !path.empty();
+       end = path.find('/', end + 1)) {
     sees_lower = !records_.at(path.substr(0, end)).opaque;
     if (end == std::string::npos) break;
   }

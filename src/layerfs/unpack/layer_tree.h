@@ -17,17 +17,17 @@
 
 #include "nexcage/base/error.h"
 #include "nexcage/base/unique_fd.h"
+#include "nexcage/layerfs/metadata.h"
 #include "nexcage/layerfs/unpack/limits.h"
 #include "nexcage/layerfs/unpack/lower_view.h"
-#include "nexcage/layerfs/metadata.h"
 
 namespace nexcage::layerfs::unpack {
 
 /// A directory of the layer, open.
 struct Directory {
-  UniqueFd fd;              // O_PATH
-  std::string path;         // relative to the root, free of symlinks; "" is the root
-  bool sees_lower = true;   // false when it or a parent hides all that is below
+  UniqueFd fd;             // O_PATH
+  std::string path;        // relative to the root, free of symlinks; "" is the root
+  bool sees_lower = true;  // false when it or a parent hides all that is below
 };
 using DirectoryPtr = std::shared_ptr<const Directory>;
 
@@ -87,8 +87,8 @@ class LayerTree {
 
   Result<DirectoryPtr> step(const Directory& at, const std::string& name, Purpose purpose,
                             int& links);
-  Result<DirectoryPtr> step_over_file(const Directory& at, const std::string& name,
-                                      Purpose purpose, int& links);
+  Result<DirectoryPtr> step_over_file(const Directory& at, const std::string& name, Purpose purpose,
+                                      int& links);
   Result<DirectoryPtr> step_below(const Directory& at, const std::string& name, Purpose purpose,
                                   int& links);
   Result<DirectoryPtr> follow(const Directory& at, const std::string& target, Purpose purpose,

@@ -56,7 +56,8 @@ Result<MergedDirectory> enter(const MergedDirectory& in, const std::string& name
                               std::size_t first) {
   MergedDirectory result;
   for (std::size_t i = first; i < in.parts.size(); ++i) {
-    const int fd = openat(in.parts[i], name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    const int fd =
+        openat(in.parts[i], name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT) continue;
     // Anything but a directory, a whiteout among it, ends what is merged.
     if (fd < 0 && (errno == ENOTDIR || errno == ELOOP)) break;

@@ -1,7 +1,7 @@
 // The merged view of the layers below the one being unpacked, read without a mount: the unpacking
 // process then needs neither a mount namespace nor a kernel that takes layers by descriptor.
-// The rules are those of overlayfs (Documentation/filesystems/overlayfs.rst): the nearest layer that
-// has a name decides; directories merge until one is opaque; a character device 0:0 hides.
+// The rules are those of overlayfs (Documentation/filesystems/overlayfs.rst): the nearest layer
+// that has a name decides; directories merge until one is opaque; a character device 0:0 hides.
 #pragma once
 
 #include <string>

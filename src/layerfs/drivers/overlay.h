@@ -1,0 +1,37 @@
+// Driver `overlay`: layers unpacked into directories that all images share, joined by overlayfs.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "nexcage/base/error.h"
+#include "nexcage/layerfs/drivers/overlay_layers.h"
+#include "nexcage/layerfs/drivers/overlay_mount.h"
+#include "nexcage/layerfs/layerfs.h"
+
+namespace nexcage::layerfs::overlay {
+
+class OverlayDriver final : public Driver {
+ public:
+  explicit OverlayDriver(Options options) : options_(std::move(options)) {}
+
+  std::string_view name() const override { return "overlay"; }
+  /// Unsupported when the kernel has no overlayfs or the caller may not mount.
+  Result<> probe() const override;
+  Result<PreparedStack> prepare(const image::Store& store, const image::Image& image) override;
+  /// `at.upper` gets "upper" and "work" (read-write; an existing upper is used again), or "root"
+  /// (read-only).
+  Result<> mount(const PreparedStack& stack, const MountPoint& at, Access access) override;
+  Result<> unmount(const MountPoint& at) override;
+  Result<Freed> collect(const std::vector<Layer>& keep, bool dry_run) override;
+  Result<std::vector<Usage>> usage() const override;
+
+ private:
+  Options options_;
+};
+
+/// The driver's maker for the table in open.cc.
+std::unique_ptr<Driver> make_driver(Options options);
+
+}  // namespace nexcage::layerfs::overlay

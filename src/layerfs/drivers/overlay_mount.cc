@@ -1,0 +1,118 @@
+#include "nexcage/layerfs/drivers/overlay_mount.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include "nexcage/sys/fs.h"
+
+namespace nexcage::layerfs::overlay {
+namespace {
+
+struct FixedOption {
+  std::string_view key, value;
+};
+/// Everything the kernel's build configuration could decide otherwise is said: the same image
+/// behaves the same on every host. redirect_dir lets rename(2) work on directories of the image
+/// (without it: EXDEV); an image cannot carry a redirect of its own, the unpacker refuses it.
+constexpr std::array<FixedOption, 5> kFixedOptions = {{{"redirect_dir", "on"},
+                                                       {"index", "off"},
+                                                       {"nfs_export", "off"},
+                                                       {"metacopy", "off"},
+                                                       {"xino", "auto"}}};
+// mount(2) takes at most one page of options.
+constexpr std::size_t kMaxLegacyOptions = 4095;
+
+sys::FsParam directory_param(MountMethod method, const char* key, int fd) {
+  if (method == MountMethod::descriptors) return {.key = key, .value = {}, .fd = fd};
+  return {.key = key, .value = sys::fd_path(fd)};
+}
+
+Result<> mount_new_api(MountMethod method, const OverlaySpec& spec, const std::string& target) {
+  std::vector<sys::FsParam> params{{.key = "source", .value = "nexcage"}};
+  for (const FixedOption& option : kFixedOptions)
+    params.push_back({.key = std::string(option.key), .value = std::string(option.value)});
+  for (const UniqueFd& lower : spec.lowers)
+    params.push_back(directory_param(method, "lowerdir+", lower.get()));
+  if (spec.upper) {
+    params.push_back(directory_param(method, "upperdir", spec.upper.get()));
+    params.push_back(directory_param(method, "workdir", spec.work.get()));
+  }
+  const std::uint64_t attributes = spec.upper ? 0 : MOUNT_ATTR_RDONLY;
+  NX_TRY(const sys::DetachedMount mount, sys::new_mount("overlay", params, attributes));
+  return sys::attach(mount, target);
+}
+
+std::string legacy_options(const OverlaySpec& spec) {
+  std::string options = "lowerdir=";
+  for (const UniqueFd& lower : spec.lowers) {
+    if (&lower != &spec.lowers.front()) options += ':';
+    options += std::to_string(lower.get());
+  }
+  if (spec.upper)
+    options += ",upperdir=" + std::to_string(spec.upper.get()) +
+               ",workdir=" + std::to_string(spec.work.get());
+  for (const FixedOption& option : kFixedOptions) {
+    options += ',';
+    options += option.key;
+    options += '=';
+    options += option.value;
+  }
+  return options;
+}
+
+/// mount(2) with descriptor numbers as relative paths below /proc/thread-self/fd: four bytes a
+/// layer where real paths would fill the page after some thirty. The working directory is one of a
+/// thread of its own (unshare(2), CLONE_FS), so nobody else sees it change.
+Result<> mount_legacy(const OverlaySpec& spec, const std::string& target) {
+  const std::string options = legacy_options(spec);
+  if (options.size() > kMaxLegacyOptions)
+    return fail(Errc::LayerError, "this kernel mounts no more than about 900 layers at once");
+  Result<> result;
+  std::thread([&] {
+    const unsigned long flags = spec.upper ? 0 : MS_RDONLY;
+    if (unshare(CLONE_FS) != 0)
+      result = fail_errno("unshare the working directory");
+    else if (chdir("/proc/thread-self/fd") != 0)
+      result = fail_errno("enter /proc/thread-self/fd");
+    else if (mount("nexcage", target.c_str(), "overlay", flags, options.c_str()) != 0)
+      result = fail_errno("mount overlay on " + target);
+  }).join();
+  return result;
+}
+
+}  // namespace
+
+Result<> mount_overlay_by(MountMethod method, const OverlaySpec& spec, const std::string& target) {
+  return method == MountMethod::legacy ? mount_legacy(spec, target)
+                                       : mount_new_api(method, spec, target);
+}
+
+Result<> mount_overlay(const OverlaySpec& spec, const std::string& target) {
+  if (spec.lowers.size() > kMaxLayers)
+    return fail(Errc::LayerError, std::to_string(spec.lowers.size()) +
+                                      " layers, but overlayfs takes " + std::to_string(kMaxLayers));
+  Result<> first;
+  for (const MountMethod method :
+       {MountMethod::descriptors, MountMethod::strings, MountMethod::legacy}) {
+    auto result = mount_overlay_by(method, spec, target);
+    if (result) return result;
+    // EINVAL and EBADF are how kernels say that they do not know a parameter or take it otherwise;
+    // the first answer is from the way with the best messages.
+    const int err = result.error().sys_errno();
+    const bool may_be_unknown = err == EINVAL || err == EBADF || err == ENOSYS || err == EOPNOTSUPP;
+    if (first) first = std::move(result);
+    if (!may_be_unknown) break;
+  }
+  return fail(std::move(first).error().as(Errc::LayerError));
+}
+
+}  // namespace nexcage::layerfs::overlay

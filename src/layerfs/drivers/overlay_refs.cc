@@ -1,0 +1,147 @@
+#include "nexcage/layerfs/drivers/overlay_refs.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <optional>
+#include <utility>
+
+#include "nexcage/base/text.h"
+#include "nexcage/json/value.h"
+#include "nexcage/sys/fs.h"
+#include "nexcage/sys/mount.h"
+
+namespace nexcage::layerfs::overlay {
+namespace {
+
+struct Ref {
+  std::string target;
+  std::vector<std::string> keys;
+  std::string boot;        // of the kernel that has the mount
+  std::string namespace_;  // mount namespace it was made in
+};
+
+/// FNV-1a with the given start. Names a file; targets are paths of our own, not a stranger's.
+std::uint64_t fnv1a(std::string_view text, std::uint64_t hash) {
+  for (const char c : text) {
+    hash ^= static_cast<unsigned char>(c);
+    hash *= 0x100000001b3;
+  }
+  return hash;
+}
+
+std::string file_name(const std::string& target) {
+  char name[40];
+  // Two starts make 128 bits; the first is FNV's own.
+  (void)std::snprintf(name, sizeof name, "%016llx%016llx.json",
+                      static_cast<unsigned long long>(fnv1a(target, 0xcbf29ce484222325)),
+                      static_cast<unsigned long long>(fnv1a(target, 0x9ae16a3b2f90404f)));
+  return name;
+}
+
+Result<std::string> boot_id() {
+  NX_TRY(const std::string text, sys::read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id"));
+  return std::string(trim(text));
+}
+
+Result<std::string> mount_namespace() { return sys::read_link(AT_FDCWD, "/proc/self/ns/mnt"); }
+
+json::Value to_json(const Ref& ref) {
+  json::Object object;
+  object.set("target", ref.target);
+  json::Array keys;
+  for (const std::string& key : ref.keys) keys.emplace_back(key);
+  object.set("keys", std::move(keys));
+  object.set("boot", ref.boot);
+  object.set("namespace", ref.namespace_);
+  return object;
+}
+
+/// nullopt for a file that a power cut left damaged: then nothing is mounted any more either.
+std::optional<Ref> parse_ref(const std::string& text) {
+  const auto value = json::parse(text);
+  if (!value) return std::nullopt;
+  Ref ref;
+  const auto take = [&](const char* name, std::string& to) {
+    const json::Value* member = value->find(name);
+    if (member == nullptr || member->if_string() == nullptr) return false;
+    to = *member->if_string();
+    return true;
+  };
+  if (!take("target", ref.target) || !take("boot", ref.boot) || !take("namespace", ref.namespace_))
+    return std::nullopt;
+  const json::Value* keys = value->find("keys");
+  if (keys == nullptr || keys->if_array() == nullptr) return std::nullopt;
+  for (const json::Value& key : *keys->if_array()) {
+    if (key.if_string() == nullptr) return std::nullopt;
+    ref.keys.push_back(*key.if_string());
+  }
+  return ref;
+}
+
+/// What decides whether a note still holds.
+struct Now {
+  std::string boot;
+  std::string namespace_;
+  std::set<std::string> mount_points;
+};
+
+Result<Now> look_around() {
+  Now now;
+  NX_TRY(now.boot, boot_id());
+  NX_TRY(now.namespace_, mount_namespace());
+  NX_TRY(const auto mounts, sys::read_mountinfo());
+  for (const sys::MountInfo& mount : mounts) now.mount_points.insert(mount.mount_point);
+  return now;
+}
+
+Result<bool> holds(const Ref& ref, const Now& now) {
+  if (now.mount_points.contains(ref.target)) return true;
+  if (ref.boot != now.boot || ref.namespace_ == now.namespace_) return false;
+  return sys::exists(AT_FDCWD, ref.target);
+}
+
+}  // namespace
+
+Result<MountRefs> MountRefs::open(int store) {
+  if (mkdirat(store, ".refs", 0700) != 0 && errno != EEXIST)
+    return fail_errno("create the directory of mount notes");
+  NX_TRY(UniqueFd dir, sys::open_at(store, ".refs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  return MountRefs(std::move(dir));
+}
+
+Result<> MountRefs::add(const std::string& target, const std::vector<std::string>& keys) const {
+  NX_TRY(std::string boot, boot_id());
+  NX_TRY(std::string ns, mount_namespace());
+  const Ref ref{sys::clean_path(target), keys, std::move(boot), std::move(ns)};
+  return sys::write_file_atomic(dir_.get(), file_name(ref.target), json::dump(to_json(ref)), 0600,
+                                sys::Durable::no);
+}
+
+Result<> MountRefs::remove(const std::string& target) const {
+  return sys::remove_file(dir_.get(), file_name(sys::clean_path(target)));
+}
+
+Result<std::set<std::string>> MountRefs::in_use() const {
+  NX_TRY(const Now now, look_around());
+  NX_TRY(const std::vector<std::string> names, sys::list_dir(dir_.get()));
+  std::set<std::string> keys;
+  for (const std::string& name : names) {
+    NX_TRY(const std::string text, sys::read_file(dir_.get(), name));
+    const std::optional<Ref> ref = parse_ref(text);
+    bool live = false;
+    if (ref) {
+      NX_TRY(live, holds(*ref, now));
+    }
+    if (live)
+      keys.insert(ref->keys.begin(), ref->keys.end());
+    else
+      NX_CHECK(sys::remove_file(dir_.get(), name));
+  }
+  return keys;
+}
+
+}  // namespace nexcage::layerfs::overlay
