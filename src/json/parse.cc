@@ -49,20 +49,18 @@ Error at_offset(std::string_view text, std::size_t offset, const std::string& wh
           "line " + std::to_string(line) + ", column " + std::to_string(column) + ": " + why};
 }
 
-/// What the library says went wrong, without its error number, position and raw bytes.
-std::string reason_of(std::string_view what) {
+/// What the library says went wrong, without its error number, its position and the token, which is
+/// the input as it came.
+std::string reason_of(std::string_view what, const std::string& token) {
   std::string reason(what);
   if (const auto start = reason.find("syntax error"); start != std::string::npos) {
     reason.erase(0, start);
   } else if (const auto bracket = reason.find("] "); bracket != std::string::npos) {
     reason.erase(0, bracket + 2);
   }
-  // "last read: '...'" repeats the input as it came.
-  if (const auto last = reason.find("; last read: '"); last != std::string::npos) {
-    const auto end = reason.rfind('\'');
-    const auto expected = reason.find("; expected", last);
-    reason.erase(last, (expected == std::string::npos ? end + 1 : expected) - last);
-  }
+  const std::string last_read = "; last read: '" + token + "'";
+  if (const auto at = reason.find(last_read); at != std::string::npos)
+    reason.erase(at, last_read.size());
   return reason;
 }
 
@@ -171,11 +169,11 @@ std::size_t Builder::start_of_key() const {
   return at;
 }
 
-bool Builder::parse_error(std::size_t position, const std::string&,
+bool Builder::parse_error(std::size_t position, const std::string& token,
                           const nlohmann::detail::exception& error) {
   // The position counts what was read, the end of the text included: the offence is one before.
   const std::size_t at = std::min(position == 0 ? 0 : position - 1, text_.size());
-  return refuse(at, reason_of(error.what()));
+  return refuse(at, reason_of(error.what(), token));
 }
 
 }  // namespace
