@@ -38,7 +38,7 @@ struct RootfsConfig {
 struct ImportRequest {
   ImportSource source;
   /// Replaces the names that the source gives. A source without a usable name is called
-  /// localhost/<file name>:<tag or latest>.
+  /// localhost/<file name>:<its tag or latest>.
   std::optional<oci::Reference> name;
   RootfsConfig rootfs;  // for SourceKind::rootfs only
 };

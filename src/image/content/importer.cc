@@ -47,7 +47,7 @@ json::Value plain_descriptor(const oci::Descriptor& descriptor) {
 std::vector<oci::Reference> names_for(const ImportRequest& request, const SourceImage& image) {
   if (request.name) return {*request.name};
   if (!image.names.empty()) return image.names;
-  return {fallback_name(request.source.path, request.source.reference)};
+  return {fallback_name(request.source.path, image.tag)};
 }
 
 /// Streams all blobs in; the manifest comes last.

@@ -38,6 +38,7 @@ struct SourceImage {
   std::optional<SourceDocument> config;    // absent: to be made from the root file system's layer
   std::vector<SourceLayer> layers;         // lowest first
   std::vector<oci::Reference> names;       // that the source gives; may be empty
+  std::string tag;                         // what the source calls it, if that is no whole name
   std::unique_ptr<Files> files;            // what `open` reads from
 };
 

@@ -163,6 +163,7 @@ Result<SourceImage> read_oci_source(std::unique_ptr<Files> files, const std::str
       return fail(Errc::InvalidImage, name + ": layer " + layer.blob.digest.str() + " is missing");
   }
   image.names = full_names(entry);
+  image.tag = entry_name(entry);
   image.files = std::move(files);
   return image;
 }
