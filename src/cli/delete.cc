@@ -38,7 +38,7 @@ container is refused unless --force is given; with it, a missing one is no error
       auto removed = runtime::remove(id, force_, services);
       if (removed) continue;
       if (first)
-        first = std::move(*first).also(std::move(removed).error());
+        first = Error(std::move(*first).also(std::move(removed).error()));
       else
         first = std::move(removed).error();
     }

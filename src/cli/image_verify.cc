@@ -35,7 +35,7 @@ Exits with 125 when something is wrong.
         if (!blob.error) continue;
         Error error = Error(*blob.error).wrap("image " + word);
         if (first)
-          first = std::move(*first).also(std::move(error));
+          first = Error(std::move(*first).also(std::move(error)));
         else
           first = std::move(error);
       }

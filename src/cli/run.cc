@@ -163,7 +163,7 @@ exit code. Words after the image belong to the container's command.
     if (started) return {};
     Error error = std::move(started).error();
     if (auto removed = runtime::remove(id, true, services); !removed)
-      error = std::move(error).also(std::move(removed).error());
+      error = Error(std::move(error).also(std::move(removed).error()));
     return fail(std::move(error));
   }
 

@@ -62,9 +62,9 @@ Error error_from_record(const json::Value& record) {
   const json::Value* number = record.find("errno");
   const auto sys_errno = number != nullptr ? number->as_i64() : std::nullopt;
   Error error = Error::from_errno(code, static_cast<int>(sys_errno.value_or(0)), texts[0]);
-  for (std::size_t i = 1; i < texts.size(); ++i) error = std::move(error).wrap(texts[i]);
+  for (std::size_t i = 1; i < texts.size(); ++i) error = Error(std::move(error).wrap(texts[i]));
   if (std::string hint = text_of(record, "hint"); !hint.empty())
-    error = std::move(error).hint(std::move(hint));
+    error = Error(std::move(error).hint(std::move(hint)));
   return error;
 }
 
