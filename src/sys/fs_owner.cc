@@ -93,7 +93,7 @@ Result<FileLock> FileLock::acquire(int dir, const std::string& name, Kind kind, 
     NX_TRY(std::optional<FileLock> lock, try_acquire(dir, name, kind));
     if (lock) return *std::move(lock);
     const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0)
       return fail(Error(Errc::Timeout, "wait for the lock " + name)
                       .hint("another command is using it; try again when it has ended"));
