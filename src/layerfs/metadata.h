@@ -22,7 +22,7 @@ struct Metadata {
   uid_t uid = 0;
   gid_t gid = 0;
   timespec atime{}, mtime{};
-  std::map<std::string, std::string> xattrs;
+  std::map<std::string, std::string> xattrs{};
 };
 
 /// The metadata of the file `name` in `dir` (symlink not followed), without trusted.overlay.*.

@@ -36,7 +36,7 @@ Result<Metadata> root_metadata(const LayerStore& layers, const std::vector<std::
     if (info.content.root_entry) return read_metadata(layers.fd(), *key + "/fs");
   }
   const timespec now{.tv_sec = 0, .tv_nsec = UTIME_NOW};
-  return Metadata{.mode = 0755, .atime = now, .mtime = now, .xattrs = {}};
+  return Metadata{.mode = 0755, .atime = now, .mtime = now,};
 }
 
 /// The directory `name` in `parent`, made with the root's metadata unless it is there already.
