@@ -12,14 +12,11 @@ namespace {
 /// Up to this many members a linear look for a duplicate is faster than a hash table.
 constexpr std::size_t kLinearMembers = 16;
 
-/// A forward iterator over the text that tells the handler how far the lexer has read.
+/// An input iterator over the text that tells the handler how far the lexer has read.
 class Cursor {
  public:
-  using iterator_category = std::forward_iterator_tag;
   using value_type = char;
   using difference_type = std::ptrdiff_t;
-  using pointer = const char*;
-  using reference = const char&;
 
   Cursor(const char* at, const char** furthest) : at_(at), furthest_(furthest) {}
   const char& operator*() const { return *at_; }

@@ -18,6 +18,7 @@ struct Nothing {};
 
 std::vector<std::string> names_of(const std::map<std::string, Nothing>& set) {
   std::vector<std::string> names;
+  names.reserve(set.size());
   for (const auto& entry : set) names.push_back(entry.first);
   return names;
 }

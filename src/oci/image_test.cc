@@ -7,7 +7,6 @@ namespace nexcage::oci {
 namespace {
 
 using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 std::string digest(char c) { return "sha256:" + std::string(64, c); }

@@ -69,28 +69,28 @@ std::vector<DeviceRule> default_device_rules() {
 }
 
 Linux default_linux() {
-  Linux linux_;
+  Linux section;
   Resources resources;
   resources.devices = default_device_rules();
-  linux_.resources = std::move(resources);
+  section.resources = std::move(resources);
   for (NamespaceType type : {NamespaceType::pid, NamespaceType::network, NamespaceType::ipc,
                              NamespaceType::uts, NamespaceType::mount, NamespaceType::cgroup})
-    linux_.namespaces.push_back({type, {}});
-  linux_.masked_paths = {"/proc/acpi",
-                         "/proc/asound",
-                         "/proc/interrupts",
-                         "/proc/kcore",
-                         "/proc/keys",
-                         "/proc/latency_stats",
-                         "/proc/timer_list",
-                         "/proc/timer_stats",
-                         "/proc/sched_debug",
-                         "/proc/scsi",
-                         "/sys/devices/virtual/powercap",
-                         "/sys/firmware"};
-  linux_.readonly_paths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
-                           "/proc/sysrq-trigger"};
-  return linux_;
+    section.namespaces.push_back({type, {}});
+  section.masked_paths = {"/proc/acpi",
+                          "/proc/asound",
+                          "/proc/interrupts",
+                          "/proc/kcore",
+                          "/proc/keys",
+                          "/proc/latency_stats",
+                          "/proc/timer_list",
+                          "/proc/timer_stats",
+                          "/proc/sched_debug",
+                          "/proc/scsi",
+                          "/sys/devices/virtual/powercap",
+                          "/sys/firmware"};
+  section.readonly_paths = {"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys",
+                            "/proc/sysrq-trigger"};
+  return section;
 }
 
 }  // namespace

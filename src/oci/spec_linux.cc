@@ -165,15 +165,15 @@ static Result<> read(const Node& node, NetDevice& out) {
   return std::move(fields).done();
 }
 
-static Result<> check_namespaces(const Node& node, const Linux& linux_) {
+static Result<> check_namespaces(const Node& node, const Linux& section) {
   std::array<bool, kNamespaces.size()> seen{};
   const Node namespaces = node.child("namespaces", node.value());
-  for (std::size_t i = 0; i < linux_.namespaces.size(); ++i) {
-    bool& present = seen.at(static_cast<std::size_t>(linux_.namespaces[i].type));
+  for (std::size_t i = 0; i < section.namespaces.size(); ++i) {
+    bool& present = seen.at(static_cast<std::size_t>(section.namespaces[i].type));
     if (present)
       return namespaces.child(i, node.value())
           .refuse("a second namespace of type " +
-                  std::string(namespace_name(linux_.namespaces[i].type)));
+                  std::string(namespace_name(section.namespaces[i].type)));
     present = true;
   }
   return {};

@@ -29,7 +29,7 @@ bool are_identifiers(std::string_view text) {
 
 /// Complains about a version that is no SemVer 1.0 to 1.3. "1.2" without a patch is taken too.
 std::string version_1(std::string_view text) {
-  const std::string malformed = "must be a version such as 1.0.2, is " + quote(text);
+  std::string malformed = "must be a version such as 1.0.2, is " + quote(text);
   std::string_view core = text;
   if (const auto plus = core.find('+'); plus != std::string_view::npos) {
     if (!are_identifiers(core.substr(plus + 1))) return malformed;
