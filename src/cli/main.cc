@@ -1,4 +1,8 @@
 // nexcage: reads the command line, finds the verb, turns its result into an exit code.
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
 #include <exception>
 #include <new>
 #include <string>
@@ -17,6 +21,14 @@ namespace {
 
 /// Shown by --version; Podman prints the first line in `podman info`.
 constexpr std::string_view kVersion = "nexcage version " NEXCAGE_VERSION "\nspec: 1.0.2\n";
+
+/// What a careless caller may have left: a closed standard descriptor would become the number of a
+/// file that we open, and with SIGCHLD ignored no child could be waited for.
+void normalise_process() {
+  for (int fd = 0; fd <= STDERR_FILENO; ++fd)
+    if (::fcntl(fd, F_GETFD) < 0) (void)!::open("/dev/null", O_RDWR);
+  (void)::signal(SIGCHLD, SIG_DFL);
+}
 
 int usage_failure(const Program& program) {
   return program.always_oci() ? kOciFailure : kImageFailure;
@@ -122,6 +134,7 @@ int main(int argc, char** argv) {
   using nexcage::Errc;
   using nexcage::Error;
   try {
+    nexcage::cli::normalise_process();
     return nexcage::cli::run_program(std::vector<std::string>(argv, argv + argc));
   } catch (const std::bad_alloc&) {
     nexcage::log::error(Error(Errc::OutOfMemory, "out of memory"));
