@@ -2,10 +2,12 @@
 // network, then stays until it is killed: the runtime ends it (SIGKILL) when init is ready, and
 // init goes on under the caller's subreaper (docs/adr/0001). Usage:
 //
-//   lxc LXCPATH CONFIG_FD CHANNEL_FD INIT_FD
+//   lxc NAME CONFIG_FD CHANNEL_FD INIT_FD
 //
-// CONFIG_FD: lines "key=value". CHANNEL_FD: the socket that init inherits; failures are told there.
-// INIT_FD: the sealed copy of init, executed by descriptor.
+// NAME: liblxc's name for it; its "path" is "/." ("/" would be cut to nothing), where liblxc looks
+// for nothing that could be there, and which a user namespace may enter. CONFIG_FD: lines
+// "key=value". CHANNEL_FD: the socket that init inherits; failures are told there. INIT_FD: the
+// sealed copy of init, executed by descriptor.
 #include <errno.h>
 #include <fcntl.h>
 #include <lxc/lxccontainer.h>
@@ -74,9 +76,9 @@ Result<> start_from_the_top(lxc_container* container) {
 }
 
 /// Returns only when no container was made, or it has ended before the runtime took it over.
-Result<> run(const char* lxcpath, int config_fd, int channel) {
+Result<> run(const char* name_of_container, int config_fd, int channel) {
   NX_TRY(std::string config, nexcage::sys::read_all(config_fd), "read the LXC configuration");
-  lxc_container* container = lxc_container_new("c", lxcpath);
+  lxc_container* container = lxc_container_new(name_of_container, "/.");
   if (container == nullptr)
     return nexcage::fail(Errc::LXCError, "liblxc makes no container object");
   container->clear_config(container);

@@ -323,7 +323,15 @@ TEST_F(Lxc, ANamespaceOfAnotherTypeIsRefused) {
   EXPECT_ERROR(create(), Errc::InvalidConfig, HasSubstr("not a namespace of this type"));
 }
 
+/// The caller prepares what a user namespace is to own; here by changing the owner.
+void give_to(const std::string& tree, uid_t owner) {
+  ASSERT_EQ(::lchown(tree.c_str(), owner, owner), 0);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(tree))
+    ASSERT_EQ(::lchown(entry.path().c_str(), owner, owner), 0) << entry.path();
+}
+
 TEST_F(Lxc, UserNamespace) {
+  give_to(rootfs, 100000);
   spec.linux_->namespaces.push_back({.type = oci::NamespaceType::user, .path = ""});
   spec.linux_->uid_mappings = {{.container_id = 0, .host_id = 100000, .size = 65536}};
   spec.linux_->gid_mappings = spec.linux_->uid_mappings;
@@ -338,6 +346,7 @@ TEST_F(Lxc, UserNamespace) {
 }
 
 TEST_F(Lxc, UserNamespaceBelowDirectoriesThatOnlyRootMayEnter) {
+  give_to(rootfs, 100000);
   spec.linux_->namespaces.push_back({.type = oci::NamespaceType::user, .path = ""});
   spec.linux_->uid_mappings = {{.container_id = 0, .host_id = 100000, .size = 65536}};
   spec.linux_->gid_mappings = spec.linux_->uid_mappings;
@@ -545,7 +554,7 @@ TEST_F(Lxc, KillingTheCreatorLeavesNothingOnceUndone) {
   ASSERT_OK(undo.will_create_cgroup(value("lxc.cgroup.dir.container")));
   ASSERT_OK(undo.will_create_cgroup(value("lxc.cgroup.dir.monitor")));
   const std::string monitor = value("lxc.cgroup.dir.monitor");
-  ASSERT_OK(undo.will_create_dir("/run/lxc/lock/" + monitor.substr(0, monitor.rfind('.'))));
+  ASSERT_OK(undo.will_create_file("/run/lxc/lock/." + monitor.substr(0, monitor.rfind('.'))));
   ASSERT_OK(undo.undo());
   EXPECT_EQ(directories_of_cgroups("nxtest"), "");
   EXPECT_EQ(directories_of_cgroups("nexcage-"), "");

@@ -176,9 +176,8 @@ Result<> LxcBackend::remove(const Record& record) const {
              "remove cgroup " + path);
   }
   NX_CHECK(sys::remove_file(AT_FDCWD, start_socket(record)));
-  const std::string lxc_path = text_of(record, "lxc_path");
-  if (lxc_path.starts_with("/nexcage-")) NX_CHECK(remove_lock_dir(lxc_path));
-  return {};
+  const std::string lxc_name = text_of(record, "lxc_name");
+  return lxc_name.empty() ? Result<>() : sys::remove_file(AT_FDCWD, lock_file(lxc_name));
 }
 
 }  // namespace

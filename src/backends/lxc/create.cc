@@ -83,7 +83,7 @@ class LxcConfigured : public Configured {
 
 /// Everything that outlives a sudden death of this process, before it is made.
 Result<> LxcConfigured::announce(UndoLog& undo) const {
-  NX_CHECK(undo.will_create_dir(lock_dir(plan_.lxc_path)));
+  NX_CHECK(undo.will_create_file(lock_file(plan_.lxc_name)));
   NX_CHECK(undo.will_create_cgroup(plan_.cgroup));
   NX_CHECK(undo.will_create_cgroup(plan_.monitor_cgroup));
   return undo.will_create_file(job_.state_dir + "/" + kStartSocket);
@@ -95,7 +95,7 @@ Result<LxcConfigured::Running> LxcConfigured::spawn_helper() const {
   NX_TRY(sys::SocketPair channel, sys::socket_pair());
   const int first = 3 + job_.preserve_fds;
   sys::Command command;
-  command.argv = {setup_.libexec + "/lxc", plan_.lxc_path, std::to_string(first),
+  command.argv = {setup_.libexec + "/lxc", plan_.lxc_name, std::to_string(first),
                   std::to_string(first + 1), std::to_string(first + 2)};
   // Without /usr/bin: newuidmap must not be found, root maps ids itself (TESTBED: it needs no line
   // in /etc/subuid then).
@@ -156,7 +156,7 @@ Result<> LxcConfigured::dismiss_helper(sys::Child& helper) const {
   NX_CHECK(sys::Cgroup(facts_.cgroups, plan_.monitor_cgroup).destroy(kPatience, false),
            "remove the helper's cgroup");
   NX_CHECK(sys::remove_file(AT_FDCWD, job_.state_dir + "/lxc.log"));
-  return remove_lock_dir(plan_.lxc_path);
+  return sys::remove_file(AT_FDCWD, lock_file(plan_.lxc_name));
 }
 
 Result<Created> LxcConfigured::try_create(UndoLog& undo, const RunHooks& hooks) {
@@ -183,7 +183,7 @@ Result<Created> LxcConfigured::try_create(UndoLog& undo, const RunHooks& hooks) 
   json::Object data;
   data.set("cgroup", plan_.cgroup);
   data.set("monitor_cgroup", plan_.monitor_cgroup);
-  data.set("lxc_path", plan_.lxc_path);
+  data.set("lxc_name", plan_.lxc_name);
   created.backend_data = json::Value(std::move(data));
   return created;
 }
@@ -207,11 +207,7 @@ Result<UniqueFd> sealed_init(const std::string& libexec) {
   return sys::sealed_copy(file.get(), "nexcage-init");
 }
 
-std::string lock_dir(const std::string& lxc_path) { return "/run/lxc/lock" + lxc_path; }
-
-Result<> remove_lock_dir(const std::string& lxc_path) {
-  return sys::remove_tree(lock_dir(lxc_path));
-}
+std::string lock_file(const std::string& lxc_name) { return "/run/lxc/lock/." + lxc_name; }
 
 Result<> apply_limits(pid_t pid, const std::vector<ResourceLimit>& limits) {
   for (const ResourceLimit& limit : limits) {

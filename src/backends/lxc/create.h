@@ -21,9 +21,8 @@ inline constexpr const char* kStartSocket = "start.sock";
 Result<UniqueFd> lock_cgroups(const std::string& root, int operation);
 /// A sealed copy of libexec's init (CVE-2019-5736).
 Result<UniqueFd> sealed_init(const std::string& libexec);
-/// Removes what liblxc keeps for a container below /run/lxc/lock.
-Result<> remove_lock_dir(const std::string& lxc_path);
-std::string lock_dir(const std::string& lxc_path);
+/// What liblxc keeps for a container of this name, and nobody removes but us.
+std::string lock_file(const std::string& lxc_name);
 /// prlimit(2) on the process that is about to become the user's.
 Result<> apply_limits(pid_t pid, const std::vector<ResourceLimit>& limits);
 

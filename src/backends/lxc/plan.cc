@@ -26,7 +26,7 @@ std::string short_name(std::string_view text) {
 /// process does these in the order of the runtime spec.
 void plan_basics(const CreateJob& job, CreatePlan& out) {
   const std::string name = short_name(job.state_dir);
-  out.lxc_path = "/" + name;
+  out.lxc_name = name;
   out.monitor_cgroup = name + ".monitor";
   out.config = {
       {"lxc.log.file", job.state_dir + "/lxc.log"},

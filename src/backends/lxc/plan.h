@@ -58,7 +58,7 @@ struct CreatePlan {
   std::vector<NamespacePath> joined;  // checked before liblxc opens them
   std::string cgroup;                 // "nexcage/web1"
   std::string monitor_cgroup;         // of the helper, removed when it is gone
-  std::string lxc_path;  // a name, not a place: liblxc keys its lock and socket with it
+  std::string lxc_name;               // liblxc's own: keys its lock file and its socket
 };
 
 /// Unsupported or InvalidConfig naming the field.
