@@ -91,6 +91,7 @@ Result<ImageSpec> spec_from_image(const oci::ImageConfig& image, const ImageSour
 
   oci::Process& process = *spec.process;
   process.terminal = wanted.terminal;
+  process.no_new_privileges = false;  // as Docker and Podman: sudo and su work in an image
   process.args = arguments(image.config, wanted);
   if (process.args.empty())
     return fail(Error(Errc::InvalidSpec, "image " + image_name + " names no command")
