@@ -75,7 +75,7 @@ class LxcConfigured : public Configured {
   Result<> run_runtime_hooks(pid_t init, const RunHooks& hooks) const;
   Result<> dismiss_helper(sys::Child& helper) const;
 
-  const CreateJob& job_;
+  CreateJob job_;  // the caller's is a temporary; what it refers to lives as long as the flow
   Setup setup_;
   HostFacts facts_;
   CreatePlan plan_;
