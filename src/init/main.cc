@@ -55,7 +55,9 @@ int run(int channel) {
 }  // namespace nexcage::init
 
 int main(int argc, char** argv) {
-  auto channel = argc == 2 ? nexcage::parse_u64(argv[1]) : std::nullopt;
-  if (!channel || *channel > 1u << 20) return 2;
-  return nexcage::init::run(static_cast<int>(*channel));
+  constexpr std::uint64_t kMaxDescriptor = 1u << 20;
+  const std::uint64_t channel =
+      argc == 2 ? nexcage::parse_u64(argv[1]).value_or(kMaxDescriptor) : kMaxDescriptor;
+  if (channel >= kMaxDescriptor) return 2;
+  return nexcage::init::run(static_cast<int>(channel));
 }
