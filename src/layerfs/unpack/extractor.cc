@@ -181,6 +181,9 @@ Result<> Extractor::add_hard_link(const TarEntry& entry,
   NX_CHECK(tree_.bring_up(*target_parent, target.base));
   NX_TRY(const DirectoryPtr parent, tree_.resolve(parent_names, Purpose::fill));
   if (parent->path == target_parent->path && name == target.base) return {};  // a link to itself
+  const std::string path = join_path(parent->path, name);
+  if (target_parent->path == path || target_parent->path.starts_with(path + "/"))
+    return fail(Errc::InvalidImage, "hard link in the place of a directory that holds its target");
   NX_CHECK(create_replacing(tree_, *parent, name, [&] {
     return linkat(target_parent->fd.get(), target.base.c_str(), parent->fd.get(), name.c_str(), 0);
   }));

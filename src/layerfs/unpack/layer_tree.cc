@@ -24,7 +24,11 @@ constexpr std::size_t kMaxChain = 64;   // open descriptors kept for the last pa
 constexpr mode_t kImplicitMode = 0755;  // of a directory no layer has a member for
 
 /// Metadata of a parent directory that nobody described: the same on every host.
-Metadata implicit_metadata() { return Metadata{.mode = kImplicitMode,}; }
+Metadata implicit_metadata() {
+  return Metadata{
+      .mode = kImplicitMode,
+  };
+}
 
 Error not_a_directory(const std::string& path) {
   return Error(Errc::InvalidImage, quote(path) + " is used as a directory but is none");

@@ -1,0 +1,405 @@
+// What every LayerFS driver must do, run over each one this build has.
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "layer_scratch.h"
+#include "nexcage/layerfs/layerfs.h"
+#include "nexcage/layerfs/unpack/unpack_layer.h"
+#include "nexcage/layerfs/unpacker.h"
+#include "nexcage/sys/fs.h"
+#include "nexcage/sys/mount.h"
+#include "oci_layout.h"
+#include "result_matchers.h"
+#include "tar_writer.h"
+#include "tree_compare.h"
+
+namespace nexcage::layerfs {
+namespace {
+
+namespace fs = std::filesystem;
+using ::nexcage::testing::is_root;
+using ::nexcage::testing::LayerScratch;
+using ::nexcage::testing::OciLayout;
+using ::nexcage::testing::read_tree;
+using ::nexcage::testing::TarMember;
+using ::nexcage::testing::TarWriter;
+using ::nexcage::testing::Tree;
+using ::testing::HasSubstr;
+
+class LayerfsDriver : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    NX_NEEDS_ROOT();
+    layout_ = std::make_unique<OciLayout>(scratch_ / "images");
+    auto store = image::Store::open(scratch_ / "images", image::Store::IfMissing::fail);
+    ASSERT_OK(store);
+    store_ = std::make_unique<image::Store>(std::move(*store));
+    driver_ = open_driver([this](const UnpackJob& job) {
+      ++unpacked_;
+      return unpack::unpack_layer(job);
+    });
+  }
+  void TearDown() override {
+    for (const MountPoint& at : mounted_) EXPECT_OK(driver_->unmount(at));
+  }
+
+  std::unique_ptr<Driver> open_driver(Unpacker unpacker) {
+    auto driver = layerfs::open(
+        {.root = scratch_ / "layers", .driver = GetParam(), .unpack = std::move(unpacker)});
+    EXPECT_OK(driver);
+    return driver ? std::move(*driver) : nullptr;
+  }
+
+  PreparedStack prepare(const image::Image& image) {
+    auto stack = driver_->prepare(*store_, image);
+    EXPECT_OK(stack);
+    return stack ? *stack : PreparedStack{};
+  }
+  MountPoint place(const std::string& name) {
+    MountPoint at{.target = scratch_ / (name + "-target"), .upper = scratch_ / (name + "-upper")};
+    fs::create_directories(at.target);
+    fs::create_directories(at.upper);
+    return at;
+  }
+  /// Mounts and returns the path of the merged tree.
+  std::string mount(const PreparedStack& stack, const std::string& name,
+                    Access access = Access::read_write) {
+    const MountPoint at = place(name);
+    mounted_.push_back(at);
+    EXPECT_OK(driver_->mount(stack, at, access));
+    return at.target;
+  }
+  static std::string text(const std::string& path) {
+    return sys::read_file(AT_FDCWD, path).value_or("(unreadable)");
+  }
+  static std::set<std::string> names_in(const std::string& path) {
+    std::set<std::string> names;
+    for (const auto& entry : fs::directory_iterator(path)) names.insert(entry.path().filename());
+    return names;
+  }
+  static std::string tar_of(const std::string& name, const std::string& content) {
+    return TarWriter().file(name, content).finish();
+  }
+  std::set<std::string> prepared_keys() {
+    std::set<std::string> keys;
+    const auto usage = driver_->usage();
+    EXPECT_OK(usage);
+    for (const Usage& one : *usage) keys.insert(one.key);
+    return keys;
+  }
+
+  LayerScratch scratch_;
+  std::unique_ptr<OciLayout> layout_;
+  std::unique_ptr<image::Store> store_;
+  std::unique_ptr<Driver> driver_;
+  std::vector<MountPoint> mounted_;
+  int unpacked_ = 0;
+};
+
+TEST_P(LayerfsDriver, MountsTheMergedTree) {
+  TarWriter below, above;
+  below.directory("d").file("d/gone", "1").file("d/kept", "2").file("replaced", "3");
+  above.file("d/.wh.gone", "").file("replaced", "4").file("d/new", "5");
+  const std::string root = mount(prepare(layout_->add("a", {below.finish(), above.finish()})), "a");
+  EXPECT_EQ(names_in(root), (std::set<std::string>{"d", "replaced"}));
+  EXPECT_EQ(names_in(root + "/d"), (std::set<std::string>{"kept", "new"}));
+  EXPECT_EQ(text(root + "/d/kept") + text(root + "/replaced") + text(root + "/d/new"), "245");
+}
+
+TEST_P(LayerfsDriver, PreparesOnce) {
+  const image::Image image = layout_->add("a", {tar_of("x", "1"), tar_of("y", "2")});
+  const PreparedStack first = prepare(image), second = prepare(image);
+  EXPECT_EQ(unpacked_, 2);
+  EXPECT_EQ(first.keys, second.keys);
+  EXPECT_EQ(first.driver, GetParam());
+  EXPECT_EQ(first.layers.size(), 2u);
+}
+
+TEST_P(LayerfsDriver, StoresEqualLayersOnce) {
+  const std::string shared = TarWriter().directory("s").file("s/f", "shared").finish();
+  const PreparedStack one = prepare(layout_->add("a", {shared, tar_of("x", "1")}));
+  const PreparedStack two = prepare(layout_->add("b", {tar_of("y", "2"), shared, shared}));
+  EXPECT_EQ(unpacked_, 3);
+  EXPECT_EQ(prepared_keys().size(), 3u);
+  EXPECT_EQ(text(mount(one, "a") + "/s/f"), "shared");
+  EXPECT_EQ(text(mount(two, "b") + "/s/f"), "shared");
+}
+
+TEST_P(LayerfsDriver, LayerThatNeedsTheOnesBelowIsNotSharedWithOtherStacks) {
+  const std::string top = tar_of("d/f", "x");  // d has no member here
+  TarWriter open_d, closed_d;
+  open_d.directory("d", 0777);
+  closed_d.directory("d", 0700);
+  const std::string one = mount(prepare(layout_->add("a", {open_d.finish(), top})), "a");
+  const std::string two = mount(prepare(layout_->add("b", {closed_d.finish(), top})), "b");
+  struct stat info{};
+  ASSERT_EQ(stat((one + "/d").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0777u);
+  ASSERT_EQ(stat((two + "/d").c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0700u);
+}
+
+TEST_P(LayerfsDriver, CorruptLayerIsInvalidImageAndLeavesNothing) {
+  const image::Image image = layout_->add("a", {tar_of("x", "good"), tar_of("y", "data")});
+  const std::string blob = layout_->root() + "/" + image.layers[1].blob.digest.blob_path();
+  std::string bytes = text(blob);
+  bytes[512] = 'X';
+  std::ofstream(blob, std::ios::binary) << bytes;
+  EXPECT_ERROR(driver_->prepare(*store_, image), Errc::InvalidImage,
+               HasSubstr(image.layers[1].blob.digest.str()));
+  EXPECT_THAT(prepared_keys(), ::testing::IsEmpty());
+  EXPECT_THAT(names_in(scratch_ / "layers/overlay/.tmp"), ::testing::IsEmpty());
+}
+
+TEST_P(LayerfsDriver, ProcessKilledWhileUnpackingLeavesNothingThatCounts) {
+  const image::Image image = layout_->add("a", {tar_of("x", "1"), tar_of("y", "2")});
+  const pid_t pid = fork();
+  if (pid == 0) {
+    int calls = 0;
+    auto dying = layerfs::open({.root = scratch_ / "layers",
+                                .driver = GetParam(),
+                                .unpack = [&](const UnpackJob& job) -> Result<UnpackResult> {
+                                  if (calls++ == 1) (void)raise(SIGKILL);
+                                  return unpack::unpack_layer(job);
+                                }});
+    if (dying) (void)(*dying)->prepare(*store_, image);
+    _exit(1);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(pid, &status, 0), pid);
+  ASSERT_TRUE(WIFSIGNALED(status));
+  EXPECT_THAT(prepared_keys(), ::testing::IsEmpty());
+  // Another image first: it cleans up what it does not need itself.
+  prepare(layout_->add("b", {tar_of("z", "3")}));
+  EXPECT_THAT(names_in(scratch_ / "layers/overlay/.tmp"), ::testing::IsEmpty());
+  const std::string root = mount(prepare(image), "a");
+  EXPECT_EQ(text(root + "/x") + text(root + "/y"), "12");
+}
+
+TEST_P(LayerfsDriver, TwoProcessesPrepareALayerOnce) {
+  // In opposite orders, so that waiting for each other in a circle would show.
+  const std::string x = tar_of("x", "1"), y = tar_of("y", "2");
+  const image::Image one = layout_->add("a", {x, y}), two = layout_->add("b", {x, y, x});
+  std::vector<pid_t> children;
+  const std::string counter = scratch_ / "count";
+  for (int i = 0; i < 4; ++i) {
+    const pid_t pid = fork();
+    if (pid == 0) {
+      auto driver = layerfs::open(
+          {.root = scratch_ / "layers", .driver = GetParam(), .unpack = [&](const UnpackJob& job) {
+             std::ofstream(counter, std::ios::app) << 'u' << std::flush;
+             usleep(50'000);
+             return unpack::unpack_layer(job);
+           }});
+      const bool good = driver && (*driver)->prepare(*store_, i % 2 == 0 ? one : two);
+      _exit(good ? 0 : 1);
+    }
+    children.push_back(pid);
+  }
+  for (const pid_t pid : children) {
+    int status = 0;
+    ASSERT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(status, 0);
+  }
+  EXPECT_EQ(text(counter), "uu");
+}
+
+TEST_P(LayerfsDriver, WritesGoToTheUpperOnly) {
+  const PreparedStack stack = prepare(layout_->add("a", {tar_of("f", "layer")}));
+  const std::string one = mount(stack, "one");
+  std::ofstream(one + "/f") << "changed";
+  std::ofstream(one + "/g") << "made";
+  const std::string two = mount(stack, "two");
+  EXPECT_EQ(text(two + "/f"), "layer");
+  EXPECT_FALSE(fs::exists(two + "/g"));
+}
+
+TEST_P(LayerfsDriver, ReadOnlyMountRefusesWrites) {
+  const std::string root =
+      mount(prepare(layout_->add("a", {tar_of("f", "x")})), "a", Access::read_only);
+  EXPECT_EQ(text(root + "/f"), "x");
+  EXPECT_EQ(open((root + "/g").c_str(), O_CREAT | O_WRONLY, 0644), -1);
+  EXPECT_EQ(errno, EROFS);
+}
+
+TEST_P(LayerfsDriver, ImageWithoutLayersIsAnEmptyTree) {
+  const PreparedStack stack = prepare(layout_->add("a", {}));
+  EXPECT_THAT(names_in(mount(stack, "rw")), ::testing::IsEmpty());
+  EXPECT_THAT(names_in(mount(stack, "ro", Access::read_only)), ::testing::IsEmpty());
+}
+
+TEST_P(LayerfsDriver, RootIsAsTheTopMostLayerThatDescribesItSays) {
+  TarWriter below;
+  below.add({.name = "./", .type = TarMember::kDirectory, .mode = 0710, .uid = 3, .gid = 4});
+  const PreparedStack stack = prepare(layout_->add("a", {below.finish(), tar_of("f", "x")}));
+  for (const Access access : {Access::read_write, Access::read_only}) {
+    struct stat info{};
+    const std::string root = mount(stack, access == Access::read_only ? "ro" : "rw", access);
+    ASSERT_EQ(stat(root.c_str(), &info), 0);
+    EXPECT_EQ(info.st_mode & 07777, 0710u);
+    EXPECT_EQ(info.st_uid, 3u);
+    EXPECT_EQ(info.st_gid, 4u);
+    EXPECT_EQ(info.st_mtim.tv_sec, 1'000'000'000);
+  }
+}
+
+TEST_P(LayerfsDriver, OpaqueRootHidesAllBelow) {
+  TarWriter top;
+  top.file(".wh..wh..opq", "").file("new", "1");
+  const std::string root = mount(
+      prepare(layout_->add("a", {tar_of("old", "0"), top.finish(), tar_of("later", "2")})), "a");
+  EXPECT_EQ(names_in(root), (std::set<std::string>{"new", "later"}));
+}
+
+TEST_P(LayerfsDriver, WhiteoutOfNothingIsNotListed) {
+  TarWriter tar;
+  tar.directory("d").file("d/.wh.nothing", "").file(".wh.none", "");
+  const PreparedStack stack = prepare(layout_->add("a", {tar.finish()}));
+  for (const Access access : {Access::read_write, Access::read_only}) {
+    const std::string root = mount(stack, access == Access::read_only ? "ro" : "rw", access);
+    EXPECT_EQ(names_in(root), (std::set<std::string>{"d"}));
+    EXPECT_THAT(names_in(root + "/d"), ::testing::IsEmpty());
+  }
+}
+
+TEST_P(LayerfsDriver, DirectoriesOfTheImageCanBeRenamed) {
+  TarWriter tar;
+  tar.directory("d").file("d/f", "x");
+  const std::string root = mount(prepare(layout_->add("a", {tar.finish()})), "a");
+  ASSERT_EQ(rename((root + "/d").c_str(), (root + "/e").c_str()), 0) << strerror(errno);
+  EXPECT_EQ(text(root + "/e/f"), "x");
+}
+
+class ManyLayers : public LayerfsDriver {
+ protected:
+  void expect_all(int count) {
+    std::vector<std::string> tars;
+    for (int i = 0; i < count; ++i)
+      tars.push_back(TarWriter()
+                         .file("n" + std::to_string(i), std::to_string(i))
+                         .file("top", std::to_string(i))
+                         .finish());
+    const PreparedStack stack = prepare(layout_->add("a", tars));
+    const std::string root = mount(stack, "a");
+    EXPECT_EQ(names_in(root).size(), static_cast<std::size_t>(count) + 1);
+    EXPECT_EQ(text(root + "/top"), std::to_string(count - 1));
+    EXPECT_EQ(text(root + "/n0"), "0");
+  }
+};
+
+TEST_P(ManyLayers, HundredAndTwentySevenMount) { expect_all(127); }
+TEST_P(ManyLayers, FiveHundredMount) { expect_all(500); }
+
+TEST_P(LayerfsDriver, UnmountLeavesNothing) {
+  const PreparedStack stack = prepare(layout_->add("a", {tar_of("f", "x")}));
+  const MountPoint at = place("m");
+  EXPECT_OK(driver_->unmount(at));
+  ASSERT_OK(driver_->mount(stack, at, Access::read_write));
+  std::ofstream(at.target + "/new") << "x";
+  ASSERT_OK(driver_->unmount(at));
+  EXPECT_THAT(names_in(at.target), ::testing::IsEmpty());
+  EXPECT_THAT(names_in(at.upper), ::testing::IsEmpty());
+  EXPECT_OK(driver_->unmount(at));
+}
+
+TEST_P(LayerfsDriver, FailedMountLeavesNothing) {
+  const PreparedStack stack = prepare(layout_->add("a", {tar_of("f", "x")}));
+  MountPoint at = place("m");
+  at.target += "/missing";
+  EXPECT_FALSE(driver_->mount(stack, at, Access::read_write));
+  EXPECT_THAT(names_in(at.upper), ::testing::IsEmpty());
+  const auto freed = driver_->collect({}, false);
+  ASSERT_OK(freed);
+  EXPECT_EQ(freed->keys.size(), 1u);
+}
+
+TEST_P(LayerfsDriver, CollectKeepsWhatIsWantedAndWhatIsMounted) {
+  const PreparedStack wanted = prepare(layout_->add("a", {tar_of("x", "1")}));
+  const PreparedStack used = prepare(layout_->add("b", {tar_of("y", "2")}));
+  const PreparedStack unused = prepare(layout_->add("c", {tar_of("z", "333")}));
+  const MountPoint at = place("used");
+  ASSERT_OK(driver_->mount(used, at, Access::read_write));
+
+  const auto dry = driver_->collect(wanted.layers, true);
+  ASSERT_OK(dry);
+  EXPECT_EQ(dry->keys, unused.keys);
+  EXPECT_EQ(dry->bytes, 3u);
+  EXPECT_EQ(prepared_keys().size(), 3u);
+
+  const auto freed = driver_->collect(wanted.layers, false);
+  ASSERT_OK(freed);
+  EXPECT_EQ(freed->keys, unused.keys);
+  EXPECT_EQ(prepared_keys(), (std::set<std::string>{wanted.keys[0], used.keys[0]}));
+  EXPECT_EQ(text(at.target + "/y"), "2");
+
+  ASSERT_OK(driver_->unmount(at));
+  const auto after = driver_->collect(wanted.layers, false);
+  ASSERT_OK(after);
+  EXPECT_EQ(after->keys, used.keys);
+  prepare(layout_->add("c2", {tar_of("z", "333")}));
+  EXPECT_EQ(unpacked_, 4) << "what was collected is made again";
+}
+
+TEST_P(LayerfsDriver, MountThatWentWithoutUnmountIsNotInUse) {
+  const PreparedStack stack = prepare(layout_->add("a", {tar_of("x", "1")}));
+  const MountPoint at = place("m");
+  ASSERT_OK(driver_->mount(stack, at, Access::read_write));
+  ASSERT_OK(sys::unmount(at.target));
+  const auto freed = driver_->collect({}, false);
+  ASSERT_OK(freed);
+  EXPECT_EQ(freed->keys, stack.keys);
+}
+
+TEST_P(LayerfsDriver, HelperProcessUnpacks) {
+  driver_ = open_driver(helper_unpacker(NEXCAGE_TEST_LIBEXEC));
+  TarWriter tar;
+  tar.add({.name = "d",
+           .type = TarMember::kDirectory,
+           .mode = 01770,
+           .uid = 12,
+           .xattrs = {{"user.k", "v"}}})
+      .add({.name = "d/null",
+            .type = TarMember::kCharDevice,
+            .mode = 0666,
+            .dev_major = 1,
+            .dev_minor = 3})
+      .add({.name = "d/f", .mode = 04755, .uid = 13, .data = "x"})
+      .hard_link("h", "d/f");
+  TarWriter top;
+  top.hard_link("g", "d/f").file("d/.wh.null", "").file("d/.wh..wh..opq", "");
+  const PreparedStack stack = prepare(layout_->add("a", {tar.finish(), top.finish()}));
+  Tree tree = read_tree(mount(stack, "a"));
+  EXPECT_EQ(tree["d"]["mode"], "41770");
+  EXPECT_EQ(tree["d"]["xattrs"], "user.k=v;");
+  EXPECT_EQ(tree["g"]["mode"], "104755");
+  EXPECT_EQ(tree["g"]["owner"], "13:0");
+  EXPECT_FALSE(tree.contains("d/null"));
+
+  const image::Image bad =
+      layout_->add("bad", {TarWriter().hard_link("h", "/etc/passwd").finish()});
+  EXPECT_ERROR(driver_->prepare(*store_, bad), Errc::InvalidImage, HasSubstr("does not exist"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Drivers, LayerfsDriver, ::testing::ValuesIn(driver_names()));
+INSTANTIATE_TEST_SUITE_P(Drivers, ManyLayers, ::testing::ValuesIn(driver_names()));
+
+TEST(LayerfsOpen, NamesTheDriversItKnows) {
+  EXPECT_ERROR(layerfs::open({.root = "/nonexistent", .driver = "overlai", .unpack = {}}),
+               Errc::ConfigError, HasSubstr("overlai"));
+  EXPECT_ERROR(layerfs::open({.root = "/nonexistent", .driver = "erofs", .unpack = {}}),
+               Errc::Unsupported, HasSubstr("erofs"));
+}
+
+}  // namespace
+}  // namespace nexcage::layerfs
