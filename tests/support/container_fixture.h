@@ -83,9 +83,10 @@ class ContainerTest : public ::testing::Test {
     ASSERT_OK(backend->probe());
   }
   void TearDown() override {
-    if (backend && record.init.pid != 0) {
-      EXPECT_OK(backend->remove(record));
-    }
+    if (backend && record.init.pid != 0)
+      expect_ok(backend->remove(record));
+    else if (backend)
+      expect_ok(undo.undo());
     if (!scratch.empty()) std::filesystem::remove_all(scratch);
     while (::waitpid(-1, nullptr, WNOHANG) > 0) {
     }
@@ -169,6 +170,7 @@ class ContainerTest : public ::testing::Test {
   backends::RunHooks hooks = [](backends::HookPoint, const oci::State&) { return Result<>(); };
 
  private:
+  static void expect_ok(const Result<>& done) { EXPECT_OK(done); }
   void make_scratch() {
     char name[] = "/tmp/nxtest-XXXXXX";
     ASSERT_NE(::mkdtemp(name), nullptr);
