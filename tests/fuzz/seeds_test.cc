@@ -17,6 +17,8 @@ int fuzz_image_manifest(const std::uint8_t* data, std::size_t size);
 int fuzz_image_index(const std::uint8_t* data, std::size_t size);
 int fuzz_image_config(const std::uint8_t* data, std::size_t size);
 int fuzz_state(const std::uint8_t* data, std::size_t size);
+int fuzz_tar_reader(const std::uint8_t* data, std::size_t size);
+int fuzz_decompress(const std::uint8_t* data, std::size_t size);
 
 namespace {
 
@@ -33,6 +35,8 @@ constexpr std::array kHarnesses = {
     Harness{"image_index", fuzz_image_index},
     Harness{"image_config", fuzz_image_config},
     Harness{"state", fuzz_state},
+    Harness{"tar_reader", fuzz_tar_reader},
+    Harness{"decompress", fuzz_decompress},
 };
 
 class Seeds : public ::testing::TestWithParam<Harness> {};

@@ -139,7 +139,7 @@ Result<> apply_record(const std::string& keyword, const std::string& value, TarE
     return apply_xattr(keyword.substr(kSchilyXattr.size()), value, entry);
   if (keyword.starts_with(kLibarchiveXattr)) {
     auto decoded = base64_decode(value);
-    if (!decoded) return tar_error(entry.header_offset, keyword + " is no base64");
+    if (!decoded) return tar_error(entry.header_offset, quote(keyword) + " is no base64");
     return apply_xattr(percent_decode(keyword.substr(kLibarchiveXattr.size())), *std::move(decoded),
                        entry);
   }
