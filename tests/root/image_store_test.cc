@@ -353,10 +353,15 @@ class KilledImport : public ImageStore, public ::testing::WithParamInterface<con
       (void)::usleep(50'000);
     }
     ASSERT_NE(helper, 0) << "the helper never reached " << testpoint;
+    auto status_text = sys::read_file(AT_FDCWD, "/proc/" + std::to_string(helper) + "/status");
+    ASSERT_OK(status_text);
+    helper_status_ = *std::move(status_text);
     ASSERT_EQ(::kill(helper, SIGKILL), 0);
     int status = 0;
     ASSERT_EQ(::waitpid(child, &status, 0), child);
   }
+
+  std::string helper_status_;  // /proc/PID/status of the helper before it was killed
 };
 
 TEST_P(KilledImport, LeavesNothingHalfDone) {
@@ -364,6 +369,9 @@ TEST_P(KilledImport, LeavesNothingHalfDone) {
   GTEST_SKIP() << "needs a build with test points";
 #endif
   import_and_kill(GetParam());
+  EXPECT_THAT(helper_status_, HasSubstr("NoNewPrivs:\t1"));
+  EXPECT_THAT(helper_status_, HasSubstr("CapEff:\t0000000000000002")) << "CAP_DAC_OVERRIDE alone";
+  EXPECT_THAT(helper_status_, HasSubstr("CapBnd:\t0000000000000002"));
   bool named = std::string_view(GetParam()) == "import-named";
   auto image = store().resolve(kName);
   EXPECT_EQ(image.has_value(), named);
