@@ -103,9 +103,12 @@ Result<runtime::Services> Context::services() {
   return runtime::Services::open(std::move(settings));
 }
 
-std::string Context::backend() const {
-  if (!program_.fixed_backend.empty()) return program_.fixed_backend;
-  return globals_.runtime.value_or("");
+Result<std::string> Context::backend(const std::string& after_verb) const {
+  const std::string asked = after_verb.empty() ? globals_.runtime.value_or("") : after_verb;
+  const std::string& fixed = program_.fixed_backend;
+  if (fixed.empty() || asked.empty() || asked == fixed) return fixed.empty() ? asked : fixed;
+  return fail(Errc::InvalidSpec, "--runtime " + quote(asked) + ": " + program_.name +
+                                     " always runs containers on " + fixed);
 }
 
 Result<std::vector<std::string>> Context::repeat_globals() {
@@ -115,10 +118,6 @@ Result<std::vector<std::string>> Context::repeat_globals() {
     NX_TRY(std::string path, absolute_path(*file));
     words.emplace_back("--config");
     words.push_back(std::move(path));
-  }
-  if (const std::string name = backend(); !name.empty()) {
-    words.emplace_back("--runtime");
-    words.push_back(name);
   }
   if (globals_.debug) words.emplace_back("--debug");
   return words;

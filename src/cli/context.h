@@ -66,9 +66,10 @@ class Context {
   Result<runtime::Settings> settings();
   /// Opens the runtime with these settings.
   Result<runtime::Services> services();
-  /// The backend that the command line fixes; empty when annotations and the default decide.
-  std::string backend() const;
-  /// The options that make another nexcage see what this one sees.
+  /// The backend that the command line fixes, `after_verb` being the verb's own --runtime; empty
+  /// when annotations and the default decide. InvalidSpec when the program's name says another one.
+  Result<std::string> backend(const std::string& after_verb = "") const;
+  /// The options that make another nexcage see the settings that this one sees.
   Result<std::vector<std::string>> repeat_globals();
   /// Unsupported when an option of the command line asks for systemd's cgroups.
   Result<> refuse_systemd_cgroup() const;

@@ -52,6 +52,7 @@ void CreateArgs::declare(Options& options) {
       .text("--pid-file", "FILE", pid_file, "write the pid of the container's init to this file")
       .text("--console-socket", "PATH", console_socket,
             "send the terminal's master to this unix socket")
+      .text("--runtime", "NAME", backend, "backend of this container: lxc, crun, runc, vm")
       .flag("-d,--detach", detach, "leave the container running in the background")
       .flag("--no-pivot", no_pivot, "do not use pivot_root (root file system on a ramdisk)")
       .flag("--no-new-keyring", no_new_keyring, "keep the caller's session keyring")
@@ -83,7 +84,7 @@ Result<Request> CreateArgs::request(const Context& context, std::vector<std::str
   } else {
     NX_TRY(request, image_request(std::move(words)));
   }
-  request.backend = context.backend();
+  NX_TRY(request.backend, context.backend(backend));
   NX_CHECK(common(request));
   return request;
 }

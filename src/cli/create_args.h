@@ -17,6 +17,7 @@ struct CreateArgs {
   // Both forms.
   std::string pid_file;
   std::optional<std::string> console_socket;
+  std::string backend;
   bool detach = false;
   bool no_pivot = false;
   bool no_new_keyring = false;

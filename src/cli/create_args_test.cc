@@ -42,6 +42,16 @@ TEST(CreateArgs, a_fixed_name_is_the_oci_form_in_the_working_directory) {
   EXPECT_THAT(std::get<runtime::BundleSource>(made->source).bundle, MatchesRegex("/.*[^/.]"));
 }
 
+TEST(CreateArgs, the_backend_may_stand_on_either_side_of_the_verb) {
+  Globals globals;
+  globals.runtime = "runc";
+  EXPECT_EQ(request({"image"}, "nexcage", globals)->backend, "runc");
+  EXPECT_EQ(request({"--runtime", "crun", "image"}, "nexcage", globals)->backend, "crun");
+  EXPECT_EQ(request({"--runtime", "lxc", "c1"}, "nexcage-lxc")->backend, "lxc");
+  EXPECT_ERROR(request({"--runtime", "crun", "c1"}, "nexcage-lxc"), Errc::InvalidSpec,
+               HasSubstr("nexcage-lxc"));
+}
+
 TEST(CreateArgs, image_form_with_everything) {
   auto made = request({"--name",
                        "web",

@@ -29,7 +29,7 @@ namespaces, capabilities, seccomp, and the fields of config.json that it refuses
   Result<int> run(Context& context, std::vector<std::string> words) override {
     NX_CHECK(expect_words(words, 0, 0, "no argument"));
     NX_TRY(const runtime::Services services, context.services());
-    const std::string fixed = context.backend();
+    NX_TRY(const std::string fixed, context.backend());
     NX_TRY(const auto backend,
            services.open_backend(fixed.empty() ? services.settings.default_backend : fixed));
     print(json::dump(document(backend->features(), std::string(backend->name())),

@@ -95,7 +95,7 @@ TEST(ParseOptions, suggests_a_name_for_an_unknown_option) {
 
 TEST(ParseOptions, refuses_a_missing_value_and_a_switch_that_is_no_boolean) {
   Sample s;
-  EXPECT_ERROR(s.parse({"--name"}), Errc::InvalidSpec, HasSubstr("--name"));
+  EXPECT_ERROR(s.parse({"--name"}), Errc::InvalidSpec, HasSubstr("option --name needs a value"));
   EXPECT_ERROR(s.parse({"--rm=maybe"}), Errc::InvalidSpec, HasSubstr("rm"));
 }
 

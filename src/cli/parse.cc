@@ -105,7 +105,9 @@ Result<std::vector<std::string>> parse_options(const Options& options, Order ord
     app.parse(std::move(reversed));
     return other_words(options, order, app.remaining());
   } catch (const CLI::ArgumentMismatch& error) {
-    return fail(Errc::InvalidSpec, "option without its value: " + std::string(error.what()));
+    // "--name: 1 required ...": the option's name is all that is of use in it.
+    const std::string text = error.what();
+    return fail(Errc::InvalidSpec, "option " + text.substr(0, text.find(':')) + " needs a value");
   } catch (const CLI::Error& error) {
     return fail(Errc::InvalidSpec, error.what());
   }
