@@ -39,13 +39,15 @@ Result<> enter_terminal(Context& context) {
 }
 
 /// The user may open its own standard streams again (/dev/stdout). /dev/null belongs to everybody
-/// and stays as it is; file systems without owners refuse, which is no harm.
+/// and stays as it is.
 void give_stdio(const Process& process) {
   for (int fd : {0, 1, 2}) {
     struct stat info{};
     if (::fstat(fd, &info) < 0 || info.st_uid == process.uid) continue;
     if (S_ISCHR(info.st_mode) && info.st_rdev == makedev(1, 3)) continue;
-    (void)::fchown(fd, process.uid, info.st_gid);
+    // File systems without owners refuse, and so do owners outside of a user namespace: then the
+    // stream is used as it is.
+    if (::fchown(fd, process.uid, info.st_gid) < 0) continue;
   }
 }
 
