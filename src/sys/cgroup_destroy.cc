@@ -50,6 +50,7 @@ Result<bool> kill_all(const Cgroup& cgroup, SteadyTime deadline) {
 
 /// True when it is gone with all below, false when something in it is busy yet.
 Result<bool> remove_dir(const std::string& dir) {
+  if (::rmdir(dir.c_str()) == 0 || errno == ENOENT) return true;
   auto removed = walk_cgroup(dir, {TreeWalk::Removal::directories, {}});
   if (removed) return true;
   const int error = removed.error().sys_errno();

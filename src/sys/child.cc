@@ -105,8 +105,10 @@ NX_IN_CHILD bool place_descriptors(ChildPlan& plan) {
 NX_IN_CHILD Step prepare_child(ChildPlan& plan) {
   if (plan.die_with_parent) {
     if (::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return Step::parent;
-    // The parent may have died before; then nobody would ever send the signal.
-    if (::syscall(SYS_getppid) != plan.parent) ::syscall(SYS_exit_group, kExecFailed);
+    // The parent may have died before; then nobody would ever send the signal. 0 is a parent in
+    // another pid namespace (setns before the start).
+    const long parent = ::syscall(SYS_getppid);
+    if (parent != 0 && parent != plan.parent) ::syscall(SYS_exit_group, kExecFailed);
   }
   if (!default_signals(plan)) return Step::signals;
   if (!join_group(plan)) return Step::group;
@@ -187,6 +189,13 @@ Result<std::string> find_program(const std::string& name) {
   }
   return fail(Error::from_errno(Errc::RuntimeNotAvailable, ENOENT, "find program " + name)
                   .hint("install " + name + " or add its directory to PATH"));
+}
+
+/// Who ignores SIGCHLD gets no exit status (waitpid(2)), and our caller may have made us ignore it.
+void notice_children() {
+  struct sigaction action{};
+  if (::sigaction(SIGCHLD, nullptr, &action) == 0 && action.sa_handler == SIG_IGN)
+    (void)::signal(SIGCHLD, SIG_DFL);
 }
 
 std::vector<char*> pointers(const std::vector<std::string>& strings) {
@@ -288,6 +297,7 @@ Result<Child> Child::spawn(const Command& command) {
   const std::vector<FdRange> gaps = ranges_to_close(command);
   std::vector<int> moved(command.fds.size());
   NX_TRY(const Stack stack, Stack::make());
+  notice_children();
 
   ChildPlan plan;
   plan.path = program.c_str();

@@ -236,7 +236,7 @@ TEST(Child, waiting_twice_gives_the_same_answer_and_moving_keeps_it) {
 }
 
 TEST(Child, waiting_with_a_limit) {
-  auto child = Child::spawn(shell("sleep 100"));
+  auto child = Child::spawn(shell("exec sleep 100"));
   ASSERT_OK(child);
   EXPECT_EQ(*child->wait_for(milliseconds(20)), std::nullopt);
   child->kill_and_wait();
@@ -244,7 +244,7 @@ TEST(Child, waiting_with_a_limit) {
 }
 
 TEST(Child, move_assignment_ends_the_one_it_held) {
-  auto first = Child::spawn(shell("sleep 100"));
+  auto first = Child::spawn(shell("exec sleep 100"));
   auto second = Child::spawn(shell("exit 4"));
   const pid_t old = first->pid();
   *first = *std::move(second);
@@ -272,6 +272,14 @@ TEST(Child, adopts_only_children_of_ours) {
   EXPECT_EQ(exit_code(*child->wait()), 9);
   EXPECT_ERROR(Child::adopt(1), Errc::FileError, HasSubstr("take over process 1"));
   EXPECT_ERROR(Child::adopt(0), Errc::FileError, HasSubstr("take over"));
+}
+
+TEST(Child, has_an_exit_status_even_if_we_were_started_ignoring_children) {
+  auto* before = ::signal(SIGCHLD, SIG_IGN);
+  auto output = run(shell("exit 8"), "", kTime);
+  ::signal(SIGCHLD, before);
+  ASSERT_OK(output);
+  EXPECT_EQ(exit_code(output->status), 8);
 }
 
 TEST(Run, output_input_and_status_come_together) {

@@ -52,6 +52,7 @@ void append_component(std::vector<std::string>& parts, std::string part, bool ab
 }  // namespace
 
 Result<std::string> read_all(int fd, std::size_t max_bytes) {
+  max_bytes = std::min(max_bytes, SIZE_MAX / 2);
   struct stat info{};
   std::size_t step = kReadStep;
   if (::fstat(fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size > 0)

@@ -137,6 +137,7 @@ TEST_F(FsTest, reading_stops_at_the_limit) {
   EXPECT_EQ(read_file(fd(), "f", 1000)->size(), 1000u);
   EXPECT_ERROR(read_file(fd(), "f", 999), Errc::FileError, HasSubstr("999 B"));
   EXPECT_EQ(*read_file(fd(), "f", 4096), std::string(1000, 'x'));
+  EXPECT_EQ(read_file(fd(), "f", SIZE_MAX)->size(), 1000u);
 }
 
 TEST_F(FsTest, files_without_a_size_are_read_whole) {

@@ -42,7 +42,7 @@ Result<> copy_content(int from, int to) {
   for (;;) {
     const ssize_t n = ::sendfile(to, from, &offset, 1u << 30);
     if (n == 0) return {};
-    if (n < 0 && errno != EINTR && errno != EAGAIN) return fail_errno("copy a file to memory");
+    if (n < 0 && errno != EINTR) return fail_errno("copy a file to memory");
   }
 }
 

@@ -84,7 +84,7 @@ TEST(Process, a_first_thread_that_ended_does_not_end_its_process) {
 }
 
 TEST(Process, signals_reach_by_pidfd_and_report_who_is_gone) {
-  Child child = start(shell("sleep 100"));
+  Child child = start(shell("exec sleep 100"));
   EXPECT_FALSE(*wait_exit(child.pidfd(), milliseconds(20)));
   EXPECT_TRUE(*send_signal(child.pidfd(), SIGTERM));
   EXPECT_TRUE(*wait_exit(child.pidfd(), milliseconds(5000)));
