@@ -1,4 +1,4 @@
-#include "confine.h"
+#include "nexcage/helpers/confine.h"
 
 #include <fcntl.h>
 #include <linux/capability.h>

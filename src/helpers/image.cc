@@ -8,9 +8,9 @@
 #include <new>
 #include <string_view>
 
+#include "nexcage/helpers/subcommand.h"
 #include "nexcage/image/helper.h"
 #include "nexcage/sys/fs.h"
-#include "subcommand.h"
 
 namespace {
 

@@ -1,9 +1,9 @@
 // Importing an image, as a confined process.
 #include <linux/capability.h>
 
-#include "confine.h"
+#include "nexcage/helpers/confine.h"
+#include "nexcage/helpers/subcommand.h"
 #include "nexcage/image/content/importer.h"
-#include "subcommand.h"
 
 namespace nexcage::helpers {
 

@@ -1,10 +1,10 @@
 // Unpacking a layer, as a confined process.
 #include <linux/capability.h>
 
-#include "confine.h"
+#include "nexcage/helpers/confine.h"
+#include "nexcage/helpers/subcommand.h"
 #include "nexcage/layerfs/unpack/unpack_layer.h"
 #include "nexcage/layerfs/unpack_protocol.h"
-#include "subcommand.h"
 
 namespace nexcage::helpers {
 namespace {

@@ -1,9 +1,9 @@
 // Verifying an image, as a confined process.
 #include <linux/capability.h>
 
-#include "confine.h"
+#include "nexcage/helpers/confine.h"
+#include "nexcage/helpers/subcommand.h"
 #include "nexcage/image/content/verifier.h"
-#include "subcommand.h"
 
 namespace nexcage::helpers {
 
@@ -14,10 +14,10 @@ Result<json::Value> run_verify(const json::Value& request) {
       what->if_string() == nullptr)
     return fail(Errc::InvalidJson, "the request lacks root or image");
   NX_TRY(auto layout, image::Layout::open(*root->if_string(), image::Store::IfMissing::fail));
-  // Writing is for the lock file alone.
-  NX_CHECK(confine({.read_only = {},
-                    .read_write = {*root->if_string()},
-                    .capabilities = sys::CapSet{1} << CAP_DAC_OVERRIDE}),
+  NX_CHECK(layout.share_blobs());  // makes the lock's file: from here on nothing is written
+  NX_CHECK(confine({.read_only = {*root->if_string()},
+                    .read_write = {},
+                    .capabilities = sys::CapSet{1} << CAP_DAC_READ_SEARCH}),
            "confine the verifier");
   NX_TRY(image::VerifyReport report, image::content::run_verify(layout, *what->if_string()));
   return image::to_json(report);

@@ -1,127 +1,24 @@
 // The image store through its helper, with images that umoci and skopeo made: every source, every
-// kind of damage, imports side by side, and imports killed half-way.
-#include <fcntl.h>
+// kind of damage, imports side by side, and a full disk.
 #include <sys/mount.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <cstdlib>
+#include <cerrno>
 #include <cstring>
-#include <set>
 #include <thread>
 
-#include "nexcage/image/import.h"
-#include "nexcage/image/store.h"
+#include "image_fixture.h"
 #include "nexcage/image/verify.h"
-#include "nexcage/sys/fs.h"
-#include "nexcage/sys/process.h"
-#include "result_matchers.h"
 
 namespace nexcage::image {
 namespace {
 
-using std::chrono::seconds;
 using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr std::string_view kName = "example.org:5000/demo/app:1";
-
-/// Runs a program and gives its output; the test fails when the program does.
-std::string output_of(const std::vector<std::string>& argv) {
-  sys::Command command;
-  command.program = "/usr/bin/env";
-  command.argv = argv;
-  command.argv.insert(command.argv.begin(), "env");
-  command.inherit_env = true;
-  auto output = sys::run(command, "", seconds(60));
-  EXPECT_OK(output);
-  if (!output) return "";
-  EXPECT_EQ(sys::exit_code(output->status), 0) << argv[0] << ": " << output->err;
-  return output->out;
-}
-
-class ImageStore : public ::testing::Test {
- protected:
-  void SetUp() override {
-    if (::geteuid() != 0) GTEST_SKIP() << "needs root: umoci makes layers of root's files";
-    auto made = sys::TempDir::create("/tmp", "nx-image");
-    ASSERT_OK(made);
-    dir_.emplace(*std::move(made));
-    make_layout();
-    auto store = Store::open(root(), Store::IfMissing::create);
-    ASSERT_OK(store);
-    store_.emplace(*std::move(store));
-  }
-
-  std::string path(const std::string& name) const { return dir_->path() + "/" + name; }
-  std::string root() const { return path("store"); }
-  Store& store() { return *store_; }
-
-  /// {dir}/layout:app with two gzip layers.
-  void make_layout() {
-    output_of({"mkdir", "-p", path("tree/bin")});
-    output_of({"cp", "/bin/busybox", path("tree/bin/busybox")});
-    output_of({"umoci", "init", "--layout", path("layout")});
-    output_of({"umoci", "new", "--image", path("layout:app")});
-    output_of({"umoci", "insert", "--image", path("layout:app"), path("tree"), "/"});
-    output_of({"umoci", "insert", "--image", path("layout:app"), "/etc/hostname", "/etc/hostname"});
-    output_of({"umoci", "gc", "--layout", path("layout")});
-  }
-
-  Result<Image> import(const std::string& source, std::optional<std::string_view> name = kName) {
-    NX_TRY(ImportSource parsed, parse_source(source));
-    ImportRequest request{.source = std::move(parsed), .name = std::nullopt, .rootfs = {}};
-    if (name) {
-      NX_TRY(request.name, oci::Reference::parse(*name));
-    }
-    return import_image(request, NEXCAGE_TEST_LIBEXEC, store());
-  }
-
-  std::string blob_file(const oci::Digest& digest, const std::string& layout = "layout") const {
-    return path(layout) + "/" + digest.blob_path();
-  }
-
-  /// Names in a directory of the store.
-  std::set<std::string> names_in(const std::string& name) {
-    UniqueFd fd(::open((root() + "/" + name).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    auto names = sys::list_dir(fd.get());
-    EXPECT_OK(names);
-    return names ? std::set<std::string>(names->begin(), names->end()) : std::set<std::string>{};
-  }
-
-  /// Blobs of the images in the index, and no other, and no temporary file.
-  void expect_no_garbage() {
-    EXPECT_THAT(names_in(".tmp"), IsEmpty());
-    std::set<std::string> wanted;
-    auto listed = store().list();
-    ASSERT_OK(listed);
-    for (const Store::Listed& image : *listed) {
-      ASSERT_TRUE(image.image.has_value());
-      wanted.emplace(image.manifest.digest.hex());
-      wanted.emplace(image.image->manifest.config.digest.hex());
-      for (const LayerBlob& layer : image.image->layers) wanted.emplace(layer.blob.digest.hex());
-    }
-    EXPECT_EQ(names_in("blobs/sha256"), wanted);
-  }
-
-  /// Flips a byte in the middle of a file.
-  static void damage(const std::string& file) {
-    UniqueFd fd(::open(file.c_str(), O_RDWR | O_CLOEXEC));
-    auto found = sys::stat_fd(fd.get());
-    ASSERT_OK(found);
-    char byte = 0;
-    ASSERT_EQ(::pread(fd.get(), &byte, 1, found->st_size / 2), 1);
-    byte = static_cast<char>(byte ^ 1);
-    ASSERT_EQ(::pwrite(fd.get(), &byte, 1, found->st_size / 2), 1);
-  }
-
-  std::optional<sys::TempDir> dir_;
-  std::optional<Store> store_;
-};
+class ImageStore : public ImageStoreTest {};
 
 TEST_F(ImageStore, ImportsAnOciLayoutAndOtherToolsReadTheStore) {
   auto image = import("oci:" + path("layout:app"));
@@ -323,73 +220,6 @@ TEST_F(ImageStore, ImportsAndRemovalsSideBySide) {
     ASSERT_OK(store().remove("side/by:" + std::to_string(i)));
   expect_no_garbage();
 }
-
-/// The child of `parent` that has stopped itself, or 0.
-pid_t stopped_child_of(pid_t parent) {
-  UniqueFd proc(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  auto names = sys::list_dir(proc.get());
-  for (const std::string& name : names.value_or(std::vector<std::string>())) {
-    pid_t pid = static_cast<pid_t>(std::atoi(name.c_str()));
-    auto stat = pid > 0 ? sys::read_stat(pid) : std::nullopt;
-    if (stat && *stat && (*stat)->parent == parent && (*stat)->state == 'T') return pid;
-  }
-  return 0;
-}
-
-class KilledImport : public ImageStore, public ::testing::WithParamInterface<const char*> {
- protected:
-  /// Starts an import in a process of its own, waits until its helper stops, and kills both.
-  void import_and_kill(const char* testpoint) {
-    pid_t child = ::fork();
-    ASSERT_GE(child, 0);
-    if (child == 0) {
-      (void)::setenv("NEXCAGE_TESTPOINT", testpoint, 1);
-      (void)import("oci:" + path("layout:app"));
-      ::_exit(0);
-    }
-    pid_t helper = 0;
-    for (int i = 0; i < 600 && helper == 0; ++i) {
-      helper = stopped_child_of(child);
-      (void)::usleep(50'000);
-    }
-    ASSERT_NE(helper, 0) << "the helper never reached " << testpoint;
-    auto status_text = sys::read_file(AT_FDCWD, "/proc/" + std::to_string(helper) + "/status");
-    ASSERT_OK(status_text);
-    helper_status_ = *std::move(status_text);
-    ASSERT_EQ(::kill(helper, SIGKILL), 0);
-    int status = 0;
-    ASSERT_EQ(::waitpid(child, &status, 0), child);
-  }
-
-  std::string helper_status_;  // /proc/PID/status of the helper before it was killed
-};
-
-TEST_P(KilledImport, LeavesNothingHalfDone) {
-#ifndef NEXCAGE_TESTPOINTS
-  GTEST_SKIP() << "needs a build with test points";
-#endif
-  import_and_kill(GetParam());
-  EXPECT_THAT(helper_status_, HasSubstr("NoNewPrivs:\t1"));
-  EXPECT_THAT(helper_status_, HasSubstr("CapEff:\t0000000000000002")) << "CAP_DAC_OVERRIDE alone";
-  EXPECT_THAT(helper_status_, HasSubstr("CapBnd:\t0000000000000002"));
-  bool named = std::string_view(GetParam()) == "import-named";
-  auto image = store().resolve(kName);
-  EXPECT_EQ(image.has_value(), named);
-  if (named) {
-    auto report = verify_image(kName, store(), NEXCAGE_TEST_LIBEXEC);
-    ASSERT_OK(report);
-    EXPECT_TRUE(report->ok());
-  } else {
-    EXPECT_THAT(names_in("blobs/sha256"), ::testing::Not(IsEmpty())) << "killed too early to tell";
-  }
-  // The next writer cleans up, whatever it does itself.
-  output_of({"tar", "-C", path("tree"), "-cf", path("r.tar"), "."});
-  ASSERT_OK(import("rootfs:" + path("r.tar"), "other:1"));
-  expect_no_garbage();
-}
-
-INSTANTIATE_TEST_SUITE_P(At, KilledImport,
-                         ::testing::Values("import-layer", "import-blobs", "import-named"));
 
 TEST_F(ImageStore, AFullDiskLeavesNothing) {
   std::string small = path("small");
