@@ -83,6 +83,9 @@ class Driver {
   virtual Result<> mount(const PreparedStack& stack, const MountPoint& at, Access access) = 0;
   /// Detaches the tree and removes the upper's content. Not mounted is success.
   virtual Result<> unmount(const MountPoint& at) = 0;
+  /// Files of the driver that exist as long as `at` is mounted: for the caller's undo log, which
+  /// must be able to finish an unmount that a crash cut short.
+  virtual std::vector<std::string> notes(const MountPoint& at) const = 0;
   /// Removes prepared layers whose diff and chain IDs are not in `keep`; those in use by a mount
   /// stay.
   struct Freed {

@@ -31,6 +31,7 @@ sys::Command command_of(const oci::Hook& hook, const std::string& cwd) {
   command.env = hook.env;
   command.cwd = cwd;
   command.new_process_group = true;
+  command.die_with_parent = true;  // a runtime that is killed leaves no hook behind
   return command;
 }
 

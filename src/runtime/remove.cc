@@ -43,9 +43,18 @@ Result<> record_cgroup(FileUndoLog& log, const Record& record) {
   return log.will_create_cgroup(path.substr(1));
 }
 
+Result<> record_layers(FileUndoLog& log, const layerfs::MountPoint& layers, Services& with) {
+  if (layers.target.empty()) return {};
+  // Without the driver its note stays until its next collection; the container goes all the same.
+  if (auto driver = with.open_layerfs())
+    for (const std::string& note : (*driver)->notes(layers)) NX_CHECK(log.will_create_file(note));
+  return log.will_mount(layers.target);
+}
+
 /// Records everything in the order in which it was made; the log undoes it in reverse.
 Result<> record_effects(FileUndoLog& log, const Record& record, const layerfs::MountPoint& layers,
-                        const Settings& settings) {
+                        Services& with) {
+  const Settings& settings = with.settings;
   const Paths paths(settings);
   const std::string& id = record.state.id;
   NX_CHECK(log.will_create_dir(record.state_dir));
@@ -53,7 +62,7 @@ Result<> record_effects(FileUndoLog& log, const Record& record, const layerfs::M
   if (is_image_form(record, settings)) {
     NX_CHECK(log.will_create_dir(record.state.bundle));
     if (!layers.upper.empty()) NX_CHECK(log.will_create_dir(layers.upper));
-    if (!layers.target.empty()) NX_CHECK(log.will_mount(layers.target));
+    NX_CHECK(record_layers(log, layers, with));
     NX_CHECK(log.will_mount(record.rootfs));
   }
   NX_CHECK(record_cgroup(log, record));
@@ -109,7 +118,7 @@ Result<> remove(const std::string& id, bool force, Services& with) {
   // The log's name is the container's: a creation of the same id has to wait for the end of this.
   NX_TRY(FileUndoLog log, FileUndoLog::create(paths.undo_dir(), id), "delete " + id);
   const layerfs::MountPoint layers = mounted_layers(id, with.settings);
-  NX_CHECK(record_effects(log, record, layers, with.settings), "delete " + id);
+  NX_CHECK(record_effects(log, record, layers, with), "delete " + id);
   NX_CHECK(backend->remove(record), "delete " + id);
   run_poststop(record, with.settings);
   if (is_image_form(record, with.settings)) release_layers(layers, with);

@@ -28,40 +28,44 @@ Result<> remove_upper(const std::string& upper) {
   return {};
 }
 
-/// The root's metadata: of the top-most layer that describes the root. A layer that does not leaves
-/// the root as it is below, which overlayfs cannot know.
-Result<Metadata> root_metadata(const LayerStore& layers, const std::vector<std::string>& keys) {
-  for (auto key = keys.rbegin(); key != keys.rend(); ++key) {
-    NX_TRY(const LayerInfo info, layers.info(*key));
-    if (info.content.root_entry) return read_metadata(layers.fd(), *key + "/fs");
+/// The root's metadata: of the top-most layer that describes the root, one hidden by an opaque root
+/// included. A layer that does not leaves the root as it is below, which overlayfs cannot know.
+Result<Metadata> root_metadata(const LayerStore& store, const PreparedStack& stack) {
+  for (auto layer = stack.layers.rbegin(); layer != stack.layers.rend(); ++layer) {
+    NX_TRY(const auto info, store.find(*layer));
+    if (info && info->content.root_entry) return read_metadata(store.fd(), info->key + "/fs");
   }
   const timespec now{.tv_sec = 0, .tv_nsec = UTIME_NOW};
-  return Metadata{.mode = 0755, .atime = now, .mtime = now,};
+  return Metadata{
+      .mode = 0755,
+      .atime = now,
+      .mtime = now,
+  };
 }
 
 /// The directory `name` in `parent`, made with the root's metadata unless it is there already.
-Result<UniqueFd> make_root(int parent, const char* name, const LayerStore& layers,
-                           const std::vector<std::string>& keys) {
+Result<UniqueFd> make_root(int parent, const char* name, const LayerStore& store,
+                           const PreparedStack& stack) {
   const bool is_new = mkdirat(parent, name, 0700) == 0;
   if (!is_new && errno != EEXIST) return fail_errno("create directory " + std::string(name));
   NX_TRY(UniqueFd fd, sys::open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
   if (is_new) {
-    NX_TRY(const Metadata metadata, root_metadata(layers, keys));
+    NX_TRY(const Metadata metadata, root_metadata(store, stack));
     NX_CHECK(apply_metadata(fd.get(), metadata, ModeState::set_it));
   }
   return fd;
 }
 
-Result<OverlaySpec> make_spec(const LayerStore& layers, const std::vector<std::string>& keys,
+Result<OverlaySpec> make_spec(const LayerStore& store, const PreparedStack& stack,
                               const MountPoint& at, Access access) {
   OverlaySpec spec;
   NX_TRY(const UniqueFd parent, sys::open_at(AT_FDCWD, at.upper, O_RDONLY | O_DIRECTORY));
-  if (access == Access::read_only || keys.empty()) {
-    NX_TRY(UniqueFd root, make_root(parent.get(), kRoot, layers, keys));
+  if (access == Access::read_only || stack.keys.empty()) {
+    NX_TRY(UniqueFd root, make_root(parent.get(), kRoot, store, stack));
     spec.lowers.push_back(std::move(root));
   }
-  for (auto key = keys.rbegin(); key != keys.rend(); ++key) {
-    auto tree = sys::open_at(layers.fd(), *key + "/fs", O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  for (auto key = stack.keys.rbegin(); key != stack.keys.rend(); ++key) {
+    auto tree = sys::open_at(store.fd(), *key + "/fs", O_PATH | O_DIRECTORY | O_NOFOLLOW);
     if (!tree)
       return fail(std::move(tree)
                       .error()
@@ -69,11 +73,17 @@ Result<OverlaySpec> make_spec(const LayerStore& layers, const std::vector<std::s
                       .hint("the layer was removed meanwhile; try again"));
     spec.lowers.push_back(std::move(*tree));
   }
-  if (access == Access::read_only) return spec;
-  NX_TRY(spec.upper, make_root(parent.get(), kUpper, layers, keys));
+  if (access == Access::read_only && !stack.keys.empty()) return spec;
   if (mkdirat(parent.get(), kWork, 0700) != 0 && errno != EEXIST)
     return fail_errno("create the work directory");
-  NX_TRY(spec.work, sys::open_at(parent.get(), kWork, O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  NX_TRY(UniqueFd work, sys::open_at(parent.get(), kWork, O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  if (access == Access::read_only) {
+    // Nothing over nothing: overlayfs without an upper wants two directories.
+    spec.lowers.push_back(std::move(work));
+    return spec;
+  }
+  spec.work = std::move(work);
+  NX_TRY(spec.upper, make_root(parent.get(), kUpper, store, stack));
   return spec;
 }
 
@@ -96,6 +106,8 @@ Result<PreparedStack> OverlayDriver::prepare(const image::Store& store, const im
   for (const LayerInfo& info : infos) {
     // overlayfs always merges the roots: a layer that hides all below leaves these out.
     if (info.content.root_opaque) stack.keys.clear();
+    // It takes no directory twice. The upper one of two equal layers says all the lower one does.
+    std::erase(stack.keys, info.key);
     stack.keys.push_back(info.key);
   }
   return stack;
@@ -107,7 +119,7 @@ Result<> OverlayDriver::mount(const PreparedStack& stack, const MountPoint& at, 
   NX_TRY(const MountRefs refs, MountRefs::open(layers.fd()));
   NX_CHECK(refs.add(at.target, stack.keys), "note the layers in use");
   const auto attach = [&]() -> Result<> {
-    NX_TRY(const OverlaySpec spec, make_spec(layers, stack.keys, at, access));
+    NX_TRY(const OverlaySpec spec, make_spec(layers, stack, at, access));
     return mount_overlay(spec, at.target);
   };
   auto attached = attach();
@@ -124,6 +136,10 @@ Result<> OverlayDriver::unmount(const MountPoint& at) {
   NX_TRY(const LayerStore layers, LayerStore::open(options_.root));
   NX_TRY(const MountRefs refs, MountRefs::open(layers.fd()));
   return refs.remove(at.target);
+}
+
+std::vector<std::string> OverlayDriver::notes(const MountPoint& at) const {
+  return {sys::clean_path(options_.root + "/overlay/" + MountRefs::note(at.target))};
 }
 
 Result<Driver::Freed> OverlayDriver::collect(const std::vector<Layer>& keep, bool dry_run) {

@@ -24,6 +24,7 @@ class OverlayDriver final : public Driver {
   /// (read-only).
   Result<> mount(const PreparedStack& stack, const MountPoint& at, Access access) override;
   Result<> unmount(const MountPoint& at) override;
+  std::vector<std::string> notes(const MountPoint& at) const override;
   Result<Freed> collect(const std::vector<Layer>& keep, bool dry_run) override;
   Result<std::vector<Usage>> usage() const override;
 

@@ -113,6 +113,10 @@ Result<MountRefs> MountRefs::open(int store) {
   return MountRefs(std::move(dir));
 }
 
+std::string MountRefs::note(const std::string& target) {
+  return ".refs/" + file_name(sys::clean_path(target));
+}
+
 Result<> MountRefs::add(const std::string& target, const std::vector<std::string>& keys) const {
   NX_TRY(std::string boot, boot_id());
   NX_TRY(std::string ns, mount_namespace());

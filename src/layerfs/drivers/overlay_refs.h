@@ -16,6 +16,8 @@ class MountRefs {
   /// `store` is {root}/overlay; the directory is created.
   static Result<MountRefs> open(int store);
 
+  /// Where the note of `target` lies, relative to the store.
+  static std::string note(const std::string& target);
   /// Notes that `target` is about to be mounted from these layers.
   Result<> add(const std::string& target, const std::vector<std::string>& keys) const;
   /// Missing is success.
