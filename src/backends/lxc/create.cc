@@ -97,7 +97,7 @@ Result<LxcConfigured::Running> LxcConfigured::spawn_helper() const {
   sys::Command command;
   command.argv = {setup_.libexec + "/lxc", plan_.lxc_name, std::to_string(first),
                   std::to_string(first + 1), std::to_string(first + 2)};
-  // Without /usr/bin: newuidmap must not be found, root maps ids itself (TESTBED: it needs no line
+  // Without /usr/bin: newuidmap must not be found, root maps ids itself (and needs no line
   // in /etc/subuid then).
   command.env = {"PATH=/usr/sbin:/sbin"};
   command.fds = {{config.get(), first}, {channel.second.get(), first + 1}, {init.get(), first + 2}};
