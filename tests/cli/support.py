@@ -147,6 +147,13 @@ def processes():
     return found
 
 
+def arguments(pid):
+    """The command line of a process; empty when it is gone."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/cmdline", "rb") as file:
+        return file.read().decode(errors="replace").split("\0")[:-1]
+    return []
+
+
 def cgroups(token):
     """Control groups of every hierarchy that carry our token or a name that liblxc makes."""
     found = set()
@@ -436,7 +443,7 @@ class Case(unittest.TestCase):
         self.assertIn("time", errors[-1])
         self.assertEqual(answer.code, status, str(answer))
         for word in words:
-            self.assertIn(word, answer.err + errors[-1]["msg"], str(answer))
+            self.assertIn(word.lower(), (answer.err + errors[-1]["msg"]).lower(), str(answer))
 
 
 def is_socket(path):

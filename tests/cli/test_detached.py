@@ -79,9 +79,17 @@ class Detached(support.Case):
         self.assertIn("sleep 100", run(container, "ps"))
         pid = self.run_ok("state", container).json()["pid"]
         self.assertEqual(run(container, "readlink", "/proc/self/ns/net"), os.readlink(f"/proc/{pid}/ns/net"))
-        cgroup = run(container, "cat", "/proc/self/cgroup")
-        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
-            self.assertEqual(cgroup, file.read().strip())
+
+    def test_exec_is_in_the_containers_control_groups(self):
+        container = self.detach("sleep", "100")
+        pid = self.run_ok("state", container).json()["pid"]
+        process = self.world.popen("exec", container, "sleep", "77", stdin=subprocess.DEVNULL)
+        self.addCleanup(process.wait)
+        find = lambda: [p for p in support.processes() if support.arguments(p) == ["sleep", "77"]]
+        inside = support.wait_for(find)[0]
+        text = [open(f"/proc/{p}/cgroup", encoding="utf-8").read() for p in (pid, inside)]
+        self.assertEqual(text[0], text[1])
+        self.assertIn(container, text[0])
 
     def test_pause_and_resume(self):
         container = self.detach("sh", "-c", "while :; do echo tick; sleep 0.05; done")
