@@ -229,7 +229,7 @@ TEST_P(LayerfsDriver, ReadOnlyMountRefusesWrites) {
   const std::string root =
       mount(prepare(layout_->add("a", {tar_of("f", "x")})), "a", Access::read_only);
   EXPECT_EQ(text(root + "/f"), "x");
-  EXPECT_EQ(open((root + "/g").c_str(), O_CREAT | O_WRONLY, 0644), -1);
+  EXPECT_EQ(::open((root + "/g").c_str(), O_CREAT | O_WRONLY, 0644), -1);
   EXPECT_EQ(errno, EROFS);
 }
 

@@ -68,7 +68,7 @@ Result<DirectoryPtr> LayerTree::resolve(const std::vector<std::string>& componen
   chain_names_.resize(shared);
   chain_.resize(shared + 1);
 
-  met_unwanted_ = false;
+  met_borrowed_ = false;
   int links = 0;
   DirectoryPtr at = chain_.back();
   for (std::size_t i = shared; i < components.size(); ++i) {
@@ -79,8 +79,8 @@ Result<DirectoryPtr> LayerTree::resolve(const std::vector<std::string>& componen
       chain_.push_back(at);
     }
   }
-  // A path through an unwanted directory is walked again next time: filling marks it as wanted.
-  if (met_unwanted_) forget_chain();
+  // A path through a borrowed directory is walked again next time: filling makes it our own.
+  if (met_borrowed_) forget_chain();
   return at;
 }
 
@@ -100,8 +100,8 @@ Result<DirectoryPtr> LayerTree::step_over_file(const Directory& at, const std::s
     NX_TRY(const std::string target, sys::read_link(at.fd.get(), name));
     return follow(at, target, purpose, links);
   }
-  if (type != FileType::whiteout) return fail(not_a_directory(join_path(at.path, name)));
   if (purpose == Purpose::hide) return DirectoryPtr();
+  if (type != FileType::whiteout) return fail(not_a_directory(join_path(at.path, name)));
   NX_CHECK(sys::remove_file(at.fd.get(), name));
   return create(at, name, Record{.metadata = implicit_metadata(), .opaque = true});
 }
@@ -117,12 +117,15 @@ Result<DirectoryPtr> LayerTree::step_below(const Directory& at, const std::strin
       case LowerView::Kind::symlink:
         return follow(at, found.link_target, purpose, links);
       case LowerView::Kind::other:
+        if (purpose == Purpose::hide) return DirectoryPtr();
         return fail(not_a_directory(join_path(at.path, name)));
       case LowerView::Kind::directory:
         NX_TRY(Metadata metadata, read_metadata(found.dir.get(), found.name));
-        met_unwanted_ = met_unwanted_ || purpose == Purpose::hide;
-        return create(at, name,
-                      Record{.metadata = std::move(metadata), .wanted = purpose == Purpose::fill});
+        if (purpose == Purpose::hide) {
+          met_borrowed_ = true;
+          borrowed_.insert(join_path(at.path, name));
+        }
+        return create(at, name, Record{.metadata = std::move(metadata)});
     }
   }
   if (purpose == Purpose::hide) return DirectoryPtr();
@@ -161,12 +164,11 @@ Result<DirectoryPtr> LayerTree::create(const Directory& at, const std::string& n
 Result<DirectoryPtr> LayerTree::enter(const Directory& at, const std::string& name, UniqueFd fd,
                                       Purpose purpose) {
   std::string path = join_path(at.path, name);
-  Record& record = records_.at(path);
-  if (!record.wanted) {
-    met_unwanted_ = true;
-    record.wanted = purpose == Purpose::fill;
+  if (borrowed_.contains(path)) {
+    met_borrowed_ = true;
+    if (purpose == Purpose::fill) borrowed_.erase(path);
   }
-  const bool sees_lower = at.sees_lower && !record.opaque;
+  const bool sees_lower = at.sees_lower && !records_.at(path).opaque;
   return std::make_shared<const Directory>(std::move(fd), std::move(path), sees_lower);
 }
 

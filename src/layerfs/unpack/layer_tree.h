@@ -42,7 +42,8 @@ class LayerTree {
                                 const UnpackLimits& limits);
 
   /// The directory with these components, symlinks followed inside the root. nullptr when there is
-  /// none and `purpose` is hide. InvalidImage when a component is no directory or a symlink loops.
+  /// none and `purpose` is hide: nothing is there to be hidden. InvalidImage when a component is no
+  /// directory (fill only) or a symlink loops.
   Result<DirectoryPtr> resolve(const std::vector<std::string>& components, Purpose purpose);
 
   /// A member for a directory: created, or, when it is there, given this metadata. What else had
@@ -79,7 +80,6 @@ class LayerTree {
   struct Record {
     Metadata metadata;
     bool opaque = false;
-    bool wanted = true;  // false: exists only to hold whiteouts, so a whiteout removes it
     bool has_whiteouts = false;
   };
 
@@ -97,6 +97,7 @@ class LayerTree {
   Result<DirectoryPtr> enter(const Directory& at, const std::string& name, UniqueFd fd,
                              Purpose purpose);
   Result<DirectoryPtr> open_path(const std::string& path);
+  Result<> hide_below(const std::string& path);
   Result<> make_whiteout(const Directory& parent, const std::string& name);
   Result<> copy_up(const Directory& parent, const std::string& name);
   Result<> remember(const std::string& path, Record record);
@@ -108,12 +109,14 @@ class LayerTree {
   LowerView lower_;
   UnpackLimits limits_;
   std::map<std::string, Record> records_;  // by path
-  std::set<std::string> copied_;           // files copied from below for hard links
+  // Paths of this layer that no member made: directories copied from below to hold whiteouts, files
+  // copied for hard links. A whiteout removes them, a member makes them the layer's own.
+  std::set<std::string> borrowed_;
   // The directories along the last resolved path: members come in the order of the tree, so the
   // next parent usually shares most of it. chain_[i] is what the first i names lead to.
   std::vector<std::string> chain_names_;
   std::vector<DirectoryPtr> chain_;
-  bool met_unwanted_ = false;  // the path being resolved leads through an unwanted directory
+  bool met_borrowed_ = false;  // the path being resolved leads through a borrowed directory
   bool self_contained_ = true;
   bool root_entry_ = false;
   std::uint64_t files_ = 0;

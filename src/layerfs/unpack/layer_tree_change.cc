@@ -54,7 +54,7 @@ Result<> LayerTree::put_directory(const Directory& parent, const std::string& na
   if (type == FileType::directory) {
     Record record = records_.at(path);
     record.metadata = std::move(metadata);
-    record.wanted = true;
+    borrowed_.erase(path);
     return remember(path, std::move(record));
   }
   // The file (or whiteout) hid what is below; the directory that takes its place still does.
@@ -79,7 +79,7 @@ Result<> LayerTree::remove(const Directory& parent, const std::string& name) {
     return sys::remove_tree(parent.fd.get(), name);
   }
   if (type == FileType::symlink) forget_chain();
-  copied_.erase(path);
+  borrowed_.erase(path);
   return sys::remove_file(parent.fd.get(), name);
 }
 
@@ -88,13 +88,8 @@ Result<> LayerTree::hide(const Directory& parent, const std::string& name) {
   NX_TRY(const FileType type, file_type(parent.fd.get(), name));
   if (type == FileType::whiteout) return {};
   if (type == FileType::directory) {
-    Record& record = records_.at(path);
-    if (record.wanted) {
-      record.opaque = true;
-      forget_chain();
-      return {};
-    }
-  } else if (type != FileType::missing && !copied_.contains(path)) {
+    if (!borrowed_.contains(path)) return hide_below(path);
+  } else if (type != FileType::missing && !borrowed_.contains(path)) {
     return {};
   }
   NX_CHECK(remove(parent, name));
@@ -110,9 +105,23 @@ Result<> LayerTree::make_whiteout(const Directory& parent, const std::string& na
   return {};
 }
 
-Result<> LayerTree::hide_all(const Directory& directory) {
-  records_.at(directory.path).opaque = true;
+Result<> LayerTree::hide_all(const Directory& directory) { return hide_below(directory.path); }
+
+Result<> LayerTree::hide_below(const std::string& path) {
+  records_.at(path).opaque = true;
   forget_chain();
+  // What was borrowed from below is hidden as well. Each removal shortens the set; what lay inside
+  // went with it.
+  const std::string prefix = path.empty() ? path : path + "/";
+  for (auto item = borrowed_.lower_bound(prefix);
+       item != borrowed_.end() && item->starts_with(prefix); item = borrowed_.lower_bound(prefix)) {
+    const std::string below = *item;
+    const std::size_t slash = below.rfind('/');
+    NX_TRY(const DirectoryPtr parent,
+           open_path(slash == std::string::npos ? std::string() : below.substr(0, slash)));
+    NX_CHECK(remove(*parent, below.substr(slash + 1)));
+    borrowed_.erase(below);
+  }
   return {};
 }
 
@@ -132,7 +141,7 @@ Result<> LayerTree::bring_up(const Directory& parent, const std::string& name) {
       NX_TRY(const std::uint64_t bytes,
              copy_file(found.dir.get(), found.name, parent.fd.get(), name),
              "copy " + quote(path) + " from the layer below");
-      copied_.insert(path);
+      borrowed_.insert(path);
       return count_bytes(bytes);
     }
   }
@@ -165,7 +174,7 @@ Result<> LayerTree::remember(const std::string& path, Record record) {
 
 void LayerTree::forget(const std::string& path) {
   erase_subtree(records_, path, [](const auto& item) -> const std::string& { return item.first; });
-  erase_subtree(copied_, path, [](const auto& item) -> const std::string& { return item; });
+  erase_subtree(borrowed_, path, [](const auto& item) -> const std::string& { return item; });
   forget_chain();
 }
 
