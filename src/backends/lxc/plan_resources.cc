@@ -189,6 +189,22 @@ constexpr std::string_view kAllowedDevices[] = {
     "c 1:8 rwm", "c 1:9 rwm", "c 5:0 rwm", "c 5:2 rwm", "c 136:* rwm",
 };
 
+std::string rule_text(const oci::DeviceRule& rule, char type) {
+  auto number = [](const std::optional<std::int64_t>& value) {
+    return value && *value >= 0 ? std::to_string(*value) : "*";
+  };
+  return std::string(1, type) + " " + number(rule.major) + ":" + number(rule.minor) + " " +
+         (rule.access.empty() ? "rwm" : rule.access);
+}
+
+/// The rules allow exactly this, and no later one takes anything away.
+bool stands(const std::vector<oci::DeviceRule>& rules, std::string_view allowed) {
+  bool found = false;
+  for (const oci::DeviceRule& rule : rules)
+    found = rule.allow && (found || rule_text(rule, rule.type) == allowed);
+  return found;
+}
+
 Result<> plan_device_rules(const std::vector<oci::DeviceRule>& rules, const HostFacts& facts,
                            Lines& lines) {
   if (rules.empty()) return {};
@@ -197,23 +213,17 @@ Result<> plan_device_rules(const std::vector<oci::DeviceRule>& rules, const Host
     lines.use_v2();
   else
     NX_CHECK(lines.use("devices", "devices"));
-  auto number = [](const std::optional<std::int64_t>& value) {
-    return value && *value >= 0 ? std::to_string(*value) : "*";
-  };
   for (const oci::DeviceRule& rule : rules) {
-    const std::string access = rule.access.empty() ? "rwm" : rule.access;
     const std::string file = rule.allow ? "devices.allow" : "devices.deny";
     // The kernel and liblxc read "a" as all devices and forget the rest: numbers need a type.
-    if (rule.type == 'a' && (rule.major || rule.minor)) {
-      for (char type : {'b', 'c'})
-        lines.add(file, std::string(1, type) + " " + number(rule.major) + ":" + number(rule.minor) +
-                            " " + access);
-    } else {
-      lines.add(file, std::string(1, rule.type) + " " + number(rule.major) + ":" +
-                          number(rule.minor) + " " + access);
-    }
+    if (rule.type == 'a' && (rule.major || rule.minor))
+      for (char type : {'b', 'c'}) lines.add(file, rule_text(rule, type));
+    else
+      lines.add(file, rule_text(rule, rule.type));
   }
-  for (std::string_view allowed : kAllowedDevices) lines.add("devices.allow", std::string(allowed));
+  // liblxc reads the whole list back for each line: none is written twice.
+  for (std::string_view allowed : kAllowedDevices)
+    if (!stands(rules, allowed)) lines.add("devices.allow", std::string(allowed));
   return {};
 }
 

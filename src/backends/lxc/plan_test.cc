@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 
+#include <algorithm>
+
 #include "nexcage/backends/lxc/exec.h"
 #include "result_matchers.h"
 
@@ -405,6 +407,21 @@ TEST(Resources, DeviceRulesKeepTheStandardDevices) {
   lines.clear();
   ASSERT_OK(plan_resources(resources, facts_v2(), lines));
   EXPECT_EQ(lines.at(0).first, "lxc.cgroup2.devices.deny");
+}
+
+TEST(Resources, ADeviceRuleIsNotWrittenTwice) {
+  oci::Resources resources;
+  oci::DeviceRule null{.allow = true, .type = 'c', .major = 1, .minor = 3, .access = "rwm"};
+  oci::DeviceRule nothing{.allow = false, .type = 'a', .major = {}, .minor = {}, .access = "rwm"};
+  auto count = [&] {
+    std::vector<ConfigLine> lines;
+    EXPECT_OK(plan_resources(resources, facts_v1(), lines));
+    return std::ranges::count(lines, ConfigLine("lxc.cgroup.devices.allow", "c 1:3 rwm"));
+  };
+  resources.devices = {nothing, null};
+  EXPECT_EQ(count(), 1);
+  resources.devices = {null, nothing};
+  EXPECT_EQ(count(), 2) << "taken away in between";
 }
 
 TEST(ProcessPlan, CapabilitiesAsNumbers) {
