@@ -53,7 +53,8 @@ class Malicious(support.Case):
         if refused or answer.code == 125:
             errors = [r for r in records if r["level"] == "error"]
             self.assertTrue(errors and errors[-1]["msg"], f"refused without a message\n{answer}")
-            self.assertIn(errors[-1]["code"], ("InvalidImage", "LayerError", "InvalidRootfs", "InvalidSpec", "Unsupported"))
+            self.assertIn(errors[-1]["code"], (
+                "InvalidImage", "LayerError", "InvalidRootfs", "InvalidSpec", "Unsupported", "FileError", "LXCError"))
         elif contained:
             contained(answer)
         else:
@@ -165,8 +166,9 @@ class Malicious(support.Case):
     def test_control_characters_in_messages_do_not_reach_the_terminal(self):
         layout = self.world.layout()
         _, transport = layout.add("x", [support.busybox_layer()], {"User": "\x1b[31mred\nnewline"})
-        self.run_ok("image", "import", transport, "--name", "colours")
-        answer = self.world.run("run", "--rm", "colours", "true")
+        answer = self.world.run("image", "import", transport, "--name", "colours")
+        if answer.code == 0:
+            answer = self.world.run("run", "--rm", "colours", "true")
         self.assertEqual(answer.code, 125, str(answer))
         self.assertNotIn("\x1b", answer.err)
 
@@ -247,7 +249,7 @@ class Malicious(support.Case):
 
     def test_names_that_are_no_references(self):
         _, transport = self.world.layout().add("x", [support.busybox_layer()])
-        for name in ("../../etc", "a/../b", "UPPER/case", "a:b:c", "/abs", "a\nb", "-rf"):
+        for name in ("../../etc", "a/../b", "lower/UPPER", "a:b:c", "/abs", "a\nb", "-rf"):
             with self.subTest(name=name):
                 before = self.picture()
                 self.assertNotEqual(self.world.run("image", "import", transport, "--name=" + name).code, 0)
