@@ -17,14 +17,15 @@ std::string format_rfc3339(WallTime time, int digits) {
   const auto nanos = static_cast<long>((time - whole).count());
   const std::time_t stamp = whole.time_since_epoch().count();
   std::tm parts{};
-  gmtime_r(&stamp, &parts);
+  (void)gmtime_r(&stamp, &parts);
   std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d", parts.tm_year + 1900,
-                parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
+  (void)std::snprintf(text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d",
+                      parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
+                      parts.tm_min, parts.tm_sec);
   std::string out(text.data());
   const int wanted = std::clamp(digits, 0, 9);
   if (wanted > 0) {
-    std::snprintf(text.data(), text.size(), ".%09ld", nanos);
+    (void)std::snprintf(text.data(), text.size(), ".%09ld", nanos);
     out.append(text.data(), 1 + static_cast<std::size_t>(wanted));
   }
   return out + "Z";

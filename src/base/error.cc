@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ranges>
 
 namespace nexcage {
 namespace {
@@ -89,9 +90,9 @@ Error&& Error::also(Error other) && {
 
 std::string Error::message() const {
   std::string out;
-  for (auto frame = frames_.rbegin(); frame != frames_.rend(); ++frame) {
+  for (const Frame& frame : std::views::reverse(frames_)) {
     if (!out.empty()) out += ": ";
-    out += frame->text;
+    out += frame.text;
   }
   if (errno_ != 0) out += ": " + reason(errno_);
   return out;

@@ -21,7 +21,7 @@ struct State {
 
 /// Never destroyed: records may be written while other static objects go away.
 State& state() {
-  static State* instance = new State;
+  static auto* instance = new State;
   return *instance;
 }
 

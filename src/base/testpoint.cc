@@ -2,9 +2,9 @@
 
 #ifdef NEXCAGE_TESTPOINTS
 
-#include <signal.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 
 namespace nexcage {

@@ -1,10 +1,11 @@
 #include "nexcage/base/testpoint.h"
 
 #include <gtest/gtest.h>
-#include <signal.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
 
 namespace nexcage {
 namespace {

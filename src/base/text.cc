@@ -62,8 +62,7 @@ std::optional<int> unit_power(std::string_view suffix) {
 std::optional<std::uint64_t> fraction_of(std::string_view digits, std::uint64_t unit) {
   // Nine digits are exact enough for any size and cannot overflow.
   const std::optional<std::uint64_t> value = parse_u64(digits.substr(0, 9));
-  if (!value ||
-      !std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; }))
+  if (!value || !std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; }))
     return std::nullopt;
   double scale = 1;
   for (std::size_t i = 0; i < std::min<std::size_t>(digits.size(), 9); ++i) scale *= 10;
@@ -118,7 +117,7 @@ std::string_view trim(std::string_view text) {
 
 std::string to_lower(std::string_view text) {
   std::string out(text);
-  std::transform(out.begin(), out.end(), out.begin(), lower);
+  std::ranges::transform(out, out.begin(), lower);
   return out;
 }
 
@@ -162,7 +161,7 @@ std::string format_bytes(std::uint64_t bytes) {
   // 1023.95 would be printed as 1024.0 of the smaller unit.
   for (; value >= 1023.95 && unit + 1 < kUnits.size(); ++unit) value /= 1024;
   std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.1f %s", value, kUnits[unit]);
+  (void)std::snprintf(text.data(), text.size(), "%.1f %s", value, kUnits[unit]);
   return text.data();
 }
 

@@ -27,7 +27,7 @@ TEST(UniqueFd, move_assignment_closes_what_it_held) {
   a = std::move(b);
   EXPECT_FALSE(is_open(first));
   EXPECT_EQ(a.get(), second);
-  EXPECT_FALSE(b);
+  EXPECT_FALSE(b);  // NOLINT(bugprone-use-after-move): empty is the promise
   EXPECT_TRUE(is_open(second));
 }
 

@@ -1,12 +1,12 @@
 // One container's cgroup: its directories, files and processes.
 #include "nexcage/sys/cgroup.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "nexcage/base/text.h"
 #include "nexcage/sys/cgroup_parts.h"
@@ -92,7 +92,7 @@ Result<std::size_t> signal_once(const Cgroup& cgroup, int signal) {
     NX_TRY(const std::vector<pid_t> still, cgroup.processes());
     for (const Target& target : targets) {
       if (target.pid == ::getpid()) continue;
-      if (!std::binary_search(still.begin(), still.end(), target.pid)) continue;
+      if (!std::ranges::binary_search(still, target.pid)) continue;
       NX_TRY(const auto stat, read_stat(target.pid));
       if (!stat || stat->ended()) continue;
       NX_TRY(const bool sent, send_signal(target.pidfd.get(), signal),
@@ -103,7 +103,7 @@ Result<std::size_t> signal_once(const Cgroup& cgroup, int signal) {
   return reached;
 }
 
-Cgroup::Cgroup(const CgroupLayout& layout, std::string path)
+Cgroup::Cgroup(const CgroupLayout& layout, const std::string& path)
     : layout_(layout), path_(relative(path)) {}
 
 std::string Cgroup::dir(std::string_view controller) const {
@@ -137,8 +137,9 @@ Result<std::vector<pid_t>> Cgroup::processes() const {
                       [&pids](int directory) { return read_procs(directory, pids); }};
   for (const std::string& dir : existing_dirs())
     NX_CHECK(walk_cgroup(dir, walk), "list the processes of cgroup " + path_);
-  std::sort(pids.begin(), pids.end());
-  pids.erase(std::unique(pids.begin(), pids.end()), pids.end());
+  std::ranges::sort(pids);
+  const auto twice = std::ranges::unique(pids);
+  pids.erase(twice.begin(), twice.end());
   return pids;
 }
 

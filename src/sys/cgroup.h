@@ -45,7 +45,7 @@ Result<std::vector<std::pair<int, std::string>>> read_process_cgroups(pid_t pid)
 /// outlive it. The empty path, the host's root cgroup, is refused (InvalidState) by all that acts.
 class Cgroup {
  public:
-  Cgroup(const CgroupLayout& layout, std::string path);
+  Cgroup(const CgroupLayout& layout, const std::string& path);
   const std::string& path() const { return path_; }
   /// "/sys/fs/cgroup/memory/nexcage/web1"; empty when no hierarchy has the controller.
   std::string dir(std::string_view controller) const;

@@ -1,10 +1,10 @@
 // Killing and removing cgroups.
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <csignal>
 
 #include "nexcage/sys/cgroup.h"
 #include "nexcage/sys/cgroup_parts.h"

@@ -1,9 +1,9 @@
 // Stopping and resuming all processes of a cgroup: freezer.state of version 1
 // (Documentation/admin-guide/cgroup-v1/freezer-subsystem.rst), cgroup.freeze of version 2.
-#include <errno.h>
 #include <fcntl.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "nexcage/base/text.h"
 #include "nexcage/sys/cgroup.h"
@@ -44,7 +44,7 @@ class Freezer {
            read_file(AT_FDCWD, dir_ + (v2_ ? "/cgroup.events" : "/freezer.state")));
     if (!v2_) return trim(text) == "FROZEN";
     const std::vector<std::string> lines = split(text, '\n');
-    return std::find(lines.begin(), lines.end(), "frozen 1") != lines.end();
+    return std::ranges::find(lines, "frozen 1") != lines.end();
   }
 
   /// Writes and waits until it holds: true, or false after the time.

@@ -51,7 +51,7 @@ std::vector<MountInfo> cgroup_mounts(std::string_view mountinfo) {
 
 bool has_word(std::string_view list, std::string_view word) {
   const std::vector<std::string> words = split(list, ',');
-  return std::find(words.begin(), words.end(), word) != words.end();
+  return std::ranges::find(words, word) != words.end();
 }
 
 bool shows(const MountInfo& mount, const ProcLine& hierarchy) {
@@ -91,7 +91,7 @@ const CgroupHierarchy* CgroupLayout::with(std::string_view controller) const {
   for (const CgroupHierarchy& hierarchy : hierarchies) {
     if (controller.empty() && hierarchy.v2()) return &hierarchy;
     const auto& names = hierarchy.controllers;
-    if (std::find(names.begin(), names.end(), controller) != names.end()) return &hierarchy;
+    if (std::ranges::find(names, controller) != names.end()) return &hierarchy;
   }
   return nullptr;
 }

@@ -1,10 +1,11 @@
 // Cgroups of the real kernel, whichever versions it has.
-#include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstring>
 
 #include "nexcage/sys/cgroup.h"
 #include "nexcage/sys/fs.h"
@@ -16,7 +17,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using testing::ElementsAre;
-using testing::HasSubstr;
 using testing::IsEmpty;
 
 constexpr milliseconds kTime{10'000};

@@ -1,10 +1,8 @@
 // Child processes: one clone that shares our memory until exec (as vfork does), so the cost does
 // not grow with our size, and errors of the child come back in a variable.
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -12,7 +10,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstdlib>
 
 #include "nexcage/base/text.h"
@@ -25,7 +25,7 @@
 namespace nexcage::sys {
 namespace {
 
-constexpr std::size_t kChildStack = 128 * 1024;
+constexpr std::size_t kChildStack = 128u << 10;
 constexpr int kExecFailed = 127;
 
 enum class Step : std::uint8_t { none, parent, signals, group, cwd, descriptors, exec };
@@ -149,6 +149,8 @@ class Stack {
   }
   Stack(Stack&& other) noexcept : base_(std::exchange(other.base_, nullptr)) {}
   Stack& operator=(Stack&&) = delete;
+  Stack(const Stack&) = delete;
+  Stack& operator=(const Stack&) = delete;
   ~Stack() {
     if (base_ != nullptr) (void)::munmap(base_, kChildStack);
   }
@@ -184,7 +186,7 @@ Result<std::string> find_program(const std::string& name) {
        split(path != nullptr ? path : "/usr/sbin:/usr/bin:/sbin:/bin", ':')) {
     // An empty entry means the current directory, which is never trusted.
     if (!dir.starts_with('/')) continue;
-    const std::string candidate = dir + '/' + name;
+    std::string candidate = dir + '/' + name;
     if (::access(candidate.c_str(), X_OK) == 0) return candidate;
   }
   return fail(Error::from_errno(Errc::RuntimeNotAvailable, ENOENT, "find program " + name)
@@ -221,7 +223,7 @@ std::vector<FdRange> ranges_to_close(const Command& command) {
   for (const auto& [ours, theirs] : command.fds) kept.push_back(static_cast<unsigned>(theirs));
   for (int i = 0; command.keep_from >= 0 && i < command.keep_count; ++i)
     kept.push_back(static_cast<unsigned>(command.keep_from) + static_cast<unsigned>(i));
-  std::sort(kept.begin(), kept.end());
+  std::ranges::sort(kept);
   std::vector<FdRange> gaps;
   unsigned next = 0;
   for (unsigned fd : kept) {

@@ -2,7 +2,6 @@
 #include "nexcage/sys/fs.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/statfs.h>
@@ -10,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "nexcage/base/text.h"
 
@@ -41,11 +41,9 @@ Result<> wait_writable(int fd) {
 /// Component-wise textual ".." and "." removal of clean_path.
 void append_component(std::vector<std::string>& parts, std::string part, bool absolute) {
   if (part.empty() || part == ".") return;
-  if (part != "..")
-    parts.push_back(std::move(part));
-  else if (!parts.empty() && parts.back() != "..")
+  if (part == ".." && !parts.empty() && parts.back() != "..")
     parts.pop_back();
-  else if (!absolute)
+  else if (part != ".." || !absolute)
     parts.push_back(std::move(part));
 }
 

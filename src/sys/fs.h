@@ -84,6 +84,8 @@ class TempDir {
   static Result<TempDir> create(const std::string& parent, std::string_view prefix);
   TempDir(TempDir&&) noexcept;
   TempDir& operator=(TempDir&&) noexcept;
+  TempDir(const TempDir&) = delete;
+  TempDir& operator=(const TempDir&) = delete;
   ~TempDir();
   const std::string& path() const { return path_; }
   int fd() const { return fd_.get(); }

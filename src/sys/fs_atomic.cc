@@ -1,12 +1,12 @@
 // Files that exist whole or not at all.
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstdio>
 
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/fs_resolve.h"
@@ -30,6 +30,8 @@ class TempFile {
   TempFile(TempFile&& other) noexcept
       : dir_(other.dir_), name_(std::exchange(other.name_, {})), fd_(std::move(other.fd_)) {}
   TempFile& operator=(TempFile&&) = delete;
+  TempFile(const TempFile&) = delete;
+  TempFile& operator=(const TempFile&) = delete;
   ~TempFile() {
     if (!name_.empty()) (void)::unlinkat(dir_, name_.c_str(), 0);
   }

@@ -1,5 +1,4 @@
 // Opening and making directories: the functions of fs.h that resolve names.
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
@@ -7,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <vector>
 
 #include "nexcage/base/text.h"

@@ -1,11 +1,11 @@
 // Owners: temporary directories and locks.
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 
@@ -92,8 +92,7 @@ Result<FileLock> FileLock::acquire(int dir, const std::string& name, Kind kind, 
   for (std::chrono::milliseconds pause(1);; pause = std::min(pause * 2, decltype(pause)(25))) {
     NX_TRY(std::optional<FileLock> lock, try_acquire(dir, name, kind));
     if (lock) return *std::move(lock);
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0)
       return fail(Error(Errc::Timeout, "wait for the lock " + name)
                       .hint("another command is using it; try again when it has ended"));

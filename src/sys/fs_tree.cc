@@ -2,13 +2,13 @@
 #include "nexcage/sys/fs_tree.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/fs_resolve.h"

@@ -1,11 +1,12 @@
 // Files in memory that nobody can change any more (memfd_create(2), file seals in fcntl(2)).
-#include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <cerrno>
 
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/process.h"

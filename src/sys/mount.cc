@@ -1,11 +1,11 @@
 #include "nexcage/sys/mount.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
 
 #include "nexcage/base/text.h"
 #include "nexcage/sys/fs.h"

@@ -1,12 +1,12 @@
 // Mounts on a real kernel, in a mount namespace of the test's own.
-#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/mount.h"

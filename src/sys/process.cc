@@ -1,16 +1,16 @@
 #include "nexcage/sys/process.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <ctime>
 
 #include "nexcage/base/text.h"
 #include "nexcage/sys/fs.h"

@@ -1,10 +1,10 @@
 // Processes by pidfd.
 #pragma once
 
-#include <signal.h>
 #include <sys/types.h>
 
 #include <chrono>
+#include <csignal>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -73,6 +73,8 @@ class Child {
   static Result<Child> adopt(pid_t pid);
   Child(Child&&) noexcept;
   Child& operator=(Child&&) noexcept;
+  Child(const Child&) = delete;
+  Child& operator=(const Child&) = delete;
   ~Child();
   pid_t pid() const { return pid_; }
   int pidfd() const { return pidfd_.get(); }

@@ -1,11 +1,11 @@
 // Terminals.
 #include "nexcage/sys/pty.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <utility>
 
 namespace nexcage::sys {

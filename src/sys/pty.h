@@ -29,6 +29,8 @@ class RawTerminal {
   static Result<RawTerminal> enter(int tty);
   RawTerminal(RawTerminal&&) noexcept;
   RawTerminal& operator=(RawTerminal&&) noexcept;
+  RawTerminal(const RawTerminal&) = delete;
+  RawTerminal& operator=(const RawTerminal&) = delete;
   ~RawTerminal();
 
  private:

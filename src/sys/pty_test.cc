@@ -1,8 +1,9 @@
 #include "nexcage/sys/pty.h"
 
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
+
+#include <cstdlib>
 
 #include "result_matchers.h"
 

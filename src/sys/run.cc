@@ -1,11 +1,11 @@
 // Running a program to its end and collecting what it says.
-#include <errno.h>
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/poll_until.h"

@@ -1,8 +1,7 @@
 // Names of signals (signal(7)).
-#include <signal.h>
-#include <string.h>
-
 #include <array>
+#include <csignal>
+#include <cstring>
 #include <utility>
 
 #include "nexcage/base/text.h"

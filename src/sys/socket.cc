@@ -1,13 +1,13 @@
 // Unix sockets and what travels over them (unix(7)).
-#include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
+#include <cerrno>
+#include <cstdlib>
 #include <cstring>
 
 #include "nexcage/sys/fs.h"

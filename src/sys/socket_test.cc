@@ -1,10 +1,11 @@
 // Messages, descriptors and unix sockets.
 #include <fcntl.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cstdlib>
 
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/process.h"
