@@ -262,6 +262,16 @@ TEST_P(LayerfsDriver, OpaqueRootHidesAllBelow) {
   EXPECT_EQ(names_in(root), (std::set<std::string>{"new", "later"}));
 }
 
+TEST_P(LayerfsDriver, OpaqueRootKeepsTheRootsOwnMetadata) {
+  TarWriter below;
+  below.directory("./", 0711);
+  const std::string top = TarWriter().file(".wh..wh..opq", "").finish();
+  const std::string root = mount(prepare(layout_->add("a", {below.finish(), top})), "a");
+  struct stat info{};
+  ASSERT_EQ(stat(root.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0711u);
+}
+
 TEST_P(LayerfsDriver, WhiteoutOfNothingIsNotListed) {
   TarWriter tar;
   tar.directory("d").file("d/.wh.nothing", "").file(".wh.none", "");

@@ -115,9 +115,12 @@ class StackMaker {
     // A file that has a second name already is left alone when it lies in a lower layer: overlayfs
     // cannot give a lower file a name in an upper layer, so we copy it, and its other names keep
     // the old inode, while umoci, which has one tree only, links all of them.
+    // A target reached through the very name that is replaced (a symlink): umoci removes the name
+    // before it looks for the target and fails; we look first.
     std::vector<std::string> files;
     for (const auto& [name, type] : model_)
-      if (type != TarMember::kDirectory && !path.starts_with(name) && !linked_.contains(name))
+      if (type != TarMember::kDirectory && !path.starts_with(name) && !name.starts_with(path) &&
+          !linked_.contains(name))
         files.push_back(name);
     if (files.empty()) return;
     const std::string target =

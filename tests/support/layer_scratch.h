@@ -17,8 +17,8 @@ namespace nexcage::testing {
 
 class LayerScratch {
  public:
-  /// Below the build's temporary directory: a file system that keeps trusted.* attributes and
-  /// device nodes is needed, which /tmp may not be.
+  /// Below the working directory (the build tree under ctest): a file system that keeps trusted.*
+  /// attributes and device nodes is needed, which /tmp may not be.
   LayerScratch() {
     std::string pattern = (std::filesystem::current_path() / "nx-layers-XXXXXX").string();
     const char* made = mkdtemp(pattern.data());

@@ -281,6 +281,28 @@ TEST_F(UnpackLayer, WhiteoutRemovesADirectoryThatOnlyHeldWhiteouts) {
   EXPECT_TRUE(is_whiteout("up/d"));
 }
 
+TEST_F(UnpackLayer, OpaqueDirectoryTakesAlongWhatWasBorrowedFromBelow) {
+  TarWriter below;
+  below.directory("d").directory("d/e", 0711).file("d/e/f", "x").file("d/g", "y");
+  ASSERT_OK(scratch_.unpack("low", below.finish()));
+  TarWriter tar;
+  tar.file("d/e/.wh.f", "").hard_link("h", "d/g").file("d/.wh..wh..opq", "").file("d/e/n", "z");
+  ASSERT_OK(scratch_.unpack("up", tar.finish(), {"low"}));
+  EXPECT_TRUE(is_opaque("up/d"));
+  EXPECT_FALSE(exists("up/d/g"));
+  EXPECT_EQ(text("up/h"), "y");
+  EXPECT_EQ(look("up/d/e").st_mode, S_IFDIR | 0755u) << "the one below is hidden, this one is new";
+}
+
+TEST_F(UnpackLayer, WhiteoutBelowAFileIsNothing) {
+  ASSERT_OK(scratch_.unpack("low", TarWriter().file("f", "x").finish()));
+  TarWriter tar;
+  tar.file("own", "1").file("own/.wh.a", "").file("f/.wh..wh..opq", "");
+  ASSERT_OK(scratch_.unpack("up", tar.finish(), {"low"}));
+  EXPECT_EQ(text("up/own"), "1");
+  EXPECT_FALSE(exists("up/f"));
+}
+
 TEST_F(UnpackLayer, WhiteoutInADirectoryThatIsNowhereMakesNothing) {
   ASSERT_OK(scratch_.unpack("a", TarWriter().file("no/such/.wh.f", "").finish()));
   EXPECT_FALSE(exists("a/no"));
