@@ -46,6 +46,7 @@ std::unexpected<Error> bad_value(const std::string& origin, std::string_view key
 
 std::unexpected<Error> unknown_key(const std::string& origin, std::string_view key) {
   std::vector<std::string> names;
+  names.reserve(kKeys.size());
   for (const ConfigKey& known : kKeys) names.emplace_back(known.name);
   Error error(Errc::ConfigError, origin + ": unknown key " + quote(key));
   if (const auto near = closest(key, names))

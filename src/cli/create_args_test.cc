@@ -10,8 +10,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::MatchesRegex;
 
-Result<runtime::Request> request(std::vector<std::string> arguments, std::string argv0 = "nexcage",
-                                 Globals globals = {}) {
+Result<runtime::Request> request(std::vector<std::string> arguments,
+                                 const std::string& argv0 = "nexcage", Globals globals = {}) {
   CreateArgs args;
   Options options;
   args.declare(options);

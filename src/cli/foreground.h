@@ -16,7 +16,9 @@ class SignalGate {
  public:
   static Result<SignalGate> close();
   SignalGate(SignalGate&&) noexcept;
+  SignalGate(const SignalGate&) = delete;
   SignalGate& operator=(SignalGate&&) = delete;
+  SignalGate& operator=(const SignalGate&) = delete;
   ~SignalGate();
   /// signalfd(2) on which the held signals arrive.
   int fd() const { return fd_.get(); }
