@@ -40,10 +40,9 @@ Error not_found(std::string_view what) {
 
 /// What distinguishes candidates for a match: the manifest, not the number of its names.
 std::vector<oci::Descriptor> distinct(std::vector<oci::Descriptor> found) {
-  auto by_digest = [](const auto& a, const auto& b) { return a.digest < b.digest; };
-  std::ranges::stable_sort(found, by_digest);
-  auto same = [](const auto& a, const auto& b) { return a.digest == b.digest; };
-  found.erase(std::unique(found.begin(), found.end(), same), found.end());
+  std::ranges::sort(found, {}, &oci::Descriptor::digest);
+  const auto rest = std::ranges::unique(found, {}, &oci::Descriptor::digest);
+  found.erase(rest.begin(), rest.end());
   return found;
 }
 

@@ -30,6 +30,8 @@ std::string ending(int status) {
   return "ended with status " + std::to_string(WEXITSTATUS(status)) + " and without an answer";
 }
 
+Error wrapped(Error error, std::string text) { return std::move(error).wrap(std::move(text)); }
+
 /// {"ok": ANSWER} or {"error": ERROR}.
 Result<json::Value> open_answer(const std::string& text, int status, const std::string& program) {
   auto answer = json::parse(text, {.max_bytes = kMaxAnswer});
@@ -83,12 +85,11 @@ Error error_from_json(const json::Value& value) {
   const json::Array* frames = member != nullptr ? member->if_array() : nullptr;
   std::string first = frames != nullptr && !frames->empty() ? text_of(&frames->front()) : "";
   Error error = Error::from_errno(code, saved_errno, std::move(first));
-  // wrap and hint change the error in place; their result is the error itself.
   for (std::size_t i = 1; frames != nullptr && i < frames->size(); ++i)
-    (void)std::move(error).wrap(text_of(&(*frames)[i]));
-  if (std::string hint = text_of(value.find("hint")); !hint.empty())
-    (void)std::move(error).hint(std::move(hint));
-  return error;
+    error = wrapped(std::move(error), text_of(&(*frames)[i]));
+  std::string hint = text_of(value.find("hint"));
+  if (hint.empty()) return error;
+  return std::move(error).hint(std::move(hint));
 }
 
 }  // namespace nexcage::image

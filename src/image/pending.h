@@ -18,6 +18,8 @@ class PendingBlobs {
   static Result<PendingBlobs> create(const Layout& layout);
   PendingBlobs(PendingBlobs&&) noexcept = default;
   PendingBlobs& operator=(PendingBlobs&&) = delete;
+  PendingBlobs(const PendingBlobs&) = delete;
+  PendingBlobs& operator=(const PendingBlobs&) = delete;
   ~PendingBlobs();
   /// To be called before the blob gets its name, or before its last reference goes.
   Result<> add(const oci::Digest& blob);

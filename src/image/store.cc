@@ -43,7 +43,7 @@ Store::~Store() = default;
 
 Result<Store> Store::open(const std::string& root, IfMissing if_missing) {
   NX_TRY(Layout layout, Layout::open(root, if_missing));
-  return Store(std::unique_ptr<State>(new State{std::move(layout)}));
+  return Store(std::make_unique<State>(State{std::move(layout)}));
 }
 
 const std::string& Store::root() const { return state_->layout.root(); }

@@ -51,6 +51,8 @@ class Store {
   static Result<Store> open(const std::string& root, IfMissing if_missing);
   Store(Store&&) noexcept;
   Store& operator=(Store&&) noexcept;
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
   ~Store();
 
   const std::string& root() const;

@@ -38,6 +38,7 @@ oci::Index index_of(const std::vector<std::pair<std::string, char>>& names) {
 
 std::vector<std::string> texts(const std::vector<oci::Reference>& names) {
   std::vector<std::string> out;
+  out.reserve(names.size());
   for (const oci::Reference& name : names) out.push_back(name.str());
   return out;
 }

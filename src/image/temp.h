@@ -19,6 +19,8 @@ class Temp {
   static Result<Temp> create(int tmp_dir, std::string_view prefix, Kind kind);
   Temp(Temp&& other) noexcept;
   Temp& operator=(Temp&& other) noexcept;
+  Temp(const Temp&) = delete;
+  Temp& operator=(const Temp&) = delete;
   ~Temp();
 
   int fd() const { return fd_.get(); }

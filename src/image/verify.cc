@@ -38,10 +38,10 @@ json::Value to_json(const BlobCheck& check) {
 
 /// Elements of an array member; empty when it is missing.
 const json::Array& array_at(const json::Value& value, std::string_view name) {
-  static const json::Array kNone;
+  static const json::Array none;
   const json::Value* member = value.find(name);
   const json::Array* array = member != nullptr ? member->if_array() : nullptr;
-  return array != nullptr ? *array : kNone;
+  return array != nullptr ? *array : none;
 }
 
 }  // namespace

@@ -83,6 +83,8 @@ class Hasher {
   static Result<Hasher> create(std::string_view algorithm = "sha256");
   Hasher(Hasher&&) noexcept;
   Hasher& operator=(Hasher&&) noexcept;
+  Hasher(const Hasher&) = delete;
+  Hasher& operator=(const Hasher&) = delete;
   ~Hasher();
   void update(std::span<const std::byte> data);
   /// The digest of everything so far; call once.
