@@ -81,8 +81,8 @@ std::vector<std::string> words_of(std::string_view text, char separator) {
 
 CgroupMode CgroupLayout::mode() const {
   if (hierarchies.empty()) return CgroupMode::none;
-  const auto v2_count = std::count_if(hierarchies.begin(), hierarchies.end(),
-                                      [](const CgroupHierarchy& h) { return h.v2(); });
+  const auto v2_count =
+      std::ranges::count_if(hierarchies, [](const CgroupHierarchy& h) { return h.v2(); });
   if (v2_count == 0) return CgroupMode::v1;
   return hierarchies.size() == 1 ? CgroupMode::v2 : CgroupMode::hybrid;
 }

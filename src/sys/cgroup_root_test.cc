@@ -177,9 +177,8 @@ TEST_F(CgroupRootTest, members_show_their_cgroup) {
   auto paths = read_process_cgroups(child.pid());
   ASSERT_OK(paths);
   for (const CgroupHierarchy& hierarchy : layout_.hierarchies) {
-    const auto of = std::find_if(paths->begin(), paths->end(), [&hierarchy](const auto& entry) {
-      return entry.first == hierarchy.id;
-    });
+    const auto of = std::ranges::find_if(
+        *paths, [&hierarchy](const auto& entry) { return entry.first == hierarchy.id; });
     ASSERT_NE(of, paths->end());
     EXPECT_THAT(of->second, testing::EndsWith(cgroup_->path()));
   }

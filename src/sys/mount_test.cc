@@ -51,8 +51,8 @@ TEST(Mountinfo, a_line_that_is_none_is_an_error) {
 TEST(Mountinfo, our_own_can_be_read) {
   auto mounts = read_mountinfo();
   ASSERT_OK(mounts);
-  EXPECT_TRUE(std::any_of(mounts->begin(), mounts->end(),
-                          [](const MountInfo& mount) { return mount.mount_point == "/"; }));
+  EXPECT_TRUE(std::ranges::any_of(*mounts,
+                                  [](const MountInfo& mount) { return mount.mount_point == "/"; }));
 }
 
 TEST(MountOptions, plain_words_set_and_clear_attributes) {

@@ -58,8 +58,8 @@ struct Collector {
 };
 
 bool gives(const Command& command, int theirs) {
-  return std::any_of(command.fds.begin(), command.fds.end(),
-                     [theirs](const auto& pair) { return pair.second == theirs; });
+  return std::ranges::any_of(command.fds,
+                             [theirs](const auto& pair) { return pair.second == theirs; });
 }
 
 Result<UniqueFd> input_for(std::string_view text) {
