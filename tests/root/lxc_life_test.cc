@@ -1,8 +1,11 @@
 // The lxc backend against the real kernel and liblxc: namespaces, terminals, hooks, and what is
 // left behind.
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <set>
 
@@ -51,7 +54,16 @@ void give_to(const std::string& tree, uid_t owner) {
     ASSERT_EQ(::lchown(entry.path().c_str(), owner, owner), 0) << entry.path();
 }
 
+/// In a chroot the kernel makes no user namespace, not even for root (user_namespaces(7), EPERM).
+bool can_make_user_namespaces() {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(::unshare(CLONE_NEWUSER) == 0 ? 0 : 1);
+  int status = 0;
+  return ::waitpid(child, &status, 0) == child && status == 0;
+}
+
 TEST_F(LxcLife, UserNamespace) {
+  if (!can_make_user_namespaces()) GTEST_SKIP() << "needs user namespaces: not in a chroot";
   give_to(rootfs, 100000);
   spec.linux_->namespaces.push_back({.type = oci::NamespaceType::user, .path = ""});
   spec.linux_->uid_mappings = {{.container_id = 0, .host_id = 100000, .size = 65536}};
@@ -67,6 +79,7 @@ TEST_F(LxcLife, UserNamespace) {
 }
 
 TEST_F(LxcLife, UserNamespaceBelowDirectoriesThatOnlyRootMayEnter) {
+  if (!can_make_user_namespaces()) GTEST_SKIP() << "needs user namespaces: not in a chroot";
   give_to(rootfs, 100000);
   spec.linux_->namespaces.push_back({.type = oci::NamespaceType::user, .path = ""});
   spec.linux_->uid_mappings = {{.container_id = 0, .host_id = 100000, .size = 65536}};
