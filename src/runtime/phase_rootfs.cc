@@ -10,6 +10,7 @@
 #include "nexcage/runtime/phases.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/mount.h"
+#include "nexcage/sys/umask.h"
 
 namespace nexcage::runtime {
 namespace {
@@ -31,7 +32,7 @@ constexpr std::array<BaseDir, 6> kBaseDirs = {{{"dev", 0755, true},
 Result<> make_base_dir(int root, const BaseDir& dir) {
   NX_TRY(auto found, sys::stat_at(root, dir.name));
   if (!found) {
-    if (mkdirat(root, dir.name, dir.mode) != 0 || fchmodat(root, dir.name, dir.mode, 0) != 0)
+    if (mkdirat(root, dir.name, dir.mode) != 0)
       return fail_errno(std::string("create /") + dir.name);
     return {};
   }
@@ -82,6 +83,7 @@ Result<Rooted> assemble_rootfs(Mounted mounted) {
   }
   NX_TRY(rooted.rootfs, bind_layers(rooted));
   NX_TRY(UniqueFd root, sys::open_at(AT_FDCWD, rooted.rootfs, O_RDONLY | O_DIRECTORY));
+  const sys::NoUmask exact_modes;
   for (const BaseDir& dir : kBaseDirs) NX_CHECK(make_base_dir(root.get(), dir), "root file system");
   NX_CHECK(make_image_dirs(root.get(), rooted));
   NX_TRY(rooted.spec.process->user, resolve_user(rooted.rootfs, rooted.user));

@@ -12,21 +12,10 @@
 #include "nexcage/layerfs/unpack/layer_tree.h"
 #include "nexcage/layerfs/unpack/lower_view.h"
 #include "nexcage/sys/fs.h"
+#include "nexcage/sys/umask.h"
 
 namespace nexcage::layerfs::unpack {
 namespace {
-
-/// Files get exactly the mode they are created with while one of these lives.
-class NoUmask {
- public:
-  NoUmask() : old_(umask(0)) {}
-  ~NoUmask() { umask(old_); }
-  NoUmask(const NoUmask&) = delete;
-  NoUmask& operator=(const NoUmask&) = delete;
-
- private:
-  mode_t old_;
-};
 
 Result<UnpackResult> unpack(const UnpackJob& job, const UnpackLimits& limits) {
   NX_TRY(const UniqueFd blob,
@@ -51,7 +40,7 @@ Result<UnpackResult> unpack(const UnpackJob& job, const UnpackLimits& limits) {
 }  // namespace
 
 Result<UnpackResult> unpack_layer(const UnpackJob& job, const UnpackLimits& limits) {
-  const NoUmask no_umask;
+  const sys::NoUmask no_umask;
   auto result = unpack(job, limits);
   if (result) return result;
   Error error = std::move(result).error();
