@@ -59,6 +59,7 @@ Result<> apply(const sys::plan::SetSysctl& operation, Context& context) {
 
 Result<> apply(const sys::plan::JoinNamespaces& operation, Context& context) {
   NX_TRY(int pidfd, context.fd(operation.fd));
+  NX_TRY(int root, context.fd(operation.root_fd));
   if (operation.flags != 0 && ::setns(pidfd, static_cast<int>(operation.flags)) < 0)
     return fail_errno("join the container's namespaces");
   if ((operation.flags & CLONE_NEWUSER) != 0) {
@@ -68,6 +69,7 @@ Result<> apply(const sys::plan::JoinNamespaces& operation, Context& context) {
     if (::setresgid(0, 0, 0) < 0 || ::setresuid(0, 0, 0) < 0)
       return fail_errno("become root of the container's user namespace");
   }
+  if (::fchdir(root) < 0 || ::chroot(".") < 0) return fail_errno("enter the container's root");
   NX_CHECK(continue_in_sibling());
   context.root.reset(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!context.root) return fail_errno("open the container's /");

@@ -242,13 +242,17 @@ struct FinishRoot {
 };
 
 /// Enters the namespaces that `flags` (CLONE_NEW*) name, of the process behind descriptor `fd` (a
-/// pidfd), then goes on in a new child whose parent is ours: only so a pid namespace is entered.
+/// pidfd), and its root directory, descriptor `root_fd`: the root of a mount namespace is not that
+/// of the container when its maker lived in a chroot or could not pivot. Then goes on in a new
+/// child whose parent is ours: only so a pid namespace is entered.
 struct JoinNamespaces {
   static constexpr std::string_view kName = "join";
   std::uint32_t fd = 0;
+  std::uint32_t root_fd = 0;
   std::uint32_t flags = 0;
   static void each(auto& self, auto&& field) {
     field("fd", self.fd);
+    field("root_fd", self.root_fd);
     field("flags", self.flags);
   }
 };

@@ -49,6 +49,16 @@ Result<std::uint32_t> differing_namespaces(pid_t pid) {
   return flags;
 }
 
+/// The process's root directory. Its pid may have been given away while the path was walked: it is
+/// the right one if the process is still there afterwards.
+Result<UniqueFd> open_root(const sys::ProcessId& process) {
+  const std::string path = "/proc/" + std::to_string(process.pid) + "/root";
+  NX_TRY(UniqueFd root, sys::open_at(AT_FDCWD, path, O_PATH | O_DIRECTORY));
+  NX_TRY(bool alive, sys::is_alive(process));
+  if (!alive) return fail(Errc::InvalidState, "container not running");
+  return root;
+}
+
 struct Intermediate {
   sys::Child child;
   UniqueFd channel;
@@ -121,7 +131,7 @@ Result<sys::plan::Plan> plan_exec(const oci::Spec& spec, const ExecRequest& requ
   NX_CHECK(check_request(request));
   sys::plan::Plan plan;
   plan.operations.push_back(sys::plan::NewKeyring{});
-  plan.operations.push_back(sys::plan::JoinNamespaces{.fd = 0, .flags = join_flags});
+  plan.operations.push_back(sys::plan::JoinNamespaces{.fd = 0, .root_fd = 1, .flags = join_flags});
   if (request.process.terminal) {
     const oci::Box size = request.process.console_size.value_or(oci::Box{});
     plan.operations.push_back(
@@ -143,6 +153,7 @@ Result<ExecStarted> execute_in(const Record& record, const oci::Spec& spec,
   NX_TRY(auto target, sys::open_process(record.init));
   if (!target) return fail(Errc::InvalidState, "container not running");
   NX_TRY(const std::uint32_t flags, differing_namespaces(record.init.pid));
+  NX_TRY(UniqueFd root, open_root(record.init));
   NX_TRY(sys::plan::Plan plan, plan_exec(spec, request, facts, flags));
   NX_TRY(Intermediate first, spawn_init(request, setup));
   NX_CHECK(expect(first.channel.get(), MessageKind::hello));
@@ -151,6 +162,7 @@ Result<ExecStarted> execute_in(const Record& record, const oci::Spec& spec,
            "enter the container's cgroup");
   std::vector<UniqueFd> fds;
   fds.push_back(*std::move(target));
+  fds.push_back(std::move(root));
   NX_CHECK(send_plan(first.channel.get(), plan, fds));
   NX_TRY(Incoming hello, expect(first.channel.get(), MessageKind::hello));
   NX_TRY(sys::Child child, sys::Child::adopt(hello.sender), "take over the process");

@@ -178,7 +178,7 @@ TEST(ExecPlan, JoinsThenChecksThenWaits) {
   auto plan = plan_exec(spec, request, facts_v1(), 0x20000);
   ASSERT_OK(plan);
   EXPECT_EQ(sys::plan::describe(*plan),
-            "new_keyring\njoin flags=131072\ncheck_program\nwait_for_start\nprocess\n  "
+            "new_keyring\njoin root_fd=1 flags=131072\ncheck_program\nwait_for_start\nprocess\n  "
             "args=[/bin/true]\n  cwd=/\n");
   request.cgroups = {"/x"};
   EXPECT_ERROR(plan_exec(spec, request, facts_v1(), 0), Errc::Unsupported, HasSubstr("cgroup"));
