@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "nexcage/image/content/gzip_header.h"
 #include "nexcage/image/content/inflate.h"
 
 namespace nexcage::image::content {
@@ -28,20 +29,19 @@ std::string explain(int code) {
   }
 }
 
-/// All members of a gzip file, one after the other.
+/// All members of a gzip file, one after the other. Headers are read here and not by ISA-L, whose
+/// answer to an odd one depends on how the input is cut.
 class GzipInflater final : public Inflater {
  public:
   GzipInflater(ByteSource& from, const InflateLimits& limits)
-      : Inflater(from, limits, "gzip"), state_(std::make_unique<inflate_state>()) {
-    isal_inflate_init(state_.get());
-  }
+      : Inflater(from, limits, "gzip"), state_(std::make_unique<inflate_state>()) {}
 
  protected:
   Result<Step> step(std::span<const std::byte> input, std::span<std::byte> output,
                     bool source_ended) override {
     switch (at_) {
-      case At::member_or_end:
-        return begin_member(input, output, source_ended);
+      case At::header_or_end:
+        return read_header(input, source_ended);
       case At::member:
         return inflate_member(input, output);
       case At::padding:
@@ -51,21 +51,26 @@ class GzipInflater final : public Inflater {
   }
 
  private:
-  enum class At : std::uint8_t { member_or_end, member, padding };
+  enum class At : std::uint8_t { header_or_end, member, padding };
 
-  /// Decides by the first byte whether another member, padding or nothing follows.
-  Result<Step> begin_member(std::span<const std::byte> input, std::span<std::byte> output,
-                            bool source_ended) {
-    if (source_ended) return any_member_ ? Step{.ended = true} : Step{};
-    if (any_member_ && input.front() == std::byte{0}) {
+  /// Collects the header of another member, unless padding or nothing follows.
+  Result<Step> read_header(std::span<const std::byte> input, bool source_ended) {
+    if (source_ended) return Step{.ended = any_member_ && header_.empty()};
+    if (any_member_ && header_.empty() && input.front() == std::byte{0}) {
       at_ = At::padding;
       return skip_padding(input, source_ended);
     }
-    isal_inflate_reset(state_.get());
-    state_->crc_flag = ISAL_GZIP;
+    const std::size_t before = header_.size();
+    header_.insert(header_.end(), input.begin(), input.end());
+    const GzipHeader header = read_gzip_header(header_);
+    if (header.is == GzipHeader::Is::wrong) return damaged(header.why);
+    if (header.is == GzipHeader::Is::too_short) return Step{.consumed = input.size()};
+    header_.clear();
+    isal_inflate_init(state_.get());
+    state_->crc_flag = ISAL_GZIP_NO_HDR_VER;  // ISA-L checks the trailer
     at_ = At::member;
     any_member_ = true;
-    return inflate_member(input, output);
+    return Step{.consumed = header.length - before};
   }
 
   Result<Step> inflate_member(std::span<const std::byte> input, std::span<std::byte> output) {
@@ -81,7 +86,7 @@ class GzipInflater final : public Inflater {
     if (code < 0) return damaged(explain(code));
     Step done{.consumed = offered - state_->avail_in, .produced = room - state_->avail_out};
     if (state_->block_state == ISAL_BLOCK_FINISH) {
-      at_ = At::member_or_end;
+      at_ = At::header_or_end;
       done.changed = true;
     }
     return done;
@@ -96,7 +101,8 @@ class GzipInflater final : public Inflater {
   }
 
   std::unique_ptr<inflate_state> state_;
-  At at_ = At::member_or_end;
+  At at_ = At::header_or_end;
+  std::vector<std::byte> header_;  // of the member that begins
   bool any_member_ = false;
 };
 

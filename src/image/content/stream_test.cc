@@ -75,11 +75,11 @@ std::string zstd(const std::string& text) {
   return out;
 }
 
-/// 200 KB with some structure, so that blocks, matches and literals all occur.
+/// 40 KB with some structure, so that blocks, matches and literals all occur.
 std::string sample() {
   std::string text;
   std::uint32_t state = 1;
-  while (text.size() < 200'000) {
+  while (text.size() < 40'000) {
     state = state * 1664525 + 1013904223;
     text += "line " + std::to_string(state >> 12) + (state % 7 == 0 ? " the same again\n" : "\n");
   }
@@ -179,6 +179,29 @@ TEST(Gzip, ZerosBehindTheLastMemberArePadding) {
   EXPECT_FALSE(inflate_text(gzip("x") + std::string(10, '\0') + gzip("y"), oci::Compression::gzip));
 }
 
+/// A member of the empty text with this flag byte and these optional fields.
+std::string gzip_with_header(char flags, const std::string& fields) {
+  return std::string("\x1f\x8b\x08", 3) + flags + std::string(6, '\0') + fields +
+         std::string("\x03\x00\0\0\0\0\0\0\0\0", 10);
+}
+
+TEST(Gzip, OptionalFieldsOfTheHeader) {
+  for (std::size_t step : {1, 3, 4096}) {
+    auto inflated = [&](char flags, const std::string& fields) {
+      return inflate_text(gzip_with_header(flags, fields), oci::Compression::gzip, step);
+    };
+    EXPECT_OK(inflated(0, ""));
+    EXPECT_OK(inflated('\x1c', std::string("\x02\0xyname\0comment\0", 17)));
+    EXPECT_OK(inflated('\x02', "\x1d\x26"));  // zlib.crc32(header) & 0xffff
+    EXPECT_ERROR(inflated('\x02', "\x1d\x27"), Errc::InvalidImage,
+                 HasSubstr("checksum of the header"));
+    EXPECT_ERROR(inflated('\x20', ""), Errc::InvalidImage, HasSubstr("reserved flags"));
+  }
+  EXPECT_ERROR(
+      inflate_text(gzip_with_header('\x08', std::string(200'000, 'n')), oci::Compression::gzip),
+      Errc::InvalidImage, HasSubstr("the header has no end"));
+}
+
 TEST(Gzip, EveryFlippedBitOfTheTrailerIsSeen) {
   std::string data = gzip("checked by CRC and length");
   for (std::size_t byte = data.size() - 8; byte < data.size(); ++byte)
@@ -200,6 +223,13 @@ TEST(Zstd, SkippableFramesAreSkipped) {
   ASSERT_OK(out);
   EXPECT_EQ(*out, "xy");
   EXPECT_EQ(detect_compression(bytes_of(skippable)), oci::Compression::zstd);
+}
+
+TEST(Zstd, FormatsFromBeforeTheRfcAreRefused) {
+  for (char version = '\x22'; version < '\x28'; ++version)
+    EXPECT_ERROR(inflate_text(version + std::string("\xb5\x2f\xfd\0\0\0\0", 7),
+                              oci::Compression::zstd, 1, 1),
+                 Errc::InvalidImage, HasSubstr("no zstd frame begins here"));
 }
 
 TEST(DetectCompression, ByTheFirstBytes) {

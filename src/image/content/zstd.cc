@@ -1,5 +1,7 @@
 #include <zstd.h>
 
+#include <algorithm>
+#include <array>
 #include <bit>
 
 #include "nexcage/image/content/inflate.h"
@@ -12,6 +14,14 @@ struct FreeStream {
   void operator()(ZSTD_DCtx* stream) const { ZSTD_freeDCtx(stream); }
 };
 
+constexpr std::size_t kMagicSize = 4;
+
+/// RFC 8878, 3.1.1 and 3.1.2. libzstd would also read the formats from before the RFC.
+bool is_frame_magic(std::uint32_t magic) {
+  return magic == ZSTD_MAGICNUMBER ||
+         (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START;
+}
+
 /// All frames of a zstd file; libzstd skips skippable ones and checks content checksums.
 class ZstdInflater final : public Inflater {
  public:
@@ -22,20 +32,46 @@ class ZstdInflater final : public Inflater {
  protected:
   Result<Step> step(std::span<const std::byte> input, std::span<std::byte> output,
                     bool source_ended) override {
-    // The source may end only behind a whole frame, so an empty file is damaged, too.
-    if (source_ended && between_frames_) return Step{.ended = true};
-    ZSTD_inBuffer in{.src = input.data(), .size = input.size(), .pos = 0};
-    ZSTD_outBuffer out{.dst = output.data(), .size = output.size(), .pos = 0};
-    std::size_t code = ZSTD_decompressStream(stream_.get(), &out, &in);
-    if (ZSTD_isError(code) != 0) return damaged(ZSTD_getErrorName(code));
-    bool changed = code == 0 && !between_frames_;
-    if (changed || in.pos > 0 || out.pos > 0) between_frames_ = code == 0;
-    return Step{.consumed = in.pos, .produced = out.pos, .changed = changed};
+    if (!in_frame_) return begin_frame(input, source_ended);
+    return inflate_frame(input, output);
   }
 
  private:
+  /// Collects the magic number of the next frame, if there is one, and hands it to libzstd.
+  Result<Step> begin_frame(std::span<const std::byte> input, bool source_ended) {
+    // The source may end only behind a whole frame, so an empty file is damaged, too.
+    if (source_ended) return Step{.ended = any_frame_ && magic_count_ == 0};
+    const std::size_t taken = std::min(input.size(), kMagicSize - magic_count_);
+    std::ranges::copy(input.first(taken),
+                      magic_.begin() + static_cast<std::ptrdiff_t>(magic_count_));
+    magic_count_ += taken;
+    if (magic_count_ < kMagicSize) return Step{.consumed = taken};
+    std::uint32_t magic = 0;
+    for (std::size_t i = kMagicSize; i-- > 0;)
+      magic = magic << 8 | std::to_integer<std::uint32_t>(magic_[i]);
+    if (!is_frame_magic(magic)) return damaged("no zstd frame begins here");
+    NX_TRY(Step begun, inflate_frame(magic_, {}));
+    if (begun.consumed != kMagicSize) return damaged("the frame's header is not read");
+    in_frame_ = true;
+    any_frame_ = true;
+    magic_count_ = 0;
+    return Step{.consumed = taken};
+  }
+
+  Result<Step> inflate_frame(std::span<const std::byte> input, std::span<std::byte> output) {
+    ZSTD_inBuffer in{.src = input.data(), .size = input.size(), .pos = 0};
+    ZSTD_outBuffer out{.dst = output.data(), .size = output.size(), .pos = 0};
+    const std::size_t code = ZSTD_decompressStream(stream_.get(), &out, &in);
+    if (ZSTD_isError(code) != 0) return damaged(ZSTD_getErrorName(code));
+    in_frame_ = code != 0;
+    return Step{.consumed = in.pos, .produced = out.pos, .changed = !in_frame_};
+  }
+
   std::unique_ptr<ZSTD_DCtx, FreeStream> stream_;
-  bool between_frames_ = false;  // also false before the first
+  std::array<std::byte, kMagicSize> magic_{};
+  std::size_t magic_count_ = 0;
+  bool in_frame_ = false;
+  bool any_frame_ = false;
 };
 
 }  // namespace
