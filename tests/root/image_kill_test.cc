@@ -20,7 +20,7 @@ pid_t stopped_child_of(pid_t parent) {
   UniqueFd proc(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   auto names = sys::list_dir(proc.get());
   for (const std::string& name : names.value_or(std::vector<std::string>())) {
-    pid_t pid = static_cast<pid_t>(std::atoi(name.c_str()));
+    const auto pid = static_cast<pid_t>(std::atoi(name.c_str()));
     auto stat = pid > 0 ? sys::read_stat(pid) : std::nullopt;
     if (stat && *stat && (*stat)->parent == parent && (*stat)->state == 'T') return pid;
   }

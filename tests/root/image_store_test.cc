@@ -200,6 +200,7 @@ TEST_F(ImageStore, TagAndRemove) {
 TEST_F(ImageStore, ImportsAndRemovalsSideBySide) {
   std::vector<std::thread> threads;
   std::vector<std::string> failures(8);
+  threads.reserve(failures.size());
   for (std::size_t i = 0; i < failures.size(); ++i)
     threads.emplace_back([&, i] {
       std::string name = "side/by:" + std::to_string(i);

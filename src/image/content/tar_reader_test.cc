@@ -14,7 +14,6 @@ using testing::pax;
 using testing::pax_record;
 using testing::tar_end;
 using testing::tar_member;
-using testing::TarMember;
 
 struct ReadMember {
   TarEntry entry;
