@@ -110,7 +110,7 @@ Result<> Extractor::add(const TarEntry& entry) {
 Result<> Extractor::add_whiteout(const std::vector<std::string>& parent, std::string_view base) {
   NX_TRY(const Whiteout whiteout, parse_whiteout(base));
   if (whiteout.kind == Whiteout::Kind::ignored) return {};
-  NX_TRY(const DirectoryPtr directory, tree_.resolve(parent, Purpose::hide));
+  NX_TRY(const DirectoryPtr directory, tree_.resolve(parent, Purpose::borrow));
   if (!directory) return {};  // nothing there that could be hidden
   if (whiteout.kind == Whiteout::Kind::opaque) return tree_.hide_all(*directory);
   return tree_.hide(*directory, whiteout.name);
@@ -177,7 +177,10 @@ Result<> Extractor::add_hard_link(const TarEntry& entry,
                                   const std::string& name) {
   NX_TRY(const EntryName target, parse_entry_name(entry.link_name), "hard link");
   if (target.is_root()) return fail(Errc::InvalidImage, "hard link to the root directory");
-  NX_TRY(const DirectoryPtr target_parent, tree_.resolve(target.parent, Purpose::fill));
+  NX_TRY(const DirectoryPtr target_parent, tree_.resolve(target.parent, Purpose::borrow));
+  if (!target_parent)
+    return fail(Errc::InvalidImage,
+                "hard link to " + quote(entry.link_name) + ", which does not exist");
   NX_CHECK(tree_.bring_up(*target_parent, target.base));
   NX_TRY(const DirectoryPtr parent, tree_.resolve(parent_names, Purpose::fill));
   if (parent->path == target_parent->path && name == target.base) return {};  // a link to itself

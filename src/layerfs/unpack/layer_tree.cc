@@ -74,7 +74,10 @@ Result<DirectoryPtr> LayerTree::resolve(const std::vector<std::string>& componen
   for (std::size_t i = shared; i < components.size(); ++i) {
     NX_TRY(at, step(*at, components[i], purpose, links));
     if (!at) break;
-    if (i < kMaxChain && chain_names_.size() == i) {
+    // What a symlink leads to is not remembered: a member may take the place of a lower layer's
+    // symlink without this layer having anything under that name.
+    const bool is_direct = at->path == join_path(chain_.back()->path, components[i]);
+    if (i < kMaxChain && chain_names_.size() == i && is_direct) {
       chain_names_.push_back(components[i]);
       chain_.push_back(at);
     }
@@ -100,7 +103,7 @@ Result<DirectoryPtr> LayerTree::step_over_file(const Directory& at, const std::s
     NX_TRY(const std::string target, sys::read_link(at.fd.get(), name));
     return follow(at, target, purpose, links);
   }
-  if (purpose == Purpose::hide) return DirectoryPtr();
+  if (purpose == Purpose::borrow) return DirectoryPtr();
   if (type != FileType::whiteout) return fail(not_a_directory(join_path(at.path, name)));
   NX_CHECK(sys::remove_file(at.fd.get(), name));
   return create(at, name, Record{.metadata = implicit_metadata(), .opaque = true});
@@ -117,18 +120,18 @@ Result<DirectoryPtr> LayerTree::step_below(const Directory& at, const std::strin
       case LowerView::Kind::symlink:
         return follow(at, found.link_target, purpose, links);
       case LowerView::Kind::other:
-        if (purpose == Purpose::hide) return DirectoryPtr();
+        if (purpose == Purpose::borrow) return DirectoryPtr();
         return fail(not_a_directory(join_path(at.path, name)));
       case LowerView::Kind::directory:
         NX_TRY(Metadata metadata, read_metadata(found.dir.get(), found.name));
-        if (purpose == Purpose::hide) {
+        if (purpose == Purpose::borrow) {
           met_borrowed_ = true;
           borrowed_.insert(join_path(at.path, name));
         }
         return create(at, name, Record{.metadata = std::move(metadata)});
     }
   }
-  if (purpose == Purpose::hide) return DirectoryPtr();
+  if (purpose == Purpose::borrow) return DirectoryPtr();
   return create(at, name, Record{.metadata = implicit_metadata()});
 }
 

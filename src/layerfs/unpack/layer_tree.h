@@ -31,9 +31,10 @@ struct Directory {
 };
 using DirectoryPtr = std::shared_ptr<const Directory>;
 
-/// Why a parent directory is resolved: `fill` creates what is missing; `hide` (a whiteout) copies a
-/// directory from below but makes up none.
-enum class Purpose : std::uint8_t { fill, hide };
+/// Why a parent directory is resolved. `fill`: a member goes into it, so what is missing is
+/// created. `borrow`: only a whiteout, or a look for a hard link's target: a directory is copied
+/// from below, but none is made up.
+enum class Purpose : std::uint8_t { fill, borrow };
 
 class LayerTree {
  public:
@@ -42,7 +43,7 @@ class LayerTree {
                                 const UnpackLimits& limits);
 
   /// The directory with these components, symlinks followed inside the root. nullptr when there is
-  /// none and `purpose` is hide: nothing is there to be hidden. InvalidImage when a component is no
+  /// none and `purpose` is borrow. InvalidImage when a component is no
   /// directory (fill only) or a symlink loops.
   Result<DirectoryPtr> resolve(const std::vector<std::string>& components, Purpose purpose);
 
@@ -109,8 +110,9 @@ class LayerTree {
   LowerView lower_;
   UnpackLimits limits_;
   std::map<std::string, Record> records_;  // by path
-  // Paths of this layer that no member made: directories copied from below to hold whiteouts, files
-  // copied for hard links. A whiteout removes them, a member makes them the layer's own.
+  // Paths of this layer that no member made: directories copied from below for whiteouts and hard
+  // links, files copied for hard links. A whiteout removes them, a member makes them the layer's
+  // own.
   std::set<std::string> borrowed_;
   // The directories along the last resolved path: members come in the order of the tree, so the
   // next parent usually shares most of it. chain_[i] is what the first i names lead to.

@@ -193,6 +193,14 @@ TEST_F(UnpackLayer, SymlinkedParentIsFollowedThroughTheLayersBelow) {
   EXPECT_FALSE(exists("up/lib"));
 }
 
+TEST_F(UnpackLayer, SymlinkFromBelowCanBeReplacedThroughItself) {
+  ASSERT_OK(scratch_.unpack("low", TarWriter().symlink("b", ".").finish()));
+  TarWriter tar;
+  tar.file("b/b", "1").file("b/c", "2");
+  EXPECT_ERROR(scratch_.unpack("up", tar.finish(), {"low"}), Errc::InvalidImage,
+               HasSubstr("used as a directory"));
+}
+
 TEST_F(UnpackLayer, HardLinkToALowerLayerCopiesTheFile) {
   TarWriter below;
   below.directory("d").add(
@@ -270,6 +278,15 @@ TEST_F(UnpackLayer, WhiteoutRemovesWhatWasOnlyCopiedForALink) {
   tar.hard_link("g", "f").file(".wh.f", "");
   ASSERT_OK(scratch_.unpack("up", tar.finish(), {"low"}));
   EXPECT_TRUE(is_whiteout("up/f"));
+  EXPECT_EQ(text("up/g"), "x");
+}
+
+TEST_F(UnpackLayer, WhiteoutRemovesADirectoryThatOnlyHeldALinksTarget) {
+  ASSERT_OK(scratch_.unpack("low", TarWriter().directory("d").file("d/f", "x").finish()));
+  TarWriter tar;
+  tar.hard_link("g", "d/f").file(".wh.d", "");
+  ASSERT_OK(scratch_.unpack("up", tar.finish(), {"low"}));
+  EXPECT_TRUE(is_whiteout("up/d"));
   EXPECT_EQ(text("up/g"), "x");
 }
 
