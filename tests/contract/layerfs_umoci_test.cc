@@ -115,12 +115,9 @@ class StackMaker {
     // A file that has a second name already is left alone when it lies in a lower layer: overlayfs
     // cannot give a lower file a name in an upper layer, so we copy it, and its other names keep
     // the old inode, while umoci, which has one tree only, links all of them.
-    // A target reached through the very name that is replaced (a symlink): umoci removes the name
-    // before it looks for the target and fails; we look first.
     std::vector<std::string> files;
     for (const auto& [name, type] : model_)
-      if (type != TarMember::kDirectory && !path.starts_with(name) && !name.starts_with(path) &&
-          !linked_.contains(name))
+      if (type != TarMember::kDirectory && !path.starts_with(name) && !linked_.contains(name))
         files.push_back(name);
     if (files.empty()) return;
     const std::string target =
@@ -161,8 +158,9 @@ class StackMaker {
   }
 
   std::string link_target() {
-    static constexpr const char* kOdd[] = {"/", "..", "../..", "nowhere", "/no/where", "."};
-    if (pick(3) == 0 || model_.empty()) return kOdd[pick(6)];
+    static constexpr const char* kOdd[] = {"/",         "..", "../..",  "nowhere",
+                                           "/no/where", ".",  "a/../b", "/no/../c"};
+    if (pick(3) == 0 || model_.empty()) return kOdd[pick(8)];
     return (pick(2) == 0 ? "/" : "") + pick_key();
   }
 
@@ -263,6 +261,12 @@ bool umoci_lost_the_time(const Tree& expected, const std::string& path, const st
   return item != expected.end() && item->second.at("mtime") > kNotInAnyStack;
 }
 
+/// For a hard link, umoci removes what has the name before it looks for the target, and fails when
+/// this was the target itself or the symlink that leads to it. We look first.
+bool umoci_removed_the_target(const std::string& message) {
+  return message.find("link: no such file or directory") != std::string::npos;
+}
+
 /// A directory that no layer has a member for: the only kind to which we give time 0. umoci makes
 /// it where it lies, so it may take group and set-group-ID bit from its parent; ours is always 0755
 /// 0:0.
@@ -294,6 +298,7 @@ TEST_P(AgainstUmoci, RandomStacksAreTheSameTree) {
     const image::Image image = layout_->add(tag, layers);
     said_.clear();
     const std::optional<Tree> expected = umoci(tag), actual = ours(image);
+    if (!expected && actual && umoci_removed_the_target(said_)) continue;
     ASSERT_EQ(expected.has_value(), actual.has_value()) << said_;
     if (!expected) continue;
     ++compared;

@@ -82,15 +82,16 @@ Result<DirectoryPtr> LayerTree::resolve(const std::vector<std::string>& componen
       chain_.push_back(at);
     }
   }
-  // A path through a borrowed directory is walked again next time: filling makes it our own.
+  // A path through a borrowed directory is walked again next time.
   if (met_borrowed_) forget_chain();
+  if (at && purpose == Purpose::fill) own(at->path);
   return at;
 }
 
 Result<DirectoryPtr> LayerTree::step(const Directory& at, const std::string& name, Purpose purpose,
                                      int& links) {
   UniqueFd fd(openat(at.fd.get(), name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (fd) return enter(at, name, std::move(fd), purpose);
+  if (fd) return enter(at, name, std::move(fd));
   if (errno == ENOENT) return step_below(at, name, purpose, links);
   if (errno == ENOTDIR) return step_over_file(at, name, purpose, links);
   return fail_errno("open directory " + quote(join_path(at.path, name)));
@@ -124,10 +125,8 @@ Result<DirectoryPtr> LayerTree::step_below(const Directory& at, const std::strin
         return fail(not_a_directory(join_path(at.path, name)));
       case LowerView::Kind::directory:
         NX_TRY(Metadata metadata, read_metadata(found.dir.get(), found.name));
-        if (purpose == Purpose::borrow) {
-          met_borrowed_ = true;
-          borrowed_.insert(join_path(at.path, name));
-        }
+        met_borrowed_ = true;
+        borrowed_.insert(join_path(at.path, name));
         return create(at, name, Record{.metadata = std::move(metadata)});
     }
   }
@@ -140,15 +139,29 @@ Result<DirectoryPtr> LayerTree::follow(const Directory& at, const std::string& t
   if (++links > kMaxLinks)
     return fail(Errc::InvalidImage, "too many symlinks on the way through " + quote(at.path));
   NX_TRY(DirectoryPtr here, open_path(target.starts_with('/') ? std::string() : at.path));
+  // Names that lead nowhere are made at the end only: in "missing/../there" nothing is missing.
+  std::vector<std::string> missing;
   for (const std::string& name : components(target)) {
     if (name == "..") {
-      const std::size_t slash = here->path.rfind('/');
-      NX_TRY(here,
-             open_path(slash == std::string::npos ? std::string() : here->path.substr(0, slash)));
+      if (missing.empty()) {
+        NX_TRY(here, open_path(parent_path(here->path)));
+      } else {
+        missing.pop_back();
+      }
       continue;
     }
+    DirectoryPtr next;
+    if (missing.empty()) {
+      NX_TRY(next, step(*here, name, Purpose::borrow, links));
+    }
+    if (next)
+      here = std::move(next);
+    else
+      missing.push_back(name);
+  }
+  if (purpose == Purpose::borrow) return missing.empty() ? here : DirectoryPtr();
+  for (const std::string& name : missing) {
     NX_TRY(here, step(*here, name, purpose, links));
-    if (!here) break;
   }
   return here;
 }
@@ -164,13 +177,9 @@ Result<DirectoryPtr> LayerTree::create(const Directory& at, const std::string& n
   return std::make_shared<const Directory>(std::move(fd), std::move(path), sees_lower);
 }
 
-Result<DirectoryPtr> LayerTree::enter(const Directory& at, const std::string& name, UniqueFd fd,
-                                      Purpose purpose) {
+Result<DirectoryPtr> LayerTree::enter(const Directory& at, const std::string& name, UniqueFd fd) {
   std::string path = join_path(at.path, name);
-  if (borrowed_.contains(path)) {
-    met_borrowed_ = true;
-    if (purpose == Purpose::fill) borrowed_.erase(path);
-  }
+  met_borrowed_ = met_borrowed_ || borrowed_.contains(path);
   const bool sees_lower = at.sees_lower && !records_.at(path).opaque;
   return std::make_shared<const Directory>(std::move(fd), std::move(path), sees_lower);
 }
@@ -187,6 +196,10 @@ Result<DirectoryPtr> LayerTree::open_path(const std::string& path) {
     if (end == std::string::npos) break;
   }
   return std::make_shared<const Directory>(std::move(fd), path, sees_lower);
+}
+
+void LayerTree::own(std::string path) {
+  for (; !borrowed_.empty() && !path.empty(); path = parent_path(path)) borrowed_.erase(path);
 }
 
 void LayerTree::forget_chain() {

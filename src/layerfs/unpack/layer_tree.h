@@ -95,13 +95,14 @@ class LayerTree {
   Result<DirectoryPtr> follow(const Directory& at, const std::string& target, Purpose purpose,
                               int& links);
   Result<DirectoryPtr> create(const Directory& at, const std::string& name, Record record);
-  Result<DirectoryPtr> enter(const Directory& at, const std::string& name, UniqueFd fd,
-                             Purpose purpose);
+  Result<DirectoryPtr> enter(const Directory& at, const std::string& name, UniqueFd fd);
   Result<DirectoryPtr> open_path(const std::string& path);
   Result<> hide_below(const std::string& path);
   Result<> make_whiteout(const Directory& parent, const std::string& name);
   Result<> copy_up(const Directory& parent, const std::string& name);
   Result<> remember(const std::string& path, Record record);
+  /// A member goes into this directory: it and its parents are borrowed no longer.
+  void own(std::string path);
   void forget(const std::string& path);
   void forget_chain();
   Result<> finish_directory(const std::string& path, const Record& record);

@@ -116,10 +116,8 @@ Result<> LayerTree::hide_below(const std::string& path) {
   for (auto item = borrowed_.lower_bound(prefix);
        item != borrowed_.end() && item->starts_with(prefix); item = borrowed_.lower_bound(prefix)) {
     const std::string below = *item;
-    const std::size_t slash = below.rfind('/');
-    NX_TRY(const DirectoryPtr parent,
-           open_path(slash == std::string::npos ? std::string() : below.substr(0, slash)));
-    NX_CHECK(remove(*parent, below.substr(slash + 1)));
+    NX_TRY(const DirectoryPtr parent, open_path(parent_path(below)));
+    NX_CHECK(remove(*parent, below.substr(below.rfind('/') + 1)));
     borrowed_.erase(below);
   }
   return {};

@@ -64,4 +64,9 @@ std::string join_path(std::string_view directory, std::string_view name) {
   return path;
 }
 
+std::string parent_path(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return std::string(path.substr(0, slash == std::string_view::npos ? 0 : slash));
+}
+
 }  // namespace nexcage::layerfs::unpack

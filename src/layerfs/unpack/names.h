@@ -37,5 +37,7 @@ Result<Whiteout> parse_whiteout(std::string_view base);
 
 /// "a/b" + "c" -> "a/b/c"; "" + "c" -> "c".
 std::string join_path(std::string_view directory, std::string_view name);
+/// "a/b/c" -> "a/b"; "a" and "" -> "".
+std::string parent_path(std::string_view path);
 
 }  // namespace nexcage::layerfs::unpack

@@ -193,6 +193,14 @@ TEST_F(UnpackLayer, SymlinkedParentIsFollowedThroughTheLayersBelow) {
   EXPECT_FALSE(exists("up/lib"));
 }
 
+TEST_F(UnpackLayer, SymlinkTargetThatGoesBackMakesNothingOnTheWay) {
+  TarWriter tar;
+  tar.symlink("s", "missing/../there").file("s/f", "1");
+  ASSERT_OK(scratch_.unpack("a", tar.finish()));
+  EXPECT_EQ(text("a/there/f"), "1");
+  EXPECT_FALSE(exists("a/missing"));
+}
+
 TEST_F(UnpackLayer, SymlinkFromBelowCanBeReplacedThroughItself) {
   ASSERT_OK(scratch_.unpack("low", TarWriter().symlink("b", ".").finish()));
   TarWriter tar;
