@@ -104,9 +104,13 @@ Result<std::pair<UniqueFd, std::string>> locked_temporary(const std::string& dir
                                                           const std::string& name) {
   std::string path = dir + "/@" + name + "." + std::to_string(getpid());
   NX_CHECK(undo_file(path));
-  NX_TRY(UniqueFd fd, sys::open_at(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_APPEND, 0600));
-  if (flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return fail_errno("lock " + path);
-  return std::pair(std::move(fd), std::move(path));
+  while (true) {
+    NX_TRY(UniqueFd fd, sys::open_at(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_APPEND, 0600));
+    while (flock(fd.get(), LOCK_EX) != 0)
+      if (errno != EINTR) return fail_errno("lock " + path);
+    if (is_linked(fd.get(), path)) return std::pair(std::move(fd), std::move(path));
+    // Another command's recovery took it for a dead writer's before it was locked.
+  }
 }
 
 }  // namespace

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <stop_token>
+#include <thread>
 
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/process.h"
@@ -135,6 +137,17 @@ TEST_F(Undo, a_new_log_of_the_same_name_finishes_the_dead_one_first) {
   ASSERT_OK(log);
   EXPECT_FALSE(exists("d"));
   ASSERT_OK(log->commit());
+}
+
+TEST_F(Undo, logs_are_made_while_other_commands_recover) {
+  std::jthread sweeper([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) recover(dir_->path());
+  });
+  for (int round = 0; round < 2000; ++round) {
+    auto log = FileUndoLog::create(dir_->path(), "c1");
+    ASSERT_OK(log);
+    ASSERT_OK(log->commit());
+  }
 }
 
 TEST_F(Undo, kills_only_the_process_that_was_recorded) {
