@@ -6,7 +6,6 @@ host is left out with the reason. No figure decides anything: the exit status is
 does not work.
 """
 import argparse
-import contextlib
 import io
 import json
 import os
@@ -19,7 +18,7 @@ import tarfile
 import time
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cli"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 import support  # noqa: E402  (the black-box tests' scratch world)
 
 
@@ -135,24 +134,6 @@ class PodmanPeer:
         return timed(*self.base, "run", "--rm", "--network", "none", "localhost/bb:1", "true", env=self.env)
 
 
-@contextlib.contextmanager
-def crun_can_run():
-    """crun 1.8 refuses hybrid hosts whose v2 hierarchy has controllers: hugetlb is given to v1 meanwhile."""
-    path = "/sys/fs/cgroup/hugetlb"
-    hybrid = os.path.isdir("/sys/fs/cgroup/unified") and not os.path.ismount(path)
-    if hybrid:
-        os.makedirs(path, exist_ok=True)
-        hybrid = subprocess.run(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", path], capture_output=True,
-                                check=False).returncode == 0
-    try:
-        yield
-    finally:
-        if hybrid:
-            subprocess.run(["umount", path], capture_output=True, check=False)
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
-
-
 def verbs(bench, world, image):
     container = world.new_id()
     bundle = world.bundle(["sleep", "1000"])
@@ -160,7 +141,7 @@ def verbs(bench, world, image):
     world.run("start", container)
     crun = shutil.which("crun")
     crun_root = world.path("crun")
-    with crun_can_run():
+    with support.crun_can_run():
         if crun:
             done = subprocess.run([crun, "--root", crun_root, "run", "-d", "--bundle", bundle, container + "c"],
                                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -221,7 +202,7 @@ def run_rm(bench, world, image):
 
         def podman():
             raise RuntimeError(reason)
-    with crun_can_run():
+    with support.crun_can_run():
         bench.group("run --rm IMAGE true", "<= 0.15x of podman 4.3 + crun", **{
             "nexcage run --rm": lambda: timed(*world.argv("run", "--rm", image, "true")),
             "podman run --rm (crun)": podman})

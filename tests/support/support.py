@@ -5,6 +5,7 @@ Tests run in a mount and pid namespace of their own (tests/support/in_sandbox.cc
 every mount they see is theirs. Control groups are the host's, so those are recognised by name.
 """
 import contextlib
+import fcntl
 import gzip
 import hashlib
 import io
@@ -129,6 +130,36 @@ class Layout:
         self.index.append(entry)
         self._write("index.json", {"schemaVersion": 2, "manifests": self.index})
         return manifest, f"oci:{self.path}:{tag}"
+
+
+@contextlib.contextmanager
+def crun_can_run():
+    """Lets crun 1.8 run as root on a hybrid host, which it refuses while the v2 hierarchy has controllers.
+
+    Gives hugetlb to v1 for the time of the block, in the caller's mount namespace. Several may be inside at
+    once: each has a mount of its own over the one hierarchy. The directory below them is removed by the last,
+    known by the lock, because that would take the others' mounts along.
+    """
+    path = os.path.join(CGROUPS, "hugetlb")
+    if os.geteuid() != 0 or not os.path.isdir(os.path.join(CGROUPS, "unified")) or os.path.ismount(path):
+        yield
+        return
+    lock = os.open(CGROUPS, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        os.makedirs(path, exist_ok=True)
+        mounted = subprocess.run(["mount", "-t", "cgroup", "-o", "hugetlb", "cgroup", path], capture_output=True,
+                                 check=False).returncode == 0
+        try:
+            yield
+        finally:
+            if mounted:
+                subprocess.run(["umount", "-l", path], capture_output=True, check=False)
+            with contextlib.suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.rmdir(path)
+    finally:
+        os.close(lock)
 
 
 # --- the host before and after ---------------------------------------------------------------------
