@@ -43,8 +43,7 @@ Result<Mounted> mount_layers(Resolved resolved, Services& with) {
   NX_TRY(layerfs::PreparedStack stack, driver->prepare(*mounted.store, *mounted.verified),
          "prepare the layers of " + mounted.image_name);
   NX_TRY(layerfs::MountPoint at, make_mount_point(mounted));
-  for (const std::string& note : driver->notes(at))
-    NX_CHECK(mounted.undo.will_create_file(note));
+  for (const std::string& note : driver->notes(at)) NX_CHECK(mounted.undo.will_create_file(note));
   NX_CHECK(mounted.undo.will_mount(at.target));
   NX_CHECK(driver->mount(stack, at, layerfs::Access::read_write),
            "mount the layers of " + mounted.image_name);
