@@ -110,6 +110,10 @@ Result<> apply(const sys::plan::OpenTerminal& operation, Context& context) {
   if (operation.bind_console) NX_CHECK(bind_console(context, terminal.slave.get()), "/dev/console");
   NX_CHECK(
       send(context.channel.get(), sys::plan::MessageKind::terminal, {}, terminal.master.get()));
+  // Now, not when the process starts: containerd's shim reads what the runtime prints until nobody
+  // holds the pipe any more, and asks for `start` only then.
+  for (int fd : {0, 1, 2})
+    if (::dup2(terminal.slave.get(), fd) < 0) return fail_errno("connect the terminal");
   context.terminal = std::move(terminal.slave);
   return {};
 }

@@ -33,8 +33,6 @@ Result<> enter_terminal(Context& context) {
   (void)::setsid();
   if (!context.terminal) return {};
   if (::ioctl(context.terminal.get(), TIOCSCTTY, 0) < 0) return fail_errno("take the terminal");
-  for (int fd : {0, 1, 2})
-    if (::dup2(context.terminal.get(), fd) < 0) return fail_errno("connect the terminal");
   return {};
 }
 

@@ -157,6 +157,18 @@ print(os.waitstatus_to_exitcode(status))
             finally:
                 os.close(fds[0])
 
+    def test_created_container_with_a_terminal_holds_nothing_of_the_caller(self):
+        # containerd's shim reads what `create` prints until the pipe is closed, before it asks for `start`.
+        path = self.world.path("console2.sock")
+        with socket.socket(socket.AF_UNIX) as server:
+            server.bind(path)
+            server.listen(1)
+            bundle = self.world.bundle(["sleep", "100"], process={"terminal": True})
+            argv = self.world.argv("create", "--bundle", bundle, "--console-socket", path, container := self.world.new_id())
+            self.addCleanup(self.world.run, "delete", "--force", container)
+            done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_terminal_without_console_socket_is_refused(self):
         bundle = self.world.bundle(["true"], process={"terminal": True})
         answer, records = self.world.logged("create", "--bundle", bundle, self.world.new_id())
