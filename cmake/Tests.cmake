@@ -17,9 +17,10 @@ function(nx_gtest target label)
   endif()
 endfunction()
 
-# nx_python(NAME LABEL FILE [LOCK name...] [TIMEOUT s]): a unittest file, in the same sandbox.
+# nx_python(NAME LABEL FILE [LOCK name...] [ENV name=value...] [TIMEOUT s]): a unittest file, in the same
+# sandbox. Its results are written under NX_SUITE, so that one file can be run with several environments.
 function(nx_python name label file)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "LOCK" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT" "LOCK;ENV" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 600)
   endif()
@@ -27,7 +28,7 @@ function(nx_python name label file)
     COMMAND nx_in_sandbox ${Python3_EXECUTABLE} -B ${CMAKE_SOURCE_DIR}/tests/support/unittests.py
       ${file})
   set_tests_properties(${label}/${name} PROPERTIES LABELS ${label} TIMEOUT ${ARG_TIMEOUT}
-    ENVIRONMENT "NX_BUILD=${CMAKE_BINARY_DIR};NX_SOURCE=${CMAKE_SOURCE_DIR}")
+    ENVIRONMENT "NX_BUILD=${CMAKE_BINARY_DIR};NX_SOURCE=${CMAKE_SOURCE_DIR};NX_SUITE=${label}_${name};${ARG_ENV}")
   if(ARG_LOCK)
     set_tests_properties(${label}/${name} PROPERTIES RESOURCE_LOCK "${ARG_LOCK}")
   endif()

@@ -1,4 +1,4 @@
-"""Runs one unittest file, prints like unittest, and leaves a JUnit-like file in $NX_RESULTS.
+"""Runs one unittest file, prints like unittest, and leaves a JUnit-like file in $NX_RESULTS, named $NX_SUITE.
 
 usage: unittests.py FILE [TEST...]
 """
@@ -84,7 +84,8 @@ def main():
         return 1
     results = os.environ.get("NX_RESULTS")
     if results:
-        write_results(os.path.join(results, name + ".xml"), name, result.outcomes)
+        suite = os.environ.get("NX_SUITE", name)
+        write_results(os.path.join(results, suite + ".xml"), suite, result.outcomes)
     return 0 if result.wasSuccessful() else 1
 
 
