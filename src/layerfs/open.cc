@@ -41,6 +41,7 @@ Result<std::unique_ptr<Driver>> best(const Options& options) {
 
 std::vector<std::string> driver_names() {
   std::vector<std::string> names;
+  names.reserve(kDrivers.size());
   for (const Row& row : kDrivers) names.emplace_back(row.name);
   return names;
 }

@@ -45,7 +45,7 @@ bool is_root_mount(const oci::Mount& mount) {
 Result<Choice> select(const oci::Spec& spec, const std::string& configured) {
   if (auto it = spec.annotations.find(std::string(kAnnotation)); it != spec.annotations.end())
     return parse_choice(it->second, Origin::annotation);
-  auto mount = std::find_if(spec.mounts.begin(), spec.mounts.end(), is_root_mount);
+  auto mount = std::ranges::find_if(spec.mounts, is_root_mount);
   if (mount != spec.mounts.end()) return parse_choice(mount->source, Origin::root_mount);
   return parse_choice(configured.empty() ? "local" : configured, Origin::configuration);
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <ranges>
 #include <vector>
 
 #include "nexcage/base/text.h"
@@ -129,9 +130,9 @@ Result<> mkdirs(const std::string& path, mode_t mode) {
     missing.push_back(std::move(at));
     at = parent;
   }
-  for (auto dir = missing.rbegin(); dir != missing.rend(); ++dir)
-    if (::mkdir(dir->c_str(), mode) != 0 && errno != EEXIST)
-      return fail_errno("make directory " + *dir);
+  for (const std::string& dir : missing | std::views::reverse)
+    if (::mkdir(dir.c_str(), mode) != 0 && errno != EEXIST)
+      return fail_errno("make directory " + dir);
   NX_CHECK(check_directory(path), "make directory " + path);
   return {};
 }

@@ -34,12 +34,12 @@ class Writer {
   template <class... Ts>
   void put(const std::variant<Ts...>& choice) {
     put(static_cast<std::uint8_t>(choice.index()));
-    std::visit([this](const auto& value) { put(value); }, choice);
+    std::visit([this](const auto& value) { this->put(value); }, choice);
   }
   template <class T>
     requires std::is_class_v<T>
   void put(const T& record) {
-    T::each(record, [this](std::string_view, const auto& value) { put(value); });
+    T::each(record, [this](std::string_view, const auto& value) { this->put(value); });
   }
   std::string take() { return std::move(out_); }
 
@@ -82,7 +82,7 @@ class Reader {
   template <class T>
     requires std::is_class_v<T>
   void get(T& record) {
-    T::each(record, [this](std::string_view, auto& value) { get(value); });
+    T::each(record, [this](std::string_view, auto& value) { this->get(value); });
   }
   /// Everything was read, and nothing was missing.
   bool complete() const { return ok_ && in_.empty(); }

@@ -19,15 +19,15 @@ std::vector<Operation> one_of_each(std::index_sequence<I...>) {
 Plan sample() {
   Plan plan;
   plan.operations = one_of_each(std::make_index_sequence<std::variant_size_v<Operation>>{});
-  plan.operations.push_back(MountFilesystem{.target = "/proc",
-                                            .fstype = "proc",
-                                            .source = "proc",
-                                            .options = {"hidepid=2"},
-                                            .attributes = 6,
-                                            .propagation = 0,
-                                            .copy_up = false,
-                                            .plain_target = true});
-  plan.operations.push_back(
+  plan.operations.emplace_back(MountFilesystem{.target = "/proc",
+                                               .fstype = "proc",
+                                               .source = "proc",
+                                               .options = {"hidepid=2"},
+                                               .attributes = 6,
+                                               .propagation = 0,
+                                               .copy_up = false,
+                                               .plain_target = true});
+  plan.operations.emplace_back(
       RunHooks{.point = "createContainer",
                .state_before_pid = "{\"pid\":",
                .state_after_pid = "}",

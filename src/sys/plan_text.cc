@@ -15,11 +15,10 @@ class Describer {
 
   template <class T>
   void record(const T& value) {
-    static const T kDefault{};
+    const T unset{};
     // Both records list the same fields in the same order: take the defaults first, then compare.
     std::vector<std::string> defaults;
-    T::each(kDefault,
-            [&](std::string_view, const auto& field) { defaults.push_back(text(field)); });
+    T::each(unset, [&](std::string_view, const auto& field) { defaults.push_back(text(field)); });
     std::size_t index = 0;
     T::each(value, [&](std::string_view name, const auto& field) {
       std::string shown = text(field);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ranges>
 #include <set>
 #include <utility>
 
@@ -31,8 +32,8 @@ Result<> remove_upper(const std::string& upper) {
 /// The root's metadata: of the top-most layer that describes the root, one hidden by an opaque root
 /// included. A layer that does not leaves the root as it is below, which overlayfs cannot know.
 Result<Metadata> root_metadata(const LayerStore& store, const PreparedStack& stack) {
-  for (auto layer = stack.layers.rbegin(); layer != stack.layers.rend(); ++layer) {
-    NX_TRY(const auto info, store.find(*layer));
+  for (const Layer& layer : stack.layers | std::views::reverse) {
+    NX_TRY(const auto info, store.find(layer));
     if (info && info->content.root_entry) return read_metadata(store.fd(), info->key + "/fs");
   }
   const timespec now{.tv_sec = 0, .tv_nsec = UTIME_NOW};
@@ -64,8 +65,8 @@ Result<OverlaySpec> make_spec(const LayerStore& store, const PreparedStack& stac
     NX_TRY(UniqueFd root, make_root(parent.get(), kRoot, store, stack));
     spec.lowers.push_back(std::move(root));
   }
-  for (auto key = stack.keys.rbegin(); key != stack.keys.rend(); ++key) {
-    auto tree = sys::open_at(store.fd(), *key + "/fs", O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  for (const std::string& key : stack.keys | std::views::reverse) {
+    auto tree = sys::open_at(store.fd(), key + "/fs", O_PATH | O_DIRECTORY | O_NOFOLLOW);
     if (!tree)
       return fail(std::move(tree)
                       .error()

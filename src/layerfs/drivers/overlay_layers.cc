@@ -1,12 +1,12 @@
 #include "nexcage/layerfs/drivers/overlay_layers.h"
 
 #include <fcntl.h>
-#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <utility>
 
 #include "nexcage/base/log.h"
@@ -37,11 +37,11 @@ Result<bool> is_same(int parent, const std::string& name, int dir) {
 
 /// Takes the lock file in `dir`; nullopt when the directory is being removed.
 Result<std::optional<sys::FileLock>> wait_for_lock(int dir, const std::string& name) {
-  constexpr auto kind = sys::FileLock::Kind::exclusive;
-  auto lock = sys::FileLock::acquire(dir, kLock, kind, kFirstWaitMs);
+  constexpr auto kKind = sys::FileLock::Kind::exclusive;
+  auto lock = sys::FileLock::acquire(dir, kLock, kKind, kFirstWaitMs);
   if (!lock && lock.error().code() == Errc::Timeout) {
     log::warning("waiting for another process that prepares layer " + name);
-    lock = sys::FileLock::acquire(dir, kLock, kind, kLayerWaitMs);
+    lock = sys::FileLock::acquire(dir, kLock, kKind, kLayerWaitMs);
   }
   if (lock) return std::optional(std::move(*lock));
   if (lock.error().sys_errno() == ENOENT) return std::optional<sys::FileLock>();

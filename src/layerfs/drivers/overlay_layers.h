@@ -74,6 +74,8 @@ class WorkDirectory {
  public:
   /// Waits for another process that fills the same layer (a message after a second).
   static Result<WorkDirectory> claim(const LayerStore& store, const Layer& layer);
+  WorkDirectory(const WorkDirectory&) = delete;
+  WorkDirectory& operator=(const WorkDirectory&) = delete;
   WorkDirectory(WorkDirectory&&) noexcept;
   WorkDirectory& operator=(WorkDirectory&&) = delete;
   ~WorkDirectory();

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -50,7 +49,7 @@ class Preparation {
   /// wait for each other in a circle.
   Result<> claim_missing() {
     std::vector<std::size_t> order(ids_.size());
-    std::iota(order.begin(), order.end(), 0);
+    for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::ranges::sort(order, {}, [&](std::size_t i) { return ids_[i].chain_id.str(); });
     for (const std::size_t i : order) {
       if (infos_[i]) continue;
@@ -107,6 +106,7 @@ class Preparation {
 
   std::vector<LayerInfo> result() const {
     std::vector<LayerInfo> all;
+    all.reserve(infos_.size());
     for (const auto& info : infos_) all.push_back(*info);
     return all;
   }
@@ -125,9 +125,11 @@ class Preparation {
 
 std::vector<Layer> layers_of(const image::Image& image) {
   std::vector<oci::Digest> diff_ids;
+  diff_ids.reserve(image.layers.size());
   for (const image::LayerBlob& layer : image.layers) diff_ids.push_back(layer.diff_id);
   const std::vector<oci::Digest> chain_ids = image::chain_ids(diff_ids);
   std::vector<Layer> layers;
+  layers.reserve(diff_ids.size());
   for (std::size_t i = 0; i < diff_ids.size(); ++i) layers.push_back({diff_ids[i], chain_ids[i]});
   return layers;
 }

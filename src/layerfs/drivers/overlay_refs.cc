@@ -20,8 +20,8 @@ namespace {
 struct Ref {
   std::string target;
   std::vector<std::string> keys;
-  std::string boot;        // of the kernel that has the mount
-  std::string namespace_;  // mount namespace it was made in
+  std::string boot;      // of the kernel that has the mount
+  std::string mount_ns;  // mount namespace it was made in
 };
 
 /// FNV-1a with the given start. Names a file; targets are paths of our own, not a stranger's.
@@ -56,7 +56,7 @@ json::Value to_json(const Ref& ref) {
   for (const std::string& key : ref.keys) keys.emplace_back(key);
   object.set("keys", std::move(keys));
   object.set("boot", ref.boot);
-  object.set("namespace", ref.namespace_);
+  object.set("namespace", ref.mount_ns);
   return object;
 }
 
@@ -71,7 +71,7 @@ std::optional<Ref> parse_ref(const std::string& text) {
     to = *member->if_string();
     return true;
   };
-  if (!take("target", ref.target) || !take("boot", ref.boot) || !take("namespace", ref.namespace_))
+  if (!take("target", ref.target) || !take("boot", ref.boot) || !take("namespace", ref.mount_ns))
     return std::nullopt;
   const json::Value* keys = value->find("keys");
   if (keys == nullptr || keys->if_array() == nullptr) return std::nullopt;
@@ -85,14 +85,14 @@ std::optional<Ref> parse_ref(const std::string& text) {
 /// What decides whether a note still holds.
 struct Now {
   std::string boot;
-  std::string namespace_;
+  std::string mount_ns;
   std::set<std::string> mount_points;
 };
 
 Result<Now> look_around() {
   Now now;
   NX_TRY(now.boot, boot_id());
-  NX_TRY(now.namespace_, mount_namespace());
+  NX_TRY(now.mount_ns, mount_namespace());
   NX_TRY(const auto mounts, sys::read_mountinfo());
   for (const sys::MountInfo& mount : mounts) now.mount_points.insert(mount.mount_point);
   return now;
@@ -100,7 +100,7 @@ Result<Now> look_around() {
 
 Result<bool> holds(const Ref& ref, const Now& now) {
   if (now.mount_points.contains(ref.target)) return true;
-  if (ref.boot != now.boot || ref.namespace_ == now.namespace_) return false;
+  if (ref.boot != now.boot || ref.mount_ns == now.mount_ns) return false;
   return sys::exists(AT_FDCWD, ref.target);
 }
 
