@@ -190,8 +190,10 @@ class Settings(PodmanCase):
 
     def test_process(self):
         out = self.shell("--user", "1000:2000", "--workdir", "/tmp", "--hostname", "cage", "--env", "A=b", "--cap-drop", "all",
-                         "--security-opt", "no-new-privileges", "--ulimit", "nofile=100:200", "--ulimit", "nproc=99", "--group-add", "77",
-                         script="id -u; id -g; id -G; pwd; hostname; echo $A; ulimit -n; ulimit -Hn; grep -E 'CapBnd|NoNewPrivs|Seccomp:' /proc/self/status")
+                         "--security-opt", "no-new-privileges", "--ulimit", "nofile=100:200", "--ulimit", "nproc=99",
+                         "--group-add", "77", script=(
+                             "id -u; id -g; id -G; pwd; hostname; echo $A; ulimit -n; ulimit -Hn; "
+                             "grep -E 'CapBnd|NoNewPrivs|Seccomp:' /proc/self/status"))
         self.assertEqual(out.split(), ["1000", "2000", "2000", "77", "/tmp", "cage", "b", "100", "200", "CapBnd:",
                                        "0000000000000000", "NoNewPrivs:", "1", "Seccomp:", "2"])
 
@@ -206,8 +208,8 @@ class Settings(PodmanCase):
         out = self.shell("--sysctl", "kernel.msgmax=1234", "--shm-size", "2m", "--device", "/dev/null:/dev/hole", "--init",
                          "--add-host", "friend:10.1.2.3", "--dns", "10.9.8.7", "--network=bridge", script=(
                              "cat /proc/sys/kernel/msgmax; df -k /dev/shm | awk 'NR==2{print $2}'; ls -l /dev/hole | cut -c1; "
-                             "cat /proc/1/comm; grep -c friend /etc/hosts; grep -c 10.9.8.7 /etc/resolv.conf; ls /proc/kcore | wc -c"))
-        self.assertEqual(out.split()[:6], ["1234", "2048", "c", "podman-init", "1", "1"])
+                             "cat /proc/1/comm; grep -c friend /etc/hosts; grep -c 10.9.8.7 /etc/resolv.conf"))
+        self.assertEqual(out.split(), ["1234", "2048", "c", "podman-init", "1", "1"])
 
     def test_user_namespace(self):
         container = self.run_detached("--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536", IMAGE, "sh", "-c",
