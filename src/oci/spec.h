@@ -134,6 +134,7 @@ struct DeviceRule {
   char type = 'a';                           // a, b, c
   std::optional<std::int64_t> major, minor;  // absent: any
   std::string access;                        // of "rwm"
+  bool operator==(const DeviceRule&) const = default;
 };
 
 struct MemoryLimits {
@@ -314,10 +315,14 @@ Result<Resources> parse_resources(const json::Value& value, std::string_view at 
 /// The spec as config.json. Fields unknown to us are taken over from `document`.
 json::Value to_json(const Spec& spec);
 json::Value to_json(const Process& process);
+json::Value to_json(const Resources& resources);
 
 /// The spec that `nexcage spec` writes and the image form starts from: the field's usual defaults
 /// (runc spec): /proc, /dev, devpts, shm, mqueue, sysfs, cgroup mounts; masked and read-only
 /// paths; pid, network, ipc, uts, mount, cgroup namespaces; a minimal capability set.
 Spec default_spec();
+/// The same for a user without privileges (runc spec --rootless): a user namespace in which `uid`
+/// and `gid` of the host are root, the host's network and /sys, no limits.
+Spec default_rootless_spec(uid_t uid, gid_t gid);
 
 }  // namespace nexcage::oci

@@ -106,4 +106,25 @@ Spec default_spec() {
   return spec;
 }
 
+Spec default_rootless_spec(uid_t uid, gid_t gid) {
+  Spec spec = default_spec();
+  Linux& section = *spec.linux_;
+  // A new network namespace could not be given a network, and its /sys could not be mounted.
+  std::erase_if(section.namespaces,
+                [](const Namespace& one) { return one.type == NamespaceType::network; });
+  section.namespaces.push_back({NamespaceType::user, {}});
+  section.uid_mappings = {{.container_id = 0, .host_id = uid, .size = 1}};
+  section.gid_mappings = {{.container_id = 0, .host_id = gid, .size = 1}};
+  section.resources.reset();
+  // Only one id is mapped: no other can own anything.
+  for (Mount& mount : spec.mounts) {
+    std::erase_if(mount.options, [](const std::string& option) {
+      return option.starts_with("gid=") || option.starts_with("uid=");
+    });
+    if (mount.destination == "/sys")
+      mount = {"/sys", "none", "/sys", {"rbind", "nosuid", "noexec", "nodev", "ro"}, {}, {}};
+  }
+  return spec;
+}
+
 }  // namespace nexcage::oci

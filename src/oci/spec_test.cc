@@ -220,5 +220,20 @@ TEST_P(OtherRuntime, ItsSpecParses) {
 
 INSTANTIATE_TEST_SUITE_P(Installed, OtherRuntime, ::testing::Values("runc", "crun"));
 
+TEST(DefaultSpec, RootlessMapsOneUserAndKeepsTheHostsNetwork) {
+  const Spec spec = default_rootless_spec(1000, 1001);
+  ASSERT_OK(parse_spec(to_json(spec)));
+  EXPECT_EQ(spec.linux_->find(NamespaceType::network), nullptr);
+  ASSERT_NE(spec.linux_->find(NamespaceType::user), nullptr);
+  EXPECT_EQ(spec.linux_->uid_mappings.at(0), (IdMapping{0, 1000, 1}));
+  EXPECT_EQ(spec.linux_->gid_mappings.at(0), (IdMapping{0, 1001, 1}));
+  EXPECT_FALSE(spec.linux_->resources);
+  for (const Mount& mount : spec.mounts) {
+    EXPECT_EQ(mount.destination == "/sys", mount.source == "/sys") << "bound from the host";
+    for (const std::string& option : mount.options)
+      EXPECT_FALSE(option.starts_with("gid=")) << mount.destination;
+  }
+}
+
 }  // namespace
 }  // namespace nexcage::oci
