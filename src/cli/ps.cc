@@ -1,10 +1,15 @@
 // nexcage ps: the processes of one container, or the containers made from images.
+#include <chrono>
+#include <utility>
+
 #include "nexcage/base/text.h"
 #include "nexcage/cli/output.h"
 #include "nexcage/cli/processes.h"
+#include "nexcage/cli/state_json.h"
 #include "nexcage/cli/verb.h"
 #include "nexcage/json/value.h"
 #include "nexcage/runtime/monitor.h"
+#include "nexcage/sys/process.h"
 
 namespace nexcage::cli {
 namespace {
@@ -15,27 +20,34 @@ constexpr std::size_t kCommandWidth = 40;
 class Ps : public Verb {
  public:
   Usage usage() const override {
-    return {"[OPTIONS] ID\n[OPTIONS]", R"(
+    return {"[OPTIONS] ID [PS OPTION...]\n[OPTIONS]", R"(
 With an id: the container's processes, their pids as the host sees them (as JSON
-an array of pids). Without: the containers that were made from images.
+an array of pids); options for ps(1) behind the id choose its columns. Without:
+the containers that were made from images.
 )",
             R"(
   nexcage ps
   nexcage ps web
   nexcage ps --format json web
+  nexcage ps web -o pid,rss,comm
 )"};
   }
+
+  Order order() const override { return Order::options_first; }
 
   void declare(Options& options) override {
     options.text("-f,--format", "FORMAT", format_, "table or json");
   }
 
   Result<int> run(Context& context, std::vector<std::string> words) override {
-    NX_CHECK(expect_words(words, 0, 1, "at most one container id"));
     NX_TRY(const ListFormat format, parse_list_format(format_));
     NX_TRY(runtime::Services services, context.services());
     if (words.empty()) return containers(format, services);
     NX_TRY(const std::vector<pid_t> pids, runtime::processes(words[0], services));
+    const std::vector<std::string> options(words.begin() + 1, words.end());
+    if (format == ListFormat::json && !options.empty())
+      return fail(Errc::InvalidSpec, "options of ps(1) and --format json exclude each other");
+    if (!options.empty()) return run_ps(options, pids);
     print(format == ListFormat::json ? pid_array(pids) : process_table(pids));
     return 0;
   }
@@ -46,12 +58,36 @@ an array of pids). Without: the containers that were made from images.
   }
 
   static std::string process_table(const std::vector<pid_t>& pids) {
-    Table table({"UID", "PID", "PPID", "TTY", "TIME", "CMD"});
+    const ProcessClock clock = read_process_clock();
+    Table table({"UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"});
     for (const pid_t pid : pids)
-      if (const auto row = read_process_row(pid))
-        table.add({std::to_string(row->uid), std::to_string(row->pid), std::to_string(row->parent),
+      if (const auto row = read_process_row(pid, clock))
+        table.add({user_name(row->uid).value_or(std::to_string(row->uid)), std::to_string(row->pid),
+                   std::to_string(row->parent), std::to_string(row->percent), row->started,
                    row->tty, row->time, row->command});
     return table.text();
+  }
+
+  /// The host's ps(1) decides what its options mean.
+  static Result<int> run_ps(const std::vector<std::string>& options,
+                            const std::vector<pid_t>& pids) {
+    constexpr std::chrono::seconds kPatience(30);
+    constexpr std::size_t kMostOutput = 64U << 20;
+    sys::Command command;
+    command.argv = {"ps"};
+    command.argv.insert(command.argv.end(), options.begin(), options.end());
+    command.inherit_env = true;
+    auto output = sys::run(command, "", kPatience, kMostOutput);
+    if (!output && output.error().code() == Errc::RuntimeNotAvailable)
+      return fail(std::move(output).error().hint("Install the package procps."));
+    if (!output) return fail(std::move(output).error());
+    if (const int code = sys::exit_code(output->status); code != 0)
+      return fail(Errc::InvalidSpec, "ps " + join(options, " ") + " ended with " +
+                                         std::to_string(code) + ": " +
+                                         std::string(trim(output->err)));
+    NX_TRY(const std::string text, filter_ps(output->out, pids));
+    print(text);
+    return 0;
   }
 
   struct Row {

@@ -32,10 +32,15 @@ json::Value state_json(const backends::Record& record) {
 std::string owner_name(const backends::Record& record) {
   struct stat info{};
   if (::stat(record.state_dir.c_str(), &info) != 0) return "";
+  return user_name(info.st_uid).value_or("#" + std::to_string(info.st_uid));
+}
+
+std::optional<std::string> user_name(uid_t uid) {
   // Root is asked for most; getpwuid loads the name service's libraries.
-  if (info.st_uid == 0) return "root";
-  const passwd* user = ::getpwuid(info.st_uid);
-  return user != nullptr ? user->pw_name : "#" + std::to_string(info.st_uid);
+  if (uid == 0) return "root";
+  const passwd* user = ::getpwuid(uid);
+  if (user == nullptr) return std::nullopt;
+  return user->pw_name;
 }
 
 }  // namespace nexcage::cli
