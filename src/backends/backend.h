@@ -16,6 +16,7 @@
 #include "nexcage/json/value.h"
 #include "nexcage/oci/spec.h"
 #include "nexcage/oci/state.h"
+#include "nexcage/sys/cgroup.h"
 #include "nexcage/sys/process.h"
 #include "nexcage/sys/pty.h"
 
@@ -140,6 +141,14 @@ class Backend {
   virtual Result<> pause(const Record& record) const = 0;
   virtual Result<> resume(const Record& record) const = 0;
   virtual Result<std::vector<pid_t>> processes(const Record& record) const = 0;
+  /// Changes limits; what `resources` does not name, or names as 0, stays as it is. When one limit
+  /// is refused the others are as before where that is possible. Unsupported, InvalidConfig or
+  /// FileError naming the field.
+  virtual Result<> update(const Record& record, const oci::Resources& resources) const;
+  /// The host's hierarchies with the container's own directories as mount points (see
+  /// sys/cgroup_stats.h): where its statistics are read. Unless overridden, the cgroups that its
+  /// init is in.
+  virtual Result<sys::CgroupLayout> cgroup_dirs(const Record& record) const;
   /// Removes everything of the container that this backend made, killing what still runs. Gone
   /// already is success.
   virtual Result<> remove(const Record& record) const = 0;

@@ -68,6 +68,8 @@ std::unique_ptr<Verb> make_list();
 std::unique_ptr<Verb> make_pause();
 std::unique_ptr<Verb> make_resume();
 std::unique_ptr<Verb> make_ps();
+std::unique_ptr<Verb> make_update();
+std::unique_ptr<Verb> make_events();
 std::unique_ptr<Verb> make_spec();
 std::unique_ptr<Verb> make_features();
 std::unique_ptr<Verb> make_logs();

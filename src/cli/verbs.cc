@@ -21,6 +21,8 @@ constexpr std::array kVerbs = {
     VerbEntry{"pause", "freeze all processes of a container", &make_pause},
     VerbEntry{"resume", "thaw a paused container", &make_resume},
     VerbEntry{"ps", "list processes of a container, or containers made from images", &make_ps},
+    VerbEntry{"update", "change limits of a running container", &make_update},
+    VerbEntry{"events", "print statistics and events of a container", &make_events},
     VerbEntry{"spec", "write a starter config.json", &make_spec},
     VerbEntry{"features", "print what this runtime supports as JSON", &make_features},
     VerbEntry{"logs", "print what a detached container wrote", &make_logs, kImageFailure,

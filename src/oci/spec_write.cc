@@ -163,6 +163,7 @@ static json::Value write(const Vm& value) {
 }
 
 json::Value to_json(const Process& process) { return write(process); }
+json::Value to_json(const Resources& resources) { return write(resources); }
 
 json::Value to_json(const Spec& spec) {
   Out out;

@@ -94,6 +94,13 @@ class FakeBackend final : public backends::Backend {
   Result<std::vector<pid_t>> processes(const backends::Record&) const override {
     return std::vector<pid_t>{};
   }
+  Result<> update(const backends::Record&, const oci::Resources& resources) const override {
+    script_.calls.push_back("update " + std::to_string(resources.pids_limit.value_or(0)));
+    return {};
+  }
+  Result<sys::CgroupLayout> cgroup_dirs(const backends::Record&) const override {
+    return sys::CgroupLayout{};
+  }
   Result<> remove(const backends::Record&) const override {
     ++script_.removed;
     return sys::remove_tree(script_.made);

@@ -16,6 +16,7 @@
 #include "nexcage/oci/state.h"
 #include "nexcage/runtime/request.h"
 #include "nexcage/runtime/settings.h"
+#include "nexcage/sys/cgroup.h"
 
 namespace nexcage::runtime {
 
@@ -78,6 +79,11 @@ Result<> remove(const std::string& id, bool force, Services& services);
 Result<> pause(const std::string& id, Services& services);
 Result<> resume(const std::string& id, Services& services);
 Result<std::vector<pid_t>> processes(const std::string& id, Services& services);
+/// Changes limits of a container that has not ended. InvalidState for one that has; Unsupported for
+/// device rules other than those that it was created with (engines send the whole section again).
+Result<> update(const std::string& id, const oci::Resources& resources, Services& services);
+/// Where the statistics of a container that has not ended are read (sys/cgroup_stats.h).
+Result<sys::CgroupLayout> cgroup_dirs(const std::string& id, const Services& services);
 /// InvalidState unless created or running (paused: only with ignore_paused).
 Result<backends::ExecStarted> exec(const std::string& id, const backends::ExecRequest& request,
                                    Services& services);

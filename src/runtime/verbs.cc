@@ -57,6 +57,22 @@ Result<Found> find_with_backend(const std::string& id, const Services& with) {
   return found;
 }
 
+Result<> expect_alive(const Record& record, const std::string& what) {
+  if (record.state.status != Status::stopped && record.state.status != Status::creating) return {};
+  return fail(Errc::InvalidState,
+              "cannot " + what + ": container not running: " + in_state(record));
+}
+
+/// What a container may do with devices is decided when it is created.
+Result<> refuse_new_devices(const Record& record, const oci::Resources& resources) {
+  if (resources.devices.empty()) return {};
+  NX_TRY(const oci::Spec spec, load_spec(record));
+  if (spec.linux_ && spec.linux_->resources && spec.linux_->resources->devices == resources.devices)
+    return {};
+  return fail(Errc::Unsupported,
+              "linux.resources.devices: the device rules of a running container do not change");
+}
+
 /// Failing poststart hooks of newer spec versions stop the container; older versions ask for a
 /// warning.
 Result<> run_poststart(const Found& found, const oci::Spec& spec, const Services& with) {
@@ -140,6 +156,22 @@ Result<> resume(const std::string& id, Services& with) {
 Result<std::vector<pid_t>> processes(const std::string& id, Services& with) {
   NX_TRY(Found found, find_with_backend(id, with));
   return found.backend->processes(found.record);
+}
+
+Result<> update(const std::string& id, const oci::Resources& resources, Services& with) {
+  NX_TRY(Record before, load(id, with));
+  NX_TRY(auto lock, lock_container(before), "update " + id);
+  NX_TRY(Found found, find_with_backend(id, with));
+  NX_CHECK(expect_alive(found.record, "update"));
+  NX_CHECK(refuse_new_devices(found.record, resources), "update " + id);
+  NX_CHECK(found.backend->update(found.record, resources), "update " + id);
+  return {};
+}
+
+Result<sys::CgroupLayout> cgroup_dirs(const std::string& id, const Services& with) {
+  NX_TRY(Found found, find_with_backend(id, with));
+  NX_CHECK(expect_alive(found.record, "read statistics"));
+  return found.backend->cgroup_dirs(found.record);
 }
 
 Result<backends::ExecStarted> exec(const std::string& id, const backends::ExecRequest& request,

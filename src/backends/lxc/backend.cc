@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 
+#include "nexcage/backends/cgroup_limits.h"
 #include "nexcage/backends/lxc/channel.h"
 #include "nexcage/backends/lxc/create.h"
 #include "nexcage/backends/lxc/exec.h"
@@ -11,6 +12,7 @@
 #include "nexcage/backends/lxc/plan.h"
 #include "nexcage/backends/seccomp.h"
 #include "nexcage/sys/caps.h"
+#include "nexcage/sys/cgroup_stats.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::backends::lxc {
@@ -42,6 +44,8 @@ class LxcBackend : public Backend {
   Result<> pause(const Record& record) const override;
   Result<> resume(const Record& record) const override;
   Result<std::vector<pid_t>> processes(const Record& record) const override;
+  Result<> update(const Record& record, const oci::Resources& resources) const override;
+  Result<sys::CgroupLayout> cgroup_dirs(const Record& record) const override;
   Result<> remove(const Record& record) const override;
 
  private:
@@ -74,7 +78,7 @@ Result<> LxcBackend::probe() const {
 
 Features LxcBackend::features() const {
   Features out;
-  out.pause = out.exec = out.terminal = true;
+  out.pause = out.exec = out.terminal = out.update = true;
   for (HookPoint point :
        {HookPoint::prestart, HookPoint::create_runtime, HookPoint::create_container,
         HookPoint::start_container, HookPoint::poststart, HookPoint::poststop})
@@ -158,6 +162,18 @@ Result<> LxcBackend::resume(const Record& record) const {
 
 Result<std::vector<pid_t>> LxcBackend::processes(const Record& record) const {
   return with_cgroup(record, [](sys::Cgroup& cgroup) { return cgroup.processes(); });
+}
+
+Result<> LxcBackend::update(const Record& record, const oci::Resources& resources) const {
+  NX_TRY(std::string path, recorded_cgroup(record));
+  NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
+  return update_cgroup(sys::Cgroup(layout, path), layout, resources);
+}
+
+Result<sys::CgroupLayout> LxcBackend::cgroup_dirs(const Record& record) const {
+  NX_TRY(std::string path, recorded_cgroup(record));
+  NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
+  return sys::cgroup_dirs(layout, path);
 }
 
 Result<> LxcBackend::remove(const Record& record) const {

@@ -35,8 +35,8 @@ TEST(Resources, Version1) {
   std::vector<ConfigLine> lines;
   ASSERT_OK(plan_resources(resources, facts_v1(), lines));
   EXPECT_THAT(lines, ::testing::ElementsAre(Pair("lxc.cgroup.memory.limit_in_bytes", "100"),
-                                            Pair("lxc.cgroup.memory.soft_limit_in_bytes", "50"),
                                             Pair("lxc.cgroup.memory.memsw.limit_in_bytes", "150"),
+                                            Pair("lxc.cgroup.memory.soft_limit_in_bytes", "50"),
                                             Pair("lxc.cgroup.memory.swappiness", "10"),
                                             Pair("lxc.cgroup.memory.oom_control", "1"),
                                             Pair("lxc.cgroup.cpu.shares", "1024"),

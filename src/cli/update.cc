@@ -1,0 +1,42 @@
+// nexcage update: limits of a running container are changed.
+#include "nexcage/cli/update_args.h"
+#include "nexcage/cli/verb.h"
+
+namespace nexcage::cli {
+namespace {
+
+class Update : public Verb {
+ public:
+  Usage usage() const override {
+    return {"[OPTIONS] ID", R"(
+Changes limits of a container while it runs. What is not named stays as it is, and
+so does what is named as 0. When one limit is refused, those changed before it get
+their old values back. The file of --resources holds the "resources" object of
+config.json; other options beside it are refused.
+)",
+            R"(
+  nexcage update --memory 256m --memory-swap 512m web
+  nexcage update --cpu-quota 50000 --cpu-period 100000 --pids-limit 100 web
+  echo '{"memory": {"limit": 268435456}}' | nexcage update --resources - web
+)"};
+  }
+
+  void declare(Options& options) override { args_.declare(options); }
+
+  Result<int> run(Context& context, std::vector<std::string> words) override {
+    NX_CHECK(expect_words(words, 1, 1, "one container id"));
+    NX_TRY(const oci::Resources resources, args_.resources());
+    NX_TRY(runtime::Services services, context.services());
+    NX_CHECK(runtime::update(words[0], resources, services));
+    return 0;
+  }
+
+ private:
+  UpdateArgs args_;
+};
+
+}  // namespace
+
+std::unique_ptr<Verb> make_update() { return std::make_unique<Update>(); }
+
+}  // namespace nexcage::cli
