@@ -101,7 +101,7 @@ Result<std::vector<std::string>> parse_options(const Options& options, Order ord
     std::vector<std::string> reversed;  // as CLI11 wants it
     reversed.reserve(arguments.size());
     for (const std::string& word : arguments) reversed.push_back(mark_empty(word));
-    std::reverse(reversed.begin(), reversed.end());
+    std::ranges::reverse(reversed);
     app.parse(std::move(reversed));
     return other_words(options, order, app.remaining());
   } catch (const CLI::ArgumentMismatch& error) {

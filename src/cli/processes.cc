@@ -24,10 +24,10 @@ constexpr std::size_t kStart = 19;
 
 std::string clock_text(std::uint64_t seconds) {
   std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%02llu:%02llu:%02llu",
-                static_cast<unsigned long long>(seconds / 3600),
-                static_cast<unsigned long long>(seconds / 60 % 60),
-                static_cast<unsigned long long>(seconds % 60));
+  (void)std::snprintf(text.data(), text.size(), "%02llu:%02llu:%02llu",
+                      static_cast<unsigned long long>(seconds / 3600),
+                      static_cast<unsigned long long>(seconds / 60 % 60),
+                      static_cast<unsigned long long>(seconds % 60));
   return text.data();
 }
 

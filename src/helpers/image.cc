@@ -15,7 +15,6 @@
 namespace {
 
 using nexcage::Errc;
-using nexcage::Error;
 using nexcage::Result;
 namespace json = nexcage::json;
 
@@ -54,7 +53,7 @@ int run(std::string_view name) {
   // Descriptors that are not ours to use show that somebody called the helper by hand.
   bool connected = ::fcntl(kRequestFd, F_GETFD) >= 0 && ::fcntl(kAnswerFd, F_GETFD) >= 0;
   if (subcommand == nullptr || !connected) {
-    std::fputs("This is a helper of nexcage and not meant to be run by hand.\n", stderr);
+    (void)std::fputs("This is a helper of nexcage and not meant to be run by hand.\n", stderr);
     return kUsage;
   }
   Result<json::Value> result = answer(*subcommand);
@@ -74,7 +73,7 @@ int main(int argc, char** argv) {
   try {
     return run(argc == 2 ? argv[1] : "");
   } catch (const std::exception& bug) {
-    std::fprintf(stderr, "nexcage image helper: bug: %s\n", bug.what());
+    (void)std::fprintf(stderr, "nexcage image helper: bug: %s\n", bug.what());
     return 1;
   }
 }

@@ -19,8 +19,8 @@ std::string_view name_of(std::string_view entry) { return entry.substr(0, entry.
 
 /// Later entries replace earlier ones of the same name, in place.
 void set_env(std::vector<std::string>& env, std::string entry) {
-  auto same = std::find_if(env.begin(), env.end(),
-                           [&](const std::string& old) { return name_of(old) == name_of(entry); });
+  auto same = std::ranges::find_if(
+      env, [&](const std::string& old) { return name_of(old) == name_of(entry); });
   if (same != env.end())
     *same = std::move(entry);
   else
@@ -65,7 +65,7 @@ void apply_resources(oci::Linux& linux_section, const ImageSource& wanted) {
     resources.cpu->period = kCpuPeriod;
     resources.cpu->quota = std::llround(*wanted.cpus * static_cast<double>(kCpuPeriod));
   }
-  if (wanted.pids_limit) resources.pids_limit = *wanted.pids_limit;
+  if (wanted.pids_limit) resources.pids_limit = wanted.pids_limit;
 }
 
 /// A mount of the command line on a place that the defaults have replaces that default.

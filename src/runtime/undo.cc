@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <ranges>
 #include <utility>
 
 #include "nexcage/base/log.h"
@@ -60,8 +61,8 @@ Result<> undo_file(const std::string& path) { return sys::remove_file(AT_FDCWD, 
 
 Result<> undo_all(const std::vector<UndoEntry>& entries) {
   Result<> first;
-  for (auto entry = entries.rbegin(); entry != entries.rend(); ++entry) {
-    auto done = undo(*entry);
+  for (const UndoEntry& entry : entries | std::views::reverse) {
+    auto done = undo(entry);
     if (done) continue;
     if (first)
       first = std::move(done);

@@ -42,6 +42,8 @@ class FileUndoLog final : public backends::UndoLog {
   /// ContainerExists when a live process holds a log of this name. One left by a dead process is
   /// finished first.
   static Result<FileUndoLog> create(const std::string& undo_dir, const std::string& name);
+  FileUndoLog(const FileUndoLog&) = delete;
+  FileUndoLog& operator=(const FileUndoLog&) = delete;
   FileUndoLog(FileUndoLog&&) noexcept;
   FileUndoLog& operator=(FileUndoLog&&) noexcept;
   ~FileUndoLog() override;

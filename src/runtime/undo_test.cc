@@ -1,10 +1,10 @@
 #include "nexcage/runtime/undo.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <fstream>
 #include <stop_token>
 #include <thread>
@@ -117,7 +117,7 @@ void leave_a_dead_log(const std::string& undo_dir, const std::string& made) {
     auto log = FileUndoLog::create(undo_dir, "dead");
     if (!log || !log->will_create_dir(made)) _exit(1);
     if (!sys::mkdirs(made, 0700)) _exit(1);
-    raise(SIGKILL);
+    (void)raise(SIGKILL);
   }
   int status = 0;
   ASSERT_EQ(waitpid(child, &status, 0), child);

@@ -47,8 +47,7 @@ std::optional<std::uint32_t> numeric_id(const std::string& text) {
 }
 
 bool looks_numeric(const std::string& text) {
-  return !text.empty() &&
-         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+  return !text.empty() && std::ranges::all_of(text, [](char c) { return c >= '0' && c <= '9'; });
 }
 
 struct Account {
@@ -83,8 +82,7 @@ std::vector<gid_t> groups_of(const std::vector<Line>& group, const std::string& 
     if (line.fields.size() < 4) continue;
     const auto members = split(line.fields[3], ',');
     const auto gid = numeric_id(line.fields[2]);
-    if (gid && std::find(members.begin(), members.end(), name) != members.end())
-      gids.push_back(*gid);
+    if (gid && std::ranges::find(members, name) != members.end()) gids.push_back(*gid);
   }
   return gids;
 }

@@ -43,6 +43,7 @@ class LayerScratch {
     std::filesystem::create_directory(path_ + "/" + name);
     const oci::Digest digest = image::content::sha256_of(tar);
     std::vector<std::string> lower_paths;
+    lower_paths.reserve(lowers.size());
     for (const std::string& lower : lowers) lower_paths.push_back(path_ + "/" + lower);
     return layerfs::unpack::unpack_layer({.blob_path = blob,
                                           .compression = oci::Compression::none,

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <optional>
+#include <ranges>
 
 #include "nexcage/base/text.h"
 #include "nexcage/image/content/tar_input.h"
@@ -163,8 +164,8 @@ Result<PaxRecords> parse_pax(std::string_view data, std::uint64_t offset) {
 }
 
 const std::string* find_pax(const PaxRecords& records, std::string_view keyword) {
-  for (auto record = records.rbegin(); record != records.rend(); ++record)
-    if (record->first == keyword) return &record->second;
+  for (const auto& [name, value] : records | std::views::reverse)
+    if (name == keyword) return &value;
   return nullptr;
 }
 

@@ -1,12 +1,12 @@
 #include "nexcage/layerfs/unpack/extractor.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <functional>
 #include <utility>
 

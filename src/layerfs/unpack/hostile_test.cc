@@ -17,7 +17,6 @@ namespace nexcage::layerfs::unpack {
 namespace {
 
 using ::nexcage::testing::compare_trees;
-using ::nexcage::testing::is_root;
 using ::nexcage::testing::LayerScratch;
 using ::nexcage::testing::read_tree;
 using ::nexcage::testing::TarMember;

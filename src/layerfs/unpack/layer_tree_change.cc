@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <functional>
 #include <utility>
 
 #include "nexcage/base/text.h"
@@ -115,7 +116,7 @@ Result<> LayerTree::hide_below(const std::string& path) {
   const std::string prefix = path.empty() ? path : path + "/";
   for (auto item = borrowed_.lower_bound(prefix);
        item != borrowed_.end() && item->starts_with(prefix); item = borrowed_.lower_bound(prefix)) {
-    const std::string below = *item;
+    std::string below = *item;  // removal takes the item away
     NX_TRY(const DirectoryPtr parent, open_path(parent_path(below)));
     NX_CHECK(remove(*parent, below.substr(below.rfind('/') + 1)));
     borrowed_.erase(below);
@@ -172,7 +173,7 @@ Result<> LayerTree::remember(const std::string& path, Record record) {
 
 void LayerTree::forget(const std::string& path) {
   erase_subtree(records_, path, [](const auto& item) -> const std::string& { return item.first; });
-  erase_subtree(borrowed_, path, [](const auto& item) -> const std::string& { return item; });
+  erase_subtree(borrowed_, path, std::identity{});
   forget_chain();
 }
 

@@ -1,13 +1,13 @@
 #include "nexcage/layerfs/unpack/lower_view.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <utility>
 
 #include "nexcage/base/text.h"

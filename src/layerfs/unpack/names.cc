@@ -1,7 +1,6 @@
 #include "nexcage/layerfs/unpack/names.h"
 
-#include <limits.h>
-
+#include <climits>
 #include <utility>
 
 #include "nexcage/base/text.h"

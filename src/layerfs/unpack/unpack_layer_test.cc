@@ -15,13 +15,11 @@
 namespace nexcage::layerfs::unpack {
 namespace {
 
-using ::nexcage::testing::is_root;
 using ::nexcage::testing::LayerScratch;
 using ::nexcage::testing::read_tree;
 using ::nexcage::testing::TarMember;
 using ::nexcage::testing::TarWriter;
 using ::nexcage::testing::Tree;
-using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 class UnpackLayer : public ::testing::Test {
