@@ -10,6 +10,7 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
+SYSTEMD = "/lib/systemd/systemd"
 TOOLS = ("qemu-system-x86_64", "depmod", "cpio", "apt-get", "dpkg", VIRTIOFSD)
 # Below these the machine has its own, so a directory of ours there must be shown to it.
 HIDDEN = ("/tmp/", "/run/", "/proc/", "/sys/", "/dev/")
@@ -56,15 +57,16 @@ class Machine:
         return daemon, ["-chardev", f"socket,id={name},path={path}",
                         "-device", f"vhost-user-fs-pci,chardev={name},tag={name}"]
 
-    def run(self, script, visible=(), seconds=300):
-        """Exit status and output of the script."""
+    def run(self, script, visible=(), seconds=300, systemd=False):
+        """Exit status and output of the script; with `systemd`, that is the first process and the script a service."""
         with open(os.path.join(self.share, "run"), "w", encoding="utf-8") as file:
             file.write(script)
         see = [os.path.realpath(path) for path in visible]
         see = [path for path in see if path.startswith(HIDDEN)]
-        version = os.listdir(os.path.join(self.kernel, "lib/modules"))[0]
         words = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off", "no_timer_check",
-                 "security=apparmor", f"nx.modules={self.kernel}/lib/modules", f"nx.kernel={version}"]
+                 "security=apparmor", f"nx.modules={self.kernel}/lib/modules"]
+        if systemd:
+            words.append(f"nx.systemd={SYSTEMD}")
         if see:
             words.append("nx.see=" + ",".join(see))
         daemons = []
@@ -106,12 +108,11 @@ class Machine:
 
 
 def main():
-    """machine.py CACHE SCRIPT: for people; SCRIPT is a shell script."""
+    """For people. machine.py CACHE SCRIPT [systemd]: SCRIPT is shell text; the current directory is visible."""
     machine = Machine(sys.argv[1])
     try:
-        status, output = machine.run(sys.argv[2], visible=[os.getcwd()])
+        status, output = machine.run(sys.argv[2], visible=[os.getcwd()], systemd="systemd" in sys.argv[3:])
         print(output, end="")
-        print(machine._read("console"), file=sys.stderr)
         return status
     finally:
         machine.destroy()

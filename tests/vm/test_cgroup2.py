@@ -7,7 +7,6 @@ import unittest
 import machine
 
 SOURCE = os.environ.get("NX_SOURCE") or os.path.dirname(os.path.dirname(machine.HERE))
-BUILD = os.environ.get("NX_BUILD", os.path.join(SOURCE, "build/dev"))
 # An emulated processor spends ten seconds on the start of a program with the sanitizers.
 RELEASE = os.environ.get("NX_RELEASE", os.path.join(SOURCE, "build/release"))
 CACHE = os.environ.get("NX_CACHE", os.path.join(SOURCE, "build/cache"))
@@ -32,8 +31,9 @@ class Cgroup2(unittest.TestCase):
         settings.update({name: os.environ[name] for name in ("NX_BARE",) if name in os.environ})
         status, output = vm.run(
             "\n".join(f"export {name}='{value}'" for name, value in settings.items()) +
-            f"\nexec {BUILD}/tests/nx_in_sandbox {sys.executable} -B {SOURCE}/tests/support/unittests.py"
-            f" {machine.HERE}/guest/test_cgroup2.py " + os.environ.get("NX_ONLY", ""), visible=[SOURCE, BUILD, RELEASE])
+            f"\nexec {sys.executable} -B {SOURCE}/tests/support/unittests.py"
+            f" {machine.HERE}/guest/test_cgroup2.py " + os.environ.get("NX_ONLY", ""), visible=[SOURCE, RELEASE],
+            systemd=os.path.exists(machine.SYSTEMD))
         print(output)
         results = os.environ.get("NX_RESULTS")
         if results:

@@ -34,6 +34,7 @@ class Suite:
     """The tests of one backend. NX_BARE=1 in the environment: the bare program, to tell its ways from ours."""
 
     backend = ""
+    unit_has_limits = True  # the limits are properties of the systemd unit, too, and outlive its daemon-reload
 
     @classmethod
     def setUpClass(cls):
@@ -146,6 +147,35 @@ class Suite:
         answer = self.command("run", "--bundle", bundle, self.world.new_id())
         self.assertEqual(answer.out.split(), [str(1 << 20), "-500", f"{1 << 24 | 1 << 21 | 1 << 29:016x}"])
 
+    def test_systemd_scope(self):
+        if read("/proc/1/comm") != "systemd":
+            self.skipTest("systemd is not installed")
+        name = self.world.new_id()
+        unit = f"nxt-{name}.scope"
+        bundle = self.world.bundle(["sleep", "1000"], linux={"cgroupsPath": f"system.slice:nxt:{name}",
+                                                             "resources": {"memory": {"limit": 64 << 20}, "pids": {"limit": 50}}})
+        self.addCleanup(self.world.run, "--systemd-cgroup", "delete", "--force", name)
+        answer = self.command("--systemd-cgroup", "run", "--detach", "--bundle", bundle, name, code=None)
+        if self.backend == "lxc" and "nsupported" in answer.err:
+            self.skipTest(answer.err.strip())
+        self.assertEqual(answer.code, 0, str(answer))
+        pid = self.state(name)["pid"]
+        shown = subprocess.run(["systemctl", "show", "-p", "ActiveState,MemoryMax,TasksMax,Slice", unit], capture_output=True,
+                               text=True, check=True).stdout.split()
+        limits = [f"MemoryMax={64 << 20}", "TasksMax=50"] if self.unit_has_limits else [
+            word for word in shown if "Max=" in word]
+        self.assertEqual(sorted(shown), sorted(["ActiveState=active", "Slice=system.slice", *limits]))
+        group = support.CGROUPS + read(f"/proc/{pid}/cgroup").split("::")[1]
+        self.assertIn(f"/system.slice/{unit}", group)
+        self.assertEqual(read(group, "memory.max"), str(64 << 20))
+        self.assertEqual(self.command("exec", name, "sh", "-c", "exit 7", code=7).code, 7)
+        self.command("kill", name, "KILL")
+        support.wait_for(lambda: self.state(name)["status"] == "stopped")
+        self.command("--systemd-cgroup", "delete", name)
+        self.assertFalse(os.path.exists(group))
+        self.assertEqual(subprocess.run(["systemctl", "is-active", unit], capture_output=True, text=True, check=False).stdout,
+                         "inactive\n")
+
     def counting(self):
         """A container that counts; the counter's file is in the bundle."""
         bundle = self.world.bundle(["sh", "-c", "n=0; while :; do n=$((n+1)); echo $n > /counter; sleep 0.1; done"])
@@ -167,6 +197,7 @@ class Lxc(Suite, unittest.TestCase):
 
 class Crun(Suite, unittest.TestCase):
     backend = "crun"
+    unit_has_limits = False
 
 
 class Runc(Suite, unittest.TestCase):
