@@ -1,8 +1,9 @@
 #include "nexcage/cli/foreground.h"
 
-#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cstdlib>
 
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/process.h"

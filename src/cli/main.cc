@@ -1,8 +1,8 @@
 // nexcage: reads the command line, finds the verb, turns its result into an exit code.
 #include <fcntl.h>
-#include <signal.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <exception>
 #include <new>
 #include <string>
@@ -78,9 +78,10 @@ int run_verb(Context& context, const VerbEntry& entry, std::vector<std::string> 
   auto rest = parse_options(options, verb->order(), words);
   if (!rest) {
     Error error = std::move(rest).error().wrap(std::string(entry.name));
+    const int code = verb->failure_code(error, context, entry.failure);
     return report(std::move(error).hint("See " + context.program().name + " " +
                                         std::string(entry.name) + " --help."),
-                  verb->failure_code(error, context, entry.failure));
+                  code);
   }
   if (help) {
     print(verb_help(context.program(), entry, verb->usage(), options));

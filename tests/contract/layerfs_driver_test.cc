@@ -1,12 +1,12 @@
 // What every LayerFS driver must do, run over each one this build has.
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <set>
@@ -28,7 +28,6 @@ namespace nexcage::layerfs {
 namespace {
 
 namespace fs = std::filesystem;
-using ::nexcage::testing::is_root;
 using ::nexcage::testing::LayerScratch;
 using ::nexcage::testing::OciLayout;
 using ::nexcage::testing::read_tree;
@@ -295,6 +294,7 @@ class ManyLayers : public LayerfsDriver {
  protected:
   void expect_all(int count) {
     std::vector<std::string> tars;
+    tars.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i)
       tars.push_back(TarWriter()
                          .file("n" + std::to_string(i), std::to_string(i))

@@ -24,7 +24,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::nexcage::testing::compare_trees;
-using ::nexcage::testing::is_root;
 using ::nexcage::testing::LayerScratch;
 using ::nexcage::testing::OciLayout;
 using ::nexcage::testing::read_tree;
@@ -42,6 +41,7 @@ class StackMaker {
   std::vector<std::string> stack() {
     std::vector<std::string> layers;
     const int count = 1 + pick(4);
+    layers.reserve(static_cast<std::size_t>(count));
     for (int i = 0; i < count; ++i) layers.push_back(layer());
     return layers;
   }
@@ -151,7 +151,7 @@ class StackMaker {
     member.mode = kModes[pick(8)];
     member.uid = pick(3) == 0 ? 3'000'000'000u + static_cast<unsigned>(pick(1000)) : 0;
     member.gid = static_cast<std::uint64_t>(pick(3)) * 1000;
-    member.mtime = {.tv_sec = 1'500'000'000 + pick(1'000'000), .tv_nsec = pick(3) * 123'456'789};
+    member.mtime = {.tv_sec = 1'500'000'000 + pick(1'000'000), .tv_nsec = pick(3) * 123'456'789L};
     const bool can_have = member.type == TarMember::kFile || member.type == TarMember::kDirectory;
     if (can_have && pick(4) == 0) member.xattrs = {{"user.test", std::string(1 + pick(20), 'v')}};
     return member;

@@ -22,7 +22,7 @@ namespace {
 constexpr int kOwnFailure = 125;
 
 [[noreturn]] void die(const char* what) {
-  std::fprintf(stderr, "in_sandbox: %s: %s\n", what, std::strerror(errno));
+  (void)std::fprintf(stderr, "in_sandbox: %s: %s\n", what, std::strerror(errno));
   _exit(kOwnFailure);
 }
 
@@ -68,7 +68,7 @@ void private_mounts() {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fputs("usage: in_sandbox COMMAND [ARG...]\n", stderr);
+    (void)std::fputs("usage: in_sandbox COMMAND [ARG...]\n", stderr);
     return kOwnFailure;
   }
   if (unshare(CLONE_NEWNS | CLONE_NEWPID) != 0) {
