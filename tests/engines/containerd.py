@@ -2,12 +2,14 @@
 import os
 import subprocess
 import tarfile
+import unittest
 
 import engine
 import support
 
 IMAGE = "localhost/bb:1"
 CONFIG = "/etc/containerd/config.toml"
+SOCKET = "/run/containerd/containerd.sock"
 
 
 class ContainerdCase(engine.EngineCase):
@@ -15,25 +17,36 @@ class ContainerdCase(engine.EngineCase):
 
     @classmethod
     def prepare(cls):
+        cls.start_daemon('disabled_plugins = ["io.containerd.grpc.v1.cri"]')
+        cls.import_image("default")
+        # Makes the directories that containerd keeps.
+        cls.client("run", "--rm", "--runc-binary", engine.BINARY, *cls.group("warm"), IMAGE, "warm", "true")
+
+    @classmethod
+    def start_daemon(cls, settings):
         os.makedirs(os.path.dirname(CONFIG), exist_ok=True)
         with open(CONFIG, "w", encoding="utf-8") as file:
-            file.write('version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n')
+            file.write("version = 2\n" + settings)
         log = open(cls.world.path("containerd.log"), "wb")
         cls.daemon = subprocess.Popen(["containerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
-        engine.unittest.addModuleCleanup(cls.stop_daemon)
-        support.wait_for(lambda: support.is_socket("/run/containerd/containerd.sock"), 20, "containerd's socket")
+        unittest.addModuleCleanup(cls.stop_daemon)
+        support.wait_for(lambda: support.is_socket(SOCKET), 20, "containerd's socket")
+
+    @classmethod
+    def import_image(cls, namespace, **config):
         layout = cls.world.layout()
-        layout.add("1", [support.busybox_layer()])
+        layout.add("1", [support.busybox_layer()], config)
         archive = cls.world.path("image.tar")
         with tarfile.open(archive, "w") as tar:
             tar.add(layout.path, ".")
-        for argv in (["ctr", "image", "import", "--base-name", "localhost/bb", archive],
-                     # Makes the directories that containerd keeps.
-                     ["ctr", "run", "--rm", "--runc-binary", engine.BINARY, *cls.group("warm"), IMAGE, "warm", "true"]):
-            answer = cls.world.raw(argv)
-            if answer.code != 0:
-                raise AssertionError(str(answer))
+        cls.client("--namespace", namespace, "image", "import", "--base-name", "localhost/bb", archive)
+
+    @classmethod
+    def client(cls, *args):
+        answer = cls.world.raw(["ctr", *args])
+        if answer.code != 0:
+            raise AssertionError(str(answer))
 
     @classmethod
     def stop_daemon(cls):

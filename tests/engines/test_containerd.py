@@ -20,7 +20,7 @@ class Life(ContainerdCase):
     def test_missing_command_is_named(self):
         answer = self.command("run", "--rm", IMAGE, self.new(), "/no/such", code=1)
         self.assertIn("OCI runtime create failed", answer.err)
-        self.assertRegex(answer.err, "/no/such.*no such file or directory")
+        self.assertRegex(answer.err, "(?i)/no/such.*no such file or directory")
 
     def test_output_and_input(self):
         # `read`, not `cat`: ctr loses an end of input that comes before the task has started.
@@ -101,7 +101,7 @@ class Exec(ContainerdCase):
                               "cat; pwd; id -u; echo wrong >&2; exit 5", stdin="in\n", code=5)
         self.assertEqual((answer.out, answer.err.splitlines()[0]), ("in\n/tmp\n1000\n", "wrong"))
         answer = self.command("task", "exec", "--exec-id", "e2", container, "/no/such", code=1)
-        self.assertRegex(answer.err, "/no/such.*no such file or directory")
+        self.assertRegex(answer.err, "(?i)/no/such.*no such file or directory")
 
     def test_terminal(self):
         container = self.run_detached("sleep", "1000")
