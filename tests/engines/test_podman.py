@@ -205,7 +205,7 @@ class Settings(PodmanCase):
         out = self.shell("--sysctl", "kernel.msgmax=1234", "--shm-size", "2m", "--device", "/dev/null:/dev/hole", "--init",
                          "--add-host", "friend:10.1.2.3", "--dns", "10.9.8.7", "--network=bridge", script=(
                              "cat /proc/sys/kernel/msgmax; df -k /dev/shm | awk 'NR==2{print $2}'; ls -l /dev/hole | cut -c1; "
-                             "cat /proc/1/comm; grep -c friend /etc/hosts; grep -c 10.9.8.7 /etc/resolv.conf"))
+                             "cat /proc/1/comm; grep -c 10.1.2.3 /etc/hosts; grep -c 10.9.8.7 /etc/resolv.conf"))
         self.assertEqual(out.split(), ["1234", "2048", "c", "podman-init", "1", "1"])
 
     def test_user_namespace(self):
