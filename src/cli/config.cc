@@ -30,6 +30,12 @@ constexpr std::array kKeys = {
     ConfigKey{"storage.default", "NEXCAGE_STORAGE", ConfigKind::word, &Settings::storage},
     ConfigKey{"layerfs.driver", "NEXCAGE_LAYERFS", ConfigKind::word, &Settings::layerfs},
     ConfigKey{"monitor.conmon", "NEXCAGE_CONMON", ConfigKind::word, &Settings::conmon},
+    ConfigKey{"network.default", "NEXCAGE_NETWORK", ConfigKind::word, &Settings::network},
+    ConfigKey{"network.cni_config_dir", "NEXCAGE_CNI_CONFIG_DIR", ConfigKind::directory,
+              &Settings::cni_config_dir},
+    ConfigKey{"network.cni_plugin_dir", "NEXCAGE_CNI_PLUGIN_DIR", ConfigKind::path,
+              &Settings::cni_plugin_dir},
+    ConfigKey{"network.subnet", "NEXCAGE_SUBNET", ConfigKind::text, &Settings::subnet},
     ConfigKey{"hooks.timeout", "NEXCAGE_HOOK_TIMEOUT", ConfigKind::seconds,
               &Settings::hook_timeout},
 };
@@ -68,6 +74,11 @@ std::string_view misfit(ConfigKind kind, const std::string& value) {
                  ? ""
                  : "must be a whole number of seconds, 0 or more";
     }
+    case ConfigKind::path:
+      return std::ranges::all_of(split(value, ':'),
+                                 [](const std::string& part) { return part.starts_with('/'); })
+                 ? ""
+                 : "must be absolute paths joined by ':'";
     case ConfigKind::text:
       break;
   }

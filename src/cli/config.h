@@ -26,6 +26,7 @@ enum class ConfigKind : std::uint8_t {
   text,       // any string
   word,       // a string that is not empty
   seconds,    // integer >= 0
+  path,       // absolute directories, joined by ':'
 };
 
 /// One key that files and environment may set. The table of keys is the documentation's source.

@@ -58,6 +58,10 @@ TEST(Configuration, values_are_checked) {
                HasSubstr("empty"));
   EXPECT_ERROR(configuration.set("storage.default", "a\nb", "x"), Errc::ConfigError,
                HasSubstr("control"));
+  EXPECT_ERROR(configuration.set("network.cni_plugin_dir", "/a:b", "x"), Errc::ConfigError,
+               HasSubstr("joined by"));
+  EXPECT_OK(configuration.set("network.cni_plugin_dir", "/a:/b", "x"));
+  EXPECT_EQ(configuration.settings().cni_plugin_dir, "/a:/b");
   EXPECT_ERROR(configuration.set("no.such", "a", "x"), Errc::ConfigError, HasSubstr("unknown key"));
 }
 

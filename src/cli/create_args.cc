@@ -73,7 +73,14 @@ void CreateArgs::declare(Options& options) {
       .text("--cpus", "NUMBER", cpus, "limit processor time: 1.5")
       .text("--pids-limit", "N", pids_limit, "limit the number of processes; -1: none")
       .list("--annotation", "KEY=VALUE", annotations, "add an annotation")
-      .flag("--read-only", read_only, "mount the root file system read-only");
+      .flag("--read-only", read_only, "mount the root file system read-only")
+      .text("--network", "NETWORK", network.network,
+            "none, host, bridge[:NAME][,ip=,mac=,vlan=], ns:PATH or cni:NAME")
+      .list("-p,--publish", "[IP:][HOST:]PORT", network.publish,
+            "lead a port of the host to one of the container; /udp")
+      .list("--dns", "ADDRESS", network.dns, "name server, instead of the host's")
+      .list("--dns-search", "DOMAIN", network.search, "search domain, instead of the host's")
+      .list("--add-host", "NAME:ADDRESS", network.add_host, "add a line to /etc/hosts");
 }
 
 Result<Request> CreateArgs::request(const Context& context, std::vector<std::string> words) const {
@@ -106,7 +113,7 @@ Result<> CreateArgs::common(Request& request) const {
 
 Result<Request> CreateArgs::oci_request(const Context& context,
                                         const std::vector<std::string>& words) const {
-  const std::array<std::pair<std::string_view, bool>, 16> image_only = {{
+  const std::array<std::pair<std::string_view, bool>, 21> image_only = {{
       {"--name", !name.empty()},
       {"--tty", terminal},
       {"--interactive", interactive},
@@ -123,6 +130,11 @@ Result<Request> CreateArgs::oci_request(const Context& context,
       {"--pids-limit", !pids_limit.empty()},
       {"--annotation", !annotations.empty()},
       {"--read-only", read_only},
+      {"--network", !network.network.empty()},
+      {"--publish", !network.publish.empty()},
+      {"--dns", !network.dns.empty()},
+      {"--dns-search", !network.search.empty()},
+      {"--add-host", !network.add_host.empty()},
   }};
   for (const auto& [option, given] : image_only)
     if (given)
@@ -194,6 +206,7 @@ Result<ImageSource> CreateArgs::image_source() const {
       return fail(Errc::InvalidSpec, "--pids-limit " + quote(pids_limit) + ": expected a number");
   }
   NX_CHECK(add_annotations(source.annotations, annotations));
+  source.network = network;
   return source;
 }
 

@@ -8,6 +8,7 @@
 #include "nexcage/base/error.h"
 #include "nexcage/cli/context.h"
 #include "nexcage/cli/options.h"
+#include "nexcage/network/options.h"
 #include "nexcage/runtime/request.h"
 
 namespace nexcage::cli {
@@ -34,6 +35,7 @@ struct CreateArgs {
   std::optional<std::string> entrypoint;
   std::vector<std::string> mounts, volumes, annotations;
   std::string memory, cpus, pids_limit;
+  network::Options network;
   bool read_only = false;
 
   void declare(Options& options);

@@ -99,6 +99,19 @@ TEST(CreateArgs, image_form_with_everything) {
   EXPECT_TRUE(source.terminal && source.read_only);
 }
 
+TEST(CreateArgs, network_options_travel_as_they_are) {
+  auto made = request({"--network", "bridge:br0,ip=10.0.0.2/24", "-p", "8080:80", "-p", "53:53/udp",
+                       "--dns", "10.0.0.1", "--dns-search", "a.example", "--add-host",
+                       "db:10.0.0.3", "busybox"});
+  ASSERT_OK(made);
+  const network::Options& options = std::get<runtime::ImageSource>(made->source).network;
+  EXPECT_EQ(options.network, "bridge:br0,ip=10.0.0.2/24");
+  EXPECT_THAT(options.publish, ElementsAre("8080:80", "53:53/udp"));
+  EXPECT_THAT(options.dns, ElementsAre("10.0.0.1"));
+  EXPECT_THAT(options.search, ElementsAre("a.example"));
+  EXPECT_THAT(options.add_host, ElementsAre("db:10.0.0.3"));
+}
+
 TEST(CreateArgs, an_id_is_made_when_none_is_given) {
   auto first = request({"busybox"});
   auto second = request({"busybox"});
@@ -111,6 +124,10 @@ TEST(CreateArgs, an_id_is_made_when_none_is_given) {
 TEST(CreateArgs, options_of_the_other_form_are_refused) {
   EXPECT_ERROR(request({"--bundle=/b", "--name=x", "c1"}), Errc::InvalidSpec, HasSubstr("--name"));
   EXPECT_ERROR(request({"-e", "A=1", "c1"}, "nexcage-lxc"), Errc::InvalidSpec, HasSubstr("--env"));
+  EXPECT_ERROR(request({"--bundle=/b", "--network=none", "c1"}), Errc::InvalidSpec,
+               HasSubstr("--network"));
+  EXPECT_ERROR(request({"--bundle=/b", "-p", "80:80", "c1"}), Errc::InvalidSpec,
+               HasSubstr("--publish"));
   EXPECT_ERROR(request({"-f", "x.json", "image"}), Errc::InvalidSpec, HasSubstr("--bundle"));
 }
 

@@ -15,6 +15,7 @@ namespace nexcage::cli {
 namespace {
 
 constexpr std::string_view kImageAnnotation = "org.nexcage.image";
+constexpr std::string_view kPortsAnnotation = "org.nexcage.network.ports";
 constexpr std::size_t kCommandWidth = 40;
 
 class Ps : public Verb {
@@ -93,17 +94,25 @@ the containers that were made from images.
   struct Row {
     std::string id, image, command, created, status;
     int pid = 0;
-    std::string backend;
+    std::string backend, ports;
   };
+
+  static std::string annotation(const backends::Record& record, std::string_view name) {
+    const auto found = record.state.annotations.find(std::string(name));
+    return found != record.state.annotations.end() ? found->second : std::string();
+  }
 
   /// A container that another command removes while we look is shown with what is known.
   static Row row_of(const backends::Record& record) {
-    Row row{
-        record.state.id, "", "", record.created, std::string(status_name(record.state.status)), 0,
-        record.backend};
-    if (const auto image = record.state.annotations.find(std::string(kImageAnnotation));
-        image != record.state.annotations.end())
-      row.image = image->second;
+    Row row{record.state.id,
+            "",
+            "",
+            record.created,
+            std::string(status_name(record.state.status)),
+            0,
+            record.backend,
+            annotation(record, kPortsAnnotation)};
+    row.image = annotation(record, kImageAnnotation);
     if (const auto spec = runtime::load_spec(record); spec && spec->process)
       row.command = join(spec->process->args, " ");
     if (record.state.status != oci::Status::stopped) {
@@ -119,7 +128,7 @@ the containers that were made from images.
 
   static Result<int> containers(ListFormat format, const runtime::Services& services) {
     NX_TRY(const std::vector<backends::Record> records, runtime::list(services));
-    Table table({"ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PID", "BACKEND"});
+    Table table({"ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PID", "BACKEND", "PORTS"});
     json::Array array;
     for (const backends::Record& record : records) {
       if (!runtime::is_image_form(record, services.settings)) continue;
@@ -133,12 +142,13 @@ the containers that were made from images.
         object.set("status", row.status);
         object.set("pid", row.pid);
         object.set("backend", row.backend);
+        object.set("ports", row.ports);
         array.emplace_back(std::move(object));
         continue;
       }
       if (row.command.size() > kCommandWidth) row.command.resize(kCommandWidth);
       table.add({row.id, row.image, row.command, row.created, row.status, std::to_string(row.pid),
-                 row.backend});
+                 row.backend, row.ports});
     }
     print(format == ListFormat::json ? json::dump(array) + "\n" : table.text());
     return 0;

@@ -21,7 +21,8 @@ Result<Container> build(Resolved resolved, Services& with) {
   testpoint("phase-6");
   NX_TRY(Registered registered, write_metadata(std::move(ready), with));  // phase_metadata.cc
   testpoint("phase-7");
-  NX_TRY(Made made, create_environment(std::move(registered), with));  // phase_backend.cc
+  NX_TRY(Registered connected, connect_network(std::move(registered), with));  // phase_network.cc
+  NX_TRY(Made made, create_environment(std::move(connected), with));           // phase_backend.cc
   testpoint("phase-8");
   return publish(std::move(made));  // phase_metadata.cc
 }

@@ -119,6 +119,7 @@ class Create : public testing::Test {
     ASSERT_OK(sys::mkdirs(path("bundle/rootfs"), 0755));
     Settings settings;
     settings.root = path("run");
+    settings.network = "none";
     settings.images = path("images");
     settings.containers = path("containers");
     settings.layers = path("layers");

@@ -6,8 +6,10 @@
 //     lock                            flock: one life-cycle verb at a time
 //     start.sock ...                  the backend's own
 //   {root}/@undo/{id}           0600  undo log of a verb in progress (undo.h)
+//   {root}/@network/{id}/       0700  a container's network: attachment.json, netns (network.h)
 //   {containers}/{id}/          0711  bundle of an image-form container
 //     config.json, request.json, owner, ctr.log
+//     hosts, hostname, resolv.conf    mounted into the container
 //     mounts/{id}/                    the layers, mounted
 //     {id}/rootfs/                    the container's file system
 //     upper/                          what the container writes (storage "local")
@@ -27,6 +29,9 @@ class Paths {
   explicit Paths(const Settings& settings) : settings_(settings) {}
   std::string state_dir(const std::string& id) const { return settings_.root + "/" + id; }
   std::string undo_dir() const { return settings_.root + "/@undo"; }
+  std::string network_dir(const std::string& id) const {
+    return settings_.root + "/@network/" + id;
+  }
   std::string bundle(const std::string& id) const { return settings_.containers + "/" + id; }
   std::string info_dir(const std::string& id) const {
     return settings_.images + "/containers/" + id;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "nexcage/runtime/image_spec.h"
+#include "nexcage/runtime/network_spec.h"
 #include "nexcage/runtime/owner.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/phases.h"
@@ -41,6 +42,9 @@ Result<Resolved> resolve_image(Checked checked, Services& with) {
   resolved.spec = std::move(made.spec);
   resolved.user = std::move(made.user.text);
   resolved.volumes = std::move(made.volumes);
+  if (resolved.network)
+    apply_network(resolved.spec, *resolved.network, resolved.bundle,
+                  Paths(with.settings).network_dir(resolved.request->id));
   NX_CHECK(write_bundle(resolved, with.settings));
   return resolved;
 }

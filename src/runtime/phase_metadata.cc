@@ -38,6 +38,7 @@ json::Value info_json(const Registered& made) {
     info.set("layers", made.layers->target);
     info.set("upper", made.layers->upper);
   }
+  if (!made.network_info.is_null()) info.set("network", made.network_info);
   return info;
 }
 
@@ -47,9 +48,7 @@ Result<> write_info(Registered& made, const Settings& settings) {
   const std::string dir = Paths(settings).info_dir(made.record.state.id);
   NX_CHECK(made.undo.will_create_dir(dir));
   NX_CHECK(sys::mkdirs(dir, 0755));
-  return sys::write_file_atomic(dir + "/info.json",
-                                json::dump(info_json(made), json::Style::pretty) + "\n", 0644,
-                                sys::Durable::no);
+  return save_info(made, settings);
 }
 
 backends::Record first_record(const Ready& ready) {
@@ -70,10 +69,16 @@ backends::Record first_record(const Ready& ready) {
 
 }  // namespace
 
+Result<> save_info(const Registered& made, const Settings& settings) {
+  const std::string file = Paths(settings).info_dir(made.record.state.id) + "/info.json";
+  return sys::write_file_atomic(file, json::dump(info_json(made), json::Style::pretty) + "\n", 0644,
+                                sys::Durable::no);
+}
+
 Result<Registered> write_metadata(Ready ready, Services& with) {
   NX_CHECK(make_state_dir(ready));
   backends::Record record = first_record(ready);
-  Registered made{std::move(ready), std::move(record)};
+  Registered made{std::move(ready), std::move(record), {}};
   NX_CHECK(write_info(made, with.settings));
   NX_CHECK(save_record(made.record));
   return made;

@@ -8,6 +8,8 @@
 #include <cstdlib>
 
 #include "nexcage/base/text.h"
+#include "nexcage/network/network.h"
+#include "nexcage/runtime/network_spec.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/phases.h"
 #include "nexcage/sys/fs.h"
@@ -97,7 +99,9 @@ Result<Checked> check_bundle(const Request& request, const BundleSource& source,
                  std::move(backend),
                  std::move(storage),
                  std::move(spec),
-                 nullptr};
+                 nullptr,
+                 {},
+                 {}};
 }
 
 Result<Checked> check_image(const Request& request, const ImageSource& source, Services& with) {
@@ -108,6 +112,10 @@ Result<Checked> check_image(const Request& request, const ImageSource& source, S
   NX_TRY(storage::Choice storage, storage::select(asked, with.settings.storage));
   std::string backend = choose_backend(request, source.annotations, with.settings);
   const Paths paths(with.settings);
+  network::Options network = source.network;
+  if (network.network.empty()) network.network = with.settings.network;
+  NX_TRY(network::Wanted wanted, network::parse_options(network, with.settings.network));
+  NX_CHECK(network::check(wanted, network_config(with.settings)));
   // The bundle's name: the container's own name is taken by the command that creates it, which
   // under a monitor is another process.
   NX_TRY(FileUndoLog undo, FileUndoLog::create(paths.undo_dir(), request.id + "@bundle"));
@@ -117,7 +125,9 @@ Result<Checked> check_image(const Request& request, const ImageSource& source, S
                  std::move(backend),
                  std::move(storage),
                  std::move(asked),
-                 &source};
+                 &source,
+                 std::move(network),
+                 std::move(wanted)};
 }
 
 }  // namespace

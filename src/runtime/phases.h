@@ -12,6 +12,7 @@
 #include "nexcage/base/error.h"
 #include "nexcage/image/store.h"
 #include "nexcage/layerfs/layerfs.h"
+#include "nexcage/network/options.h"
 #include "nexcage/oci/spec.h"
 #include "nexcage/runtime/request.h"
 #include "nexcage/runtime/runtime.h"
@@ -29,6 +30,9 @@ struct Checked {
   storage::Choice storage;  // decided
   oci::Spec spec;           // OCI form: complete; image form: annotations and mounts only
   const ImageSource* image = nullptr;  // image form
+  /// Image form: the options with the configured default filled in, and what they mean.
+  network::Options network_options;
+  std::optional<network::Wanted> network;
 };
 
 /// Phase 2: the spec is complete; the image (image form only) is verified.
@@ -64,9 +68,10 @@ struct Ready : Stored {
   std::unique_ptr<backends::Configured> configured;
 };
 
-/// Phase 7: metadata and the state "creating" are on disk.
+/// Phase 7: metadata and the state "creating" are on disk. Phase 8 adds the network.
 struct Registered : Ready {
   backends::Record record;
+  json::Value network_info;  // for info.json; null: none
 };
 
 /// Phase 8: hooks ran, the init waits for `start`.
@@ -74,14 +79,18 @@ struct Made : Registered {
   UniqueFd pty_master;
 };
 
-Result<Checked> check_request(const Request& request, Services& with);   // 1
-Result<Resolved> resolve_image(Checked checked, Services& with);         // 2
-Result<Mounted> mount_layers(Resolved resolved, Services& with);         // 3
-Result<Rooted> assemble_rootfs(Mounted mounted);                         // 4
-Result<Stored> settle_storage(Rooted rooted);                            // 5
-Result<Ready> configure_backend(Stored stored, Services& with);          // 6
-Result<Registered> write_metadata(Ready ready, Services& with);          // 7
-Result<Made> create_environment(Registered registered, Services& with);  // 8
-Result<Container> publish(Made made);                                    // 9
+Result<Checked> check_request(const Request& request, Services& with);      // 1
+Result<Resolved> resolve_image(Checked checked, Services& with);            // 2
+Result<Mounted> mount_layers(Resolved resolved, Services& with);            // 3
+Result<Rooted> assemble_rootfs(Mounted mounted);                            // 4
+Result<Stored> settle_storage(Rooted rooted);                               // 5
+Result<Ready> configure_backend(Stored stored, Services& with);             // 6
+Result<Registered> write_metadata(Ready ready, Services& with);             // 7
+Result<Registered> connect_network(Registered registered, Services& with);  // 8
+Result<Made> create_environment(Registered registered, Services& with);     // 8
+Result<Container> publish(Made made);                                       // 9
+
+/// {images}/containers/{id}/info.json, with what is known so far.
+Result<> save_info(const Registered& made, const Settings& settings);
 
 }  // namespace nexcage::runtime

@@ -24,6 +24,7 @@ json::Value request_json(const Resolved& resolved) {
   json::Array volumes;
   for (const std::string& volume : resolved.volumes) volumes.emplace_back(volume);
   request.set("volumes", std::move(volumes));
+  request.set("network", network::to_json(resolved.network_options));
   return request;
 }
 
@@ -57,6 +58,10 @@ Result<> restore(Resolved& resolved, const json::Value& request, const Settings&
   NX_TRY(resolved.image_name, text_of(request, "image"));
   NX_TRY(resolved.user, text_of(request, "user"));
   NX_TRY(resolved.volumes, volumes_of(request));
+  const json::Value* network = request.find("network");
+  if (network == nullptr) return fail(Errc::InvalidJson, "/network: is missing");
+  NX_TRY(resolved.network_options, network::parse_options_json(*network));
+  NX_TRY(resolved.network, network::parse_options(resolved.network_options, settings.network));
   NX_TRY(std::string storage, text_of(request, "storage"));
   NX_TRY(resolved.storage, storage::select(oci::Spec{}, storage));
   NX_TRY(std::string digest, text_of(request, "digest"));
@@ -89,12 +94,13 @@ Result<Resolved> load_prepared(const Request& request, Services& with) {
   NX_TRY(bool taken, sys::exists(AT_FDCWD, paths.state_dir(request.id)));
   if (taken)
     return fail(Errc::ContainerExists, "container with id " + request.id + " exists already");
-  Resolved resolved{Checked{&request, std::move(undo), bundle, {}, {}, std::move(spec), nullptr},
-                    {},
-                    {},
-                    {},
-                    {},
-                    {}};
+  Resolved resolved{
+      Checked{&request, std::move(undo), bundle, {}, {}, std::move(spec), nullptr, {}, {}},
+      {},
+      {},
+      {},
+      {},
+      {}};
   NX_CHECK(restore(resolved, document, with.settings), "prepared bundle " + bundle);
   return resolved;
 }

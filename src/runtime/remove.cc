@@ -65,6 +65,9 @@ Result<> record_effects(FileUndoLog& log, const Record& record, const layerfs::M
     NX_CHECK(record_layers(log, layers, with));
     NX_CHECK(log.will_mount(record.rootfs));
   }
+  // Off the network when nothing of the container runs any more, and before its directories go.
+  NX_TRY(const bool connected, sys::exists(AT_FDCWD, paths.network_dir(id)));
+  if (connected) NX_CHECK(log.will_attach_network(paths.network_dir(id)));
   NX_CHECK(record_cgroup(log, record));
   if (record.init.pid > 0) NX_CHECK(log.will_run_process(record.init));
   return {};

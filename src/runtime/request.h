@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "nexcage/backends/backend.h"
+#include "nexcage/network/options.h"
 #include "nexcage/oci/spec.h"
 
 namespace nexcage::runtime {
@@ -32,6 +33,7 @@ struct ImageSource {
   std::optional<double> cpus;
   std::optional<std::int64_t> pids_limit;
   oci::StringMap annotations;
+  network::Options network;
   bool terminal = false;
   bool read_only = false;
 };

@@ -18,8 +18,13 @@ struct Settings {
   std::string storage = "local";                   // [storage] default
   std::string layerfs = "auto";                    // [layerfs] driver
   std::string conmon = "conmon";                   // [monitor] conmon: name on PATH or path
-  int hook_timeout = 0;                            // [hooks] timeout, seconds; 0: none
-  std::string libexec;                             // directory of the helpers
+  std::string network = "bridge";                  // [network] default, as --network takes it
+  std::string cni_config_dir = "/etc/cni/net.d";   // [network] cni_config_dir
+  std::string cni_plugin_dir =
+      "/usr/lib/cni:/opt/cni/bin";  // [network] cni_plugin_dir: joined by ':'
+  std::string subnet;               // [network] subnet; empty: chosen
+  int hook_timeout = 0;             // [hooks] timeout, seconds; 0: none
+  std::string libexec;              // directory of the helpers
 };
 
 }  // namespace nexcage::runtime

@@ -13,6 +13,7 @@
 
 #include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
+#include "nexcage/network/network.h"
 #include "nexcage/sys/cgroup.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/mount.h"
@@ -32,6 +33,7 @@ bool known(char kind) {
     case Kind::file:
     case Kind::cgroup:
     case Kind::process:
+    case Kind::network:
       return true;
   }
   return false;
@@ -146,6 +148,8 @@ Result<> undo(const UndoEntry& entry) {
       return undo_cgroup(entry.argument);
     case Kind::process:
       return undo_process(entry.argument);
+    case Kind::network:
+      return network::detach(entry.argument);
   }
   return {};
 }
@@ -214,6 +218,10 @@ Result<> FileUndoLog::will_create_cgroup(const std::string& relative_path) {
 }
 Result<> FileUndoLog::will_run_process(const sys::ProcessId& id) {
   return record({Kind::process, std::to_string(id.pid) + " " + std::to_string(id.start_time)});
+}
+
+Result<> FileUndoLog::will_attach_network(const std::string& directory) {
+  return record({Kind::network, directory});
 }
 
 Result<> FileUndoLog::commit() {

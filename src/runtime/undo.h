@@ -21,9 +21,10 @@ struct UndoEntry {
     file = 'f',
     cgroup = 'c',
     process = 'p',
+    network = 'n',
   };
   Kind kind;
-  std::string argument;  // path, cgroup path, or "pid start_time"
+  std::string argument;  // path, cgroup path, or "pid start_time"; network: its directory
   bool operator==(const UndoEntry&) const = default;
 };
 
@@ -53,6 +54,8 @@ class FileUndoLog final : public backends::UndoLog {
   Result<> will_create_file(const std::string& path) override;
   Result<> will_create_cgroup(const std::string& relative_path) override;
   Result<> will_run_process(const sys::ProcessId& id) override;
+  /// `directory`: network::Job's. Undone by DEL of the network's plugins (network::detach).
+  Result<> will_attach_network(const std::string& directory);
 
   /// Everything stays; the log is removed. Call it when the state on disk owns the effects.
   Result<> commit();

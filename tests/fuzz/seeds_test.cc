@@ -19,6 +19,7 @@ int fuzz_image_config(const std::uint8_t* data, std::size_t size);
 int fuzz_state(const std::uint8_t* data, std::size_t size);
 int fuzz_tar_reader(const std::uint8_t* data, std::size_t size);
 int fuzz_decompress(const std::uint8_t* data, std::size_t size);
+int fuzz_network(const std::uint8_t* data, std::size_t size);
 
 namespace {
 
@@ -37,6 +38,7 @@ constexpr std::array kHarnesses = {
     Harness{"state", fuzz_state},
     Harness{"tar_reader", fuzz_tar_reader},
     Harness{"decompress", fuzz_decompress},
+    Harness{"network", fuzz_network},
 };
 
 class Seeds : public ::testing::TestWithParam<Harness> {};

@@ -259,7 +259,7 @@ class World:
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
 
-    def write_config(self, containers=None, images=None, layers=None, extra=""):
+    def write_config(self, containers=None, images=None, layers=None, extra="", network='default = "none"'):
         with open(self.config, "w", encoding="utf-8") as file:
             file.write(f'''[runtime]
 root = "{self.path("run")}"
@@ -268,6 +268,8 @@ cgroup_parent = "{self.token}"
 images = "{images or self.path("images")}"
 containers = "{containers or self.path("containers")}"
 layers = "{layers or self.path("layers")}"
+[network]
+{network}
 {extra}''')
 
     def new_id(self):

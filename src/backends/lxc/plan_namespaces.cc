@@ -108,8 +108,10 @@ Result<> plan_namespaces(const CreateJob& job, CreatePlan& out) {
   if (fresh.empty())
     return fail(Errc::Unsupported, "linux.namespaces: a container with no namespace of its own");
   const oci::Namespace* network = section.find(NamespaceType::network);
-  out.config.emplace_back("lxc.net.0.type",
-                          network != nullptr && network->path.empty() ? "empty" : "none");
+  const bool fresh_network = network != nullptr && network->path.empty();
+  out.config.emplace_back("lxc.net.0.type", fresh_network ? "empty" : "none");
+  // A new namespace has lo up, as under runc and crun.
+  if (fresh_network) out.config.emplace_back("lxc.net.0.flags", "up");
   NX_CHECK(plan_id_maps(section, out));
   NX_CHECK(plan_clocks(section, out));
   return plan_identity(job.spec, out);

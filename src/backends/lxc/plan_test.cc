@@ -115,7 +115,7 @@ TEST(CreatePlan, NamespacesNewAndByPath) {
 TEST(CreatePlan, ANewNetworkIsEmpty) {
   oci::Spec spec = small_spec();
   spec.linux_->namespaces.push_back({.type = oci::NamespaceType::network, .path = ""});
-  EXPECT_THAT(text_of(spec), HasSubstr("lxc.net.0.type = empty\n"));
+  EXPECT_THAT(text_of(spec), HasSubstr("lxc.net.0.type = empty\nlxc.net.0.flags = up\n"));
 }
 
 TEST(CreatePlan, RefusesNamespaceContradictions) {

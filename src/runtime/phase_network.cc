@@ -1,0 +1,115 @@
+// Phase 8, its first half: the container's network, before the backend makes the container in it.
+#include <array>
+#include <utility>
+
+#include "nexcage/base/testpoint.h"
+#include "nexcage/base/text.h"
+#include "nexcage/network/network.h"
+#include "nexcage/runtime/network_spec.h"
+#include "nexcage/runtime/paths.h"
+#include "nexcage/runtime/phases.h"
+#include "nexcage/runtime/state_file.h"
+#include "nexcage/sys/fs.h"
+#include "nexcage/sys/umask.h"
+
+namespace nexcage::runtime {
+namespace {
+
+constexpr mode_t kFileMode = 0644;  // any user of the container reads them
+
+std::string_view mode_name(network::Mode mode) {
+  switch (mode) {
+    case network::Mode::none:
+      return "none";
+    case network::Mode::host:
+      return "host";
+    case network::Mode::bridge:
+      return "bridge";
+    case network::Mode::path:
+      return "ns";
+    case network::Mode::cni:
+      return "cni";
+  }
+  return "";
+}
+
+/// The files that apply_network mounts. Those whose place the user's mounts took are written all
+/// the same: nobody looks at them.
+Result<> write_files(const Registered& made, const network::Attached& attached) {
+  const std::string& hostname = made.final_spec->hostname;
+  NX_TRY(const std::string hosts, network::container_hosts(*made.network, attached, hostname));
+  const std::array<std::pair<const char*, std::string>, 3> files = {{
+      {"/hosts", hosts},
+      {"/hostname", hostname + "\n"},
+      {"/resolv.conf", network::container_resolv_conf(*made.network, attached)},
+  }};
+  const sys::NoUmask exact_modes;
+  for (const auto& [name, text] : files)
+    NX_CHECK(sys::write_file_atomic(made.bundle + name, text, kFileMode, sys::Durable::no));
+  return {};
+}
+
+std::vector<std::string> address_texts(const network::Attached& attached) {
+  std::vector<std::string> texts;
+  for (const network::Prefix& prefix : attached.outcome.addresses) texts.push_back(prefix.str());
+  return texts;
+}
+
+std::vector<std::string> port_texts(const network::Attached& attached) {
+  std::vector<std::string> texts;
+  for (const network::Port& port : attached.ports) texts.push_back(network::to_string(port));
+  return texts;
+}
+
+json::Value info_of(const network::Wanted& wanted, const network::Attached& attached) {
+  const std::vector<std::string> addresses = address_texts(attached);
+  const std::vector<std::string> ports = port_texts(attached);
+  json::Object info;
+  info.set("mode", mode_name(wanted.mode));
+  if (!attached.network.empty()) info.set("name", attached.network);
+  if (wanted.mode == network::Mode::path) info.set("path", wanted.name);
+  info.set("addresses", json::Array(addresses.begin(), addresses.end()));
+  if (!attached.outcome.gateway.empty()) info.set("gateway", attached.outcome.gateway);
+  if (!attached.outcome.mac.empty()) info.set("mac", attached.outcome.mac);
+  info.set("ports", json::Array(ports.begin(), ports.end()));
+  return info;
+}
+
+/// For hooks, `state` and `ps`: what they see of the container are its annotations.
+void annotate(oci::StringMap& annotations, const network::Wanted& wanted,
+              const network::Attached& attached) {
+  const std::string prefix = "org.nexcage.network";
+  annotations[prefix] = attached.network.empty() ? mode_name(wanted.mode) : attached.network;
+  if (const auto addresses = address_texts(attached); !addresses.empty())
+    annotations[prefix + ".ip"] = join(addresses, ",");
+  if (!attached.outcome.mac.empty()) annotations[prefix + ".mac"] = attached.outcome.mac;
+  if (const auto ports = port_texts(attached); !ports.empty())
+    annotations[prefix + ".ports"] = join(ports, ",");
+}
+
+}  // namespace
+
+Result<Registered> connect_network(Registered made, Services& with) {
+  if (!made.network) return made;
+  const network::Wanted& wanted = *made.network;
+  network::Attached attached;
+  if (network::needs_plugins(wanted)) {
+    const std::string directory = Paths(with.settings).network_dir(made.request->id);
+    const network::Config config = network_config(with.settings);
+    NX_CHECK(made.undo.will_attach_network(directory));
+    NX_TRY(
+        attached,
+        network::attach(
+            {.id = made.request->id, .directory = directory, .wanted = wanted, .config = config}));
+    testpoint("network");
+  }
+  NX_CHECK(write_files(made, attached), "network");
+  made.network_info = info_of(wanted, attached);
+  annotate(made.final_spec->annotations, wanted, attached);
+  annotate(made.record.state.annotations, wanted, attached);
+  NX_CHECK(save_info(made, with.settings));
+  NX_CHECK(save_record(made.record));
+  return made;
+}
+
+}  // namespace nexcage::runtime
