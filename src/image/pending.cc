@@ -39,12 +39,16 @@ Result<std::vector<AbandonedList>> abandoned_lists(const Layout& layout) {
   return lists;
 }
 
-/// Every blob that some manifest of the index needs.
+/// Every blob that some manifest of the index needs. Of an image that cannot be read, what could
+/// be: it must be imported again in any case, and that brings its blobs back.
 Result<std::set<oci::Digest>> referenced_blobs(const Layout& layout) {
   std::set<oci::Digest> needed;
   NX_TRY(oci::Index index, layout.read_index());
-  for (const oci::Descriptor& descriptor : index.manifests)
-    NX_CHECK(collect_blobs(layout, descriptor, needed));
+  for (const oci::Descriptor& descriptor : index.manifests) {
+    needed.insert(descriptor.digest);
+    if (auto read = collect_blobs(layout, descriptor, needed); !read)
+      log::warning("image store: " + read.error().message());
+  }
   return needed;
 }
 
@@ -78,15 +82,10 @@ Result<std::vector<FreedBlob>> sweep(const Layout& layout) {
   if (!own) return freed;
   NX_TRY(auto lists, abandoned_lists(layout));
   if (lists.empty()) return freed;
-  auto needed = referenced_blobs(layout);
-  if (!needed) {
-    log::warning("image store: blobs are kept because an image cannot be read: " +
-                 needed.error().message());
-    return freed;
-  }
+  NX_TRY(const std::set<oci::Digest> needed, referenced_blobs(layout));
   for (const AbandonedList& list : lists) {
     for (const oci::Digest& blob : list.blobs) {
-      if (needed->contains(blob)) continue;
+      if (needed.contains(blob)) continue;
       NX_TRY(auto removed, remove_blob(layout, blob));
       if (removed) freed.push_back(*std::move(removed));
     }

@@ -108,6 +108,23 @@ class Images(support.Case):
         self.run_ok("image", "remove", "second:2")
         self.assertLess(len(os.listdir(self.world.path("images/blobs/sha256"))), len(blobs))
 
+    def test_a_damaged_image_does_not_hold_back_the_removal_of_another(self):
+        blobs = self.world.path("images/blobs/sha256")
+        layers = [support.Tar().add(name, data=name.encode()).finish() for name in ("one", "two")]
+        damaged, removed = [self.world.layout().add("x", [layer]) for layer in layers]
+        self.run_ok("image", "import", damaged[1], "--name", "damaged")
+        self.run_ok("image", "import", removed[1], "--name", "removed")
+        layer = removed[0]["layers"][0]["digest"].split(":")[1]
+        manifest = self.run_ok("image", "inspect", "damaged").json()[0]["digest"].split(":")[1]
+        kept = damaged[0]["layers"][0]["digest"].split(":")[1]
+        with open(os.path.join(blobs, manifest), "w", encoding="utf-8") as file:
+            file.write("{}")
+        answer = self.run_ok("image", "remove", "removed")
+        self.assertIn("warning", answer.err)
+        self.assertFalse(os.path.exists(os.path.join(blobs, layer)), "nobody needs it")
+        self.assertTrue(os.path.exists(os.path.join(blobs, kept)), "what no removal touches stays")
+        self.run_ok("image", "remove", "damaged")
+
     def test_equal_layers_are_stored_once(self):
         self.run_ok("image", "import", self.plain_transport, "--name", "once:1")
         self.run_ok("run", "--rm", "once:1", "true")
