@@ -3,10 +3,10 @@
 
 #include "nexcage/base/text.h"
 #include "nexcage/cli/create_args.h"
+#include "nexcage/cli/images.h"
 #include "nexcage/cli/output.h"
 #include "nexcage/cli/verb.h"
 #include "nexcage/image/import.h"
-#include "nexcage/image/store.h"
 
 namespace nexcage::cli {
 namespace {
@@ -52,8 +52,7 @@ options say what the image's process is.
     NX_CHECK(expect_words(words, 1, 1, "one source"));
     NX_TRY(const image::ImportRequest request, this->request(words[0]));
     NX_TRY(const runtime::Settings settings, context.settings());
-    NX_TRY(image::Store store,
-           image::Store::open(settings.images, image::Store::IfMissing::create));
+    NX_TRY(image::Store store, open_images(context));
     NX_TRY(const image::Image imported, image::import_image(request, settings.libexec, store));
     for (const oci::Reference& name : imported.names) print(name.str() + "\n");
     return 0;

@@ -1,9 +1,9 @@
 // nexcage image inspect: an image's documents, as they are in the store.
 #include <utility>
 
+#include "nexcage/cli/images.h"
 #include "nexcage/cli/output.h"
 #include "nexcage/cli/verb.h"
-#include "nexcage/image/store.h"
 #include "nexcage/json/value.h"
 #include "nexcage/sys/fs.h"
 
@@ -24,9 +24,7 @@ image. An image is a name, a digest, or the beginning of an image id.
 
   Result<int> run(Context& context, std::vector<std::string> words) override {
     NX_CHECK(expect_words(words, 1, words.size() + 1, "an image"));
-    NX_TRY(const runtime::Settings settings, context.settings());
-    NX_TRY(const image::Store store,
-           image::Store::open(settings.images, image::Store::IfMissing::create));
+    NX_TRY(const image::Store store, open_images(context));
     json::Array documents;
     for (const std::string& word : words) {
       NX_TRY(const image::Image found, store.resolve(word));

@@ -2,9 +2,9 @@
 #include <utility>
 
 #include "nexcage/base/text.h"
+#include "nexcage/cli/images.h"
 #include "nexcage/cli/output.h"
 #include "nexcage/cli/verb.h"
-#include "nexcage/image/store.h"
 #include "nexcage/json/value.h"
 
 namespace nexcage::cli {
@@ -31,9 +31,7 @@ class ImageList : public Verb {
   Result<int> run(Context& context, std::vector<std::string> words) override {
     NX_CHECK(expect_words(words, 0, 0, "no argument"));
     NX_TRY(const ListFormat format, parse_list_format(format_));
-    NX_TRY(const runtime::Settings settings, context.settings());
-    NX_TRY(const image::Store store,
-           image::Store::open(settings.images, image::Store::IfMissing::create));
+    NX_TRY(const image::Store store, open_images(context));
     NX_TRY(const std::vector<Listed> images, store.list());
     print(quiet_ ? ids(images) : format == ListFormat::json ? array(images) : table(images));
     return 0;

@@ -1,6 +1,6 @@
 // nexcage image tag: a further name for an image.
+#include "nexcage/cli/images.h"
 #include "nexcage/cli/verb.h"
-#include "nexcage/image/store.h"
 
 namespace nexcage::cli {
 namespace {
@@ -19,9 +19,7 @@ class ImageTag : public Verb {
     NX_CHECK(expect_words(words, 2, 2, "an image and a name"));
     NX_TRY(const oci::Reference name, oci::Reference::parse(words[1]), "name");
     if (name.tag.empty()) return fail(Errc::InvalidSpec, "name " + words[1] + " has no tag");
-    NX_TRY(const runtime::Settings settings, context.settings());
-    NX_TRY(image::Store store,
-           image::Store::open(settings.images, image::Store::IfMissing::create));
+    NX_TRY(image::Store store, open_images(context));
     NX_TRY(const image::Image found, store.resolve(words[0]));
     NX_CHECK(store.tag(name, found.manifest_descriptor));
     return 0;

@@ -1,8 +1,8 @@
 // nexcage image verify: every blob is hashed again, every layer inflated and hashed.
 #include "nexcage/base/text.h"
+#include "nexcage/cli/images.h"
 #include "nexcage/cli/output.h"
 #include "nexcage/cli/verb.h"
-#include "nexcage/image/store.h"
 #include "nexcage/image/verify.h"
 
 namespace nexcage::cli {
@@ -23,8 +23,7 @@ Exits with 125 when something is wrong.
   Result<int> run(Context& context, std::vector<std::string> words) override {
     NX_CHECK(expect_words(words, 1, words.size() + 1, "an image"));
     NX_TRY(const runtime::Settings settings, context.settings());
-    NX_TRY(const image::Store store,
-           image::Store::open(settings.images, image::Store::IfMissing::create));
+    NX_TRY(const image::Store store, open_images(context));
     Table table({"BLOB", "DIGEST", "SIZE", "RESULT"});
     std::optional<Error> first;
     for (const std::string& word : words) {
