@@ -72,4 +72,10 @@ Result<backends::Record> load_record(const std::string& state_dir, const std::st
   return record;
 }
 
+Result<> refresh_status(backends::Record& record, const backends::Backend& backend) {
+  NX_TRY(record.state.status, backend.status(record));
+  record.state.pid = record.state.status == oci::Status::stopped ? 0 : record.init.pid;
+  return {};
+}
+
 }  // namespace nexcage::runtime

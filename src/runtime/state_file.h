@@ -19,4 +19,7 @@ Result<> save_record(const backends::Record& record);
 /// Reads {state_dir}/state.json. ContainerNotFound when the directory or the file is missing.
 Result<backends::Record> load_record(const std::string& state_dir, const std::string& id);
 
+/// Replaces status and pid of the record, those last written, by what the backend says now.
+Result<> refresh_status(backends::Record& record, const backends::Backend& backend);
+
 }  // namespace nexcage::runtime

@@ -1,7 +1,6 @@
 // The life-cycle verbs other than create and delete.
 #include <fcntl.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -37,12 +36,6 @@ Result<Record> load(const std::string& id, const Services& with) {
   return load_record(Paths(with.settings).state_dir(id), id);
 }
 
-Result<> refresh(Record& record, const backends::Backend& backend) {
-  NX_TRY(record.state.status, backend.status(record));
-  record.state.pid = record.state.status == Status::stopped ? 0 : record.init.pid;
-  return {};
-}
-
 /// A container with its backend and its present status.
 struct Found {
   Record record;
@@ -53,7 +46,7 @@ Result<Found> find_with_backend(const std::string& id, const Services& with) {
   Found found;
   NX_TRY(found.record, load(id, with));
   NX_TRY(found.backend, with.open_backend(found.record.backend));
-  NX_CHECK(refresh(found.record, *found.backend));
+  NX_CHECK(refresh_status(found.record, *found.backend));
   return found;
 }
 
@@ -96,22 +89,6 @@ Result<> run_poststart(const Found& found, const oci::Spec& spec, const Services
 Result<Record> find(const std::string& id, const Services& with) {
   NX_TRY(Found found, find_with_backend(id, with));
   return std::move(found.record);
-}
-
-Result<std::vector<Record>> list(const Services& with) {
-  NX_TRY(UniqueFd root, sys::open_at(AT_FDCWD, with.settings.root, O_RDONLY | O_DIRECTORY));
-  NX_TRY(auto names, sys::list_dir(root.get()));
-  std::sort(names.begin(), names.end());
-  std::vector<Record> records;
-  for (const std::string& name : names) {
-    if (!oci::check_container_id(name)) continue;
-    auto found = find(name, with);
-    if (found)
-      records.push_back(std::move(*found));
-    else if (found.error().code() != Errc::ContainerNotFound)  // gone meanwhile
-      log::warning(found.error().message());
-  }
-  return records;
 }
 
 Result<> start(const std::string& id, Services& with) {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include "nexcage/backends/cgroup_limits.h"
 #include "nexcage/backends/lxc/channel.h"
@@ -54,15 +55,22 @@ class LxcBackend : public Backend {
   auto with_cgroup(const Record& record, Act act) const
       -> decltype(act(std::declval<sys::Cgroup&>())) {
     NX_TRY(std::string path, recorded_cgroup(record));
-    NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
-    sys::Cgroup cgroup(layout, path);
+    // Once: the status of many containers is asked in a row.
+    if (!layout_) {
+      NX_TRY(layout_, sys::detect_cgroups());
+    }
+    sys::Cgroup cgroup(*layout_, path);
     return act(cgroup);
   }
 
   Setup setup_;
+  mutable std::optional<sys::CgroupLayout> layout_;
 };
 
 Result<> LxcBackend::probe() const {
+  if (::geteuid() != 0)
+    return fail(Error(Errc::PermissionDenied, "the backend lxc makes containers as root only")
+                    .hint("run nexcage as root, or take a bundle and --runtime crun or runc"));
   for (const char* program : {"lxc", "init"}) {
     NX_TRY(bool there, sys::exists(AT_FDCWD, setup_.libexec + "/" + program));
     if (!there)
