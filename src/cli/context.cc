@@ -1,6 +1,7 @@
 #include "nexcage/cli/context.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
@@ -28,6 +29,15 @@ Result<> expect_word(std::string_view option, const std::string& value,
   }
   return fail(Errc::InvalidSpec,
               std::string(option) + " " + quote(value) + ": expected one of " + list);
+}
+
+/// As runc and crun: the states of a user without privileges lie below the user's own directory.
+Result<> use_own_runtime_directory(Configuration& configuration) {
+  constexpr std::string_view kRoot = "runtime.root";
+  const char* own = std::getenv("XDG_RUNTIME_DIR");
+  if (::geteuid() == 0 || own == nullptr || *own != '/' || configuration.origin(kRoot) != "default")
+    return {};
+  return configuration.set(kRoot, std::string(own) + "/nexcage", "environment XDG_RUNTIME_DIR");
 }
 
 }  // namespace
@@ -80,6 +90,7 @@ Result<const Configuration*> Context::configuration() {
     NX_TRY(const std::string root, absolute_path(*globals_.root));
     NX_CHECK(configuration.set("runtime.root", root, "option --root"));
   }
+  NX_CHECK(use_own_runtime_directory(configuration));
   NX_TRY(const std::string directory, sys::executable_dir());
   configuration.set_libexec(sys::clean_path(directory + "/../libexec/nexcage"));
   configuration_ = std::move(configuration);

@@ -35,7 +35,13 @@ int usage_failure(const Program& program) {
 }
 
 int report(const Error& error, int code) {
-  log::error(error);
+  // Whatever file it was that was refused: without privileges the reason is nearly always this one.
+  if (error.code() == Errc::PermissionDenied && ::geteuid() != 0)
+    log::error(Error(error).hint(
+        "nexcage runs as uid " + std::to_string(::geteuid()) +
+        " here: images and the backend lxc need root; bundles run without it on crun and runc"));
+  else
+    log::error(error);
   return code;
 }
 

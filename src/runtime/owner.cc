@@ -1,6 +1,7 @@
 #include "nexcage/runtime/owner.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -42,6 +43,8 @@ Result<> remove_bundles_of_earlier_boots(const Settings& settings) {
   auto dir = sys::open_at(AT_FDCWD, settings.containers, O_RDONLY | O_DIRECTORY);
   if (!dir) {
     if (dir.error().sys_errno() == ENOENT) return {};
+    // Root's: a user without privileges has no such bundles.
+    if (dir.error().code() == Errc::PermissionDenied && ::geteuid() != 0) return {};
     return std::unexpected(std::move(dir).error());
   }
   NX_TRY(auto names, sys::list_dir(dir->get()));
