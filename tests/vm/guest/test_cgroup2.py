@@ -101,6 +101,26 @@ class Suite:
         self.command("delete", container)
         self.assertFalse(os.path.exists(group))
 
+    def limited(self, **resources):
+        """A running container with limits and the directory of its cgroup."""
+        container = self.detached(self.world.bundle(["sleep", "1000"], linux={"resources": resources}))
+        pid = self.state(container)["pid"]
+        return container, support.CGROUPS + read(f"/proc/{pid}/cgroup").split("::")[1]
+
+    def test_statistics(self):
+        if os.environ.get("NX_BARE") and self.backend == "crun":
+            self.skipTest("crun has no events")
+        container, _ = self.limited(memory={"limit": 64 << 20, "swap": 96 << 20}, pids={"limit": 50})
+        event = self.command("events", "--stats", container).json()
+        self.assertEqual((event["type"], event["id"]), ("stats", container))
+        data = event["data"]
+        self.assertEqual(data["pids"], {"current": 1, "limit": 50})
+        self.assertGreater(data["cpu"]["usage"]["total"], 0)
+        self.assertGreater(data["memory"]["usage"]["usage"], 0)
+        self.assertEqual(data["memory"]["usage"]["limit"], 64 << 20)
+        self.assertEqual(data["memory"]["swap"]["limit"], 96 << 20, "memory and swap together, as on version 1")
+        self.assertIn("anon", data["memory"]["raw"])
+
     def test_memory_limit_kills(self):
         bundle = self.world.bundle(["tail", "-c", "60m", "/dev/zero"],
                                    linux={"resources": {"memory": {"limit": 16 << 20, "swap": 16 << 20}}})
@@ -186,6 +206,37 @@ class Suite:
 
 class Lxc(Suite, unittest.TestCase):
     backend = "lxc"
+
+    def test_an_update_leaves_the_rest_and_holds_together_or_not_at_all(self):
+        container, group = self.limited(memory={"limit": 64 << 20, "swap": 96 << 20},
+                                        cpu={"quota": 50000, "period": 200000}, pids={"limit": 50})
+        self.command("update", "--cpu-quota", 20000, "--memory-swap", 80 << 20, container)
+        self.assertEqual([read(group, name) for name in ("cpu.max", "memory.max", "memory.swap.max", "pids.max")],
+                         ["20000 200000", str(64 << 20), str(16 << 20), "50"])
+        self.command("update", "--cpu-period", 100000, "--cpu-share", 1024, "--memory", "-1", container)
+        self.assertEqual([read(group, name) for name in ("cpu.max", "cpu.weight", "memory.max", "memory.swap.max")],
+                         ["20000 100000", "39", "max", "max"])
+        answer = self.command("update", "--pids-limit", 60, "--cpuset-cpus", 99, "--memory", 70 << 20, container, code=1)
+        self.assertIn("cpuset.cpus", answer.err)
+        self.assertEqual([read(group, name) for name in ("pids.max", "memory.max", "memory.swap.max")], ["50", "max", "max"])
+        answer = self.command("update", "--cpu-rt-period", 5000, container, code=1)
+        self.assertIn("cgroup version 2 has no such setting", answer.err)
+        answer = self.command("update", "-r", "-", container, code=1,
+                              stdin='{"memory": {"limit": 4096, "checkBeforeUpdate": true}}')
+        self.assertIn("bytes are in use", answer.err)
+
+    def test_out_of_memory_is_an_event(self):
+        container, _ = self.limited(memory={"limit": 16 << 20, "swap": 16 << 20})
+        events = self.world.popen("events", "--interval", "500ms", container, stdout=subprocess.PIPE, text=True)
+        self.addCleanup(events.stdout.close)
+        self.addCleanup(events.wait)
+        self.addCleanup(events.kill)
+        self.assertIn("stats", events.stdout.readline())
+        self.command("exec", container, "tail", "-c", "60m", "/dev/zero", code=137)
+        found = next((line for line in events.stdout if "stats" not in line), "")
+        self.assertEqual(found, f'{{"type":"oom","id":"{container}"}}\n')
+        self.command("kill", container, "KILL")
+        self.assertEqual(events.wait(60), 0)
 
     def test_checkpoint_is_refused(self):
         _, container, _ = self.counting()
