@@ -1,9 +1,11 @@
 """Runs inside the virtual machine: what the test machine itself cannot show, on every backend. Pure cgroup v2 with
 all controllers, all capabilities, AppArmor, CRIU.
 """
+import functools
 import os
 import shutil
 import subprocess
+import tempfile
 import unittest
 
 import support
@@ -28,6 +30,19 @@ CRIU_MODULES = ("tun", "veth", "nfnetlink", "nf_tables", "macvlan", "inet_diag",
 def read(*path):
     with open(os.path.join(*path), encoding="utf-8") as file:
         return file.read().strip()
+
+
+IMAGE = "localhost/bb:1"
+
+
+@functools.cache
+def podman():
+    """The client with a store of its own that has the image."""
+    base = tempfile.mkdtemp(prefix="nexcage-podman.")
+    argv = ["podman", "--root", base + "/root", "--runroot", base + "/run", "--events-backend", "file"]
+    subprocess.run([*argv, "import", "-q", "-c", "ENV PATH=/bin", "-", IMAGE], input=support.busybox_layer(), check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return argv
 
 
 class Suite:
@@ -194,6 +209,20 @@ class Suite:
         self.assertFalse(os.path.exists(group))
         self.assertEqual(subprocess.run(["systemctl", "is-active", unit], capture_output=True, text=True, check=False).stdout,
                          "inactive\n")
+
+    def test_podman_as_it_comes(self):
+        # On a machine with systemd Podman asks for scopes, unless told otherwise.
+        if not shutil.which("podman"):
+            self.skipTest("podman is not installed")
+        def run(manager):
+            return self.world.raw([*podman(), "--cgroup-manager", manager, "--runtime", self.world.binary, "run", "--rm",
+                                   "--network=none", "--memory=64m", "--pids-limit=50", IMAGE, "sh", "-c",
+                                   "cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max; exit 7"])
+
+        answer = run("systemd" if read("/proc/1/comm") == "systemd" else "cgroupfs")
+        if self.backend == "lxc" and "cgroups made by systemd" in answer.err:
+            answer = run("cgroupfs")
+        self.assertEqual((answer.code, answer.out.split()), (7, [str(64 << 20), "50"]), str(answer))
 
     def counting(self):
         """A container that counts; the counter's file is in the bundle."""
