@@ -6,6 +6,7 @@
 #include <array>
 #include <cerrno>
 #include <initializer_list>
+#include <ranges>
 
 #include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
@@ -55,8 +56,8 @@ Result<std::string> choose_version(const json::Value& value) {
       if (item.if_string() != nullptr) offered.push_back(*item.if_string());
   }
   if (offered.empty()) return std::string(kWithoutVersion);
-  for (auto known = kVersions.rbegin(); known != kVersions.rend(); ++known)
-    if (std::ranges::find(offered, *known) != offered.end()) return std::string(*known);
+  for (const std::string_view known : std::views::reverse(kVersions))
+    if (std::ranges::find(offered, known) != offered.end()) return std::string(known);
   return fail(Errc::Unsupported, "/cniVersion: " + quote(join(offered, ", ")) +
                                      "; versions 0.1.0 to 1.0.0 of CNI are spoken");
 }

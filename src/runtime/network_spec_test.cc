@@ -34,6 +34,7 @@ TEST(NetworkSpec, names_the_namespace) {
 
 std::vector<std::string> targets(const oci::Spec& spec) {
   std::vector<std::string> list;
+  list.reserve(spec.mounts.size());
   for (const oci::Mount& mount : spec.mounts)
     list.push_back(mount.source + " " + mount.destination + " " + mount.options.back());
   return list;

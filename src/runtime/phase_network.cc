@@ -51,12 +51,14 @@ Result<> write_files(const Registered& made, const network::Attached& attached) 
 
 std::vector<std::string> address_texts(const network::Attached& attached) {
   std::vector<std::string> texts;
+  texts.reserve(attached.outcome.addresses.size());
   for (const network::Prefix& prefix : attached.outcome.addresses) texts.push_back(prefix.str());
   return texts;
 }
 
 std::vector<std::string> port_texts(const network::Attached& attached) {
   std::vector<std::string> texts;
+  texts.reserve(attached.ports.size());
   for (const network::Port& port : attached.ports) texts.push_back(network::to_string(port));
   return texts;
 }

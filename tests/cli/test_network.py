@@ -225,6 +225,11 @@ class Bridge(NetworkCase):
         server = self.detach("--network", "bridge:brx,ip=10.66.0.6", "-p", "127.0.0.1:18090:80", command=SERVE)
         self.assertEqual(http_get("127.0.0.1", 18090), server[:12])
         self.run_ok("delete", "--force", server)
+        # Where the kernel cannot filter VLANs the plugin says so; either way nothing is left.
+        answer = self.world.run("run", "--rm", "--network", "bridge:brx,vlan=7,ip=10.3.3.3/24", self.image, "true")
+        self.assertIn(answer.code, (0, 125), str(answer))
+        if answer.code == 125:
+            self.assertIn("vlan", answer.err)
         self.refused("ConfigError", "bridge bry", options=["--network", "bridge:bry"])
         self.refused("ConfigError", "lo is no bridge", options=["--network", "bridge:lo"])
         self.refused("InvalidSpec", "--publish", options=["--network", "bridge:brx", "-p", "80:80"])
