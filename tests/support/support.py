@@ -186,12 +186,12 @@ def arguments(pid):
 
 
 def cgroups(token):
-    """Control groups of every hierarchy that carry our token, or are those of a helper over liblxc."""
+    """Control groups of every hierarchy that carry our token."""
     found = set()
     for directory, names, _ in os.walk(CGROUPS):
         for name in names:
             path = os.path.join(directory, name)
-            if token in path or name.endswith(".monitor") or name == "lxc.pivot":
+            if token in path:
                 found.add(path)
     return found
 

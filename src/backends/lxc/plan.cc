@@ -27,7 +27,8 @@ std::string short_name(std::string_view text) {
 void plan_basics(const CreateJob& job, CreatePlan& out) {
   const std::string name = short_name(job.state_dir);
   out.lxc_name = name;
-  out.monitor_cgroup = name + ".monitor";
+  // Beside the container's own: whoever owns that place owns both.
+  out.monitor_cgroup = out.cgroup.substr(0, out.cgroup.rfind('/') + 1) + name + ".monitor";
   out.config = {
       {"lxc.log.file", job.state_dir + "/lxc.log"},
       {"lxc.log.level", "ERROR"},
