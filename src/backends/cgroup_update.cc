@@ -1,5 +1,6 @@
 // Limits of a cgroup that processes live in: read, written, and written back when one is refused.
 #include <cerrno>
+#include <ranges>
 #include <string_view>
 #include <utility>
 
@@ -81,10 +82,10 @@ Result<> write_limit(const sys::Cgroup& cgroup, CgroupLimit limit, std::vector<W
 
 /// Last first: the order in which the kernel takes them.
 Error take_back(Error error, const sys::Cgroup& cgroup, const std::vector<Written>& written) {
-  for (auto one = written.rbegin(); one != written.rend(); ++one)
-    if (auto done = cgroup.write(one->limit.controller, one->limit.file, one->before); !done)
+  for (const Written& one : std::ranges::reverse_view(written))
+    if (auto done = cgroup.write(one.limit.controller, one.limit.file, one.before); !done)
       error = Error(std::move(error).also(
-          std::move(done).error().wrap("restore linux.resources." + one->limit.field)));
+          std::move(done).error().wrap("restore linux.resources." + one.limit.field)));
   return error;
 }
 

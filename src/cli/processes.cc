@@ -46,8 +46,8 @@ std::string start_text(std::int64_t started, std::int64_t now) {
   const auto start = static_cast<std::time_t>(started);
   const auto present = static_cast<std::time_t>(now);
   std::tm then{}, today{};
-  ::localtime_r(&start, &then);
-  ::localtime_r(&present, &today);
+  (void)::localtime_r(&start, &then);
+  (void)::localtime_r(&present, &today);
   const char* format = then.tm_year != today.tm_year   ? "%Y"
                        : then.tm_yday != today.tm_yday ? "%b%d"
                                                        : "%H:%M";

@@ -7,6 +7,7 @@
 
 #include "nexcage/base/text.h"
 #include "nexcage/sys/fs.h"
+#include "nexcage/sys/read_once.h"
 
 namespace nexcage::runtime {
 namespace {
@@ -60,7 +61,7 @@ Result<> save_record(const backends::Record& record) {
 }
 
 Result<backends::Record> load_record(const std::string& state_dir, const std::string& id) {
-  auto text = sys::read_file(AT_FDCWD, state_dir + "/state.json", 4U << 20);
+  auto text = sys::read_once(state_dir + "/state.json");
   if (!text) {
     if (text.error().sys_errno() != ENOENT) return std::unexpected(std::move(text).error());
     return fail(Error(Errc::ContainerNotFound, "container " + quote(id) + " does not exist")

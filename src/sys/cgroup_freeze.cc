@@ -11,6 +11,7 @@
 #include "nexcage/sys/cgroup_parts.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/poll_until.h"
+#include "nexcage/sys/read_once.h"
 
 namespace nexcage::sys {
 namespace {
@@ -50,8 +51,7 @@ class Freezer {
   }
 
   Result<bool> frozen() const {
-    NX_TRY(const std::string text,
-           read_file(AT_FDCWD, dir_ + (v2_ ? "/cgroup.events" : "/freezer.state")));
+    NX_TRY(const std::string text, read_once(dir_ + (v2_ ? "/cgroup.events" : "/freezer.state")));
     if (!v2_) return trim(text) == "FROZEN";
     const std::vector<std::string> lines = split(text, '\n');
     return std::ranges::find(lines, "frozen 1") != lines.end();

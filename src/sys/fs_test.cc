@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "nexcage/sys/read_once.h"
 #include "result_matchers.h"
 #include "scratch.h"
 
@@ -254,6 +255,19 @@ TEST(CleanPath, is_purely_textual) {
       {"a/../../b", "../b"},
   };
   for (const auto& [in, out] : cases) EXPECT_EQ(clean_path(in), out) << in;
+}
+
+TEST(ReadOnce, ReadsAllOfShortAndOfLongFiles) {
+  auto dir = TempDir::create("/tmp", "read-once");
+  ASSERT_OK(dir);
+  const std::string path = dir->path() + "/file";
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{100}, std::size_t{4096}, std::size_t{9000}}) {
+    const std::string content(size, 'x');
+    ASSERT_OK(write_file_atomic(path, content, 0600, Durable::no));
+    EXPECT_EQ(*read_once(path), content);
+  }
+  EXPECT_EQ(read_once(dir->path() + "/none").error().sys_errno(), ENOENT);
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "nexcage/base/text.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/poll_until.h"
+#include "nexcage/sys/read_once.h"
 
 namespace nexcage::sys {
 namespace {
@@ -72,7 +73,7 @@ void sleep_for(std::chrono::milliseconds time) {
 
 Result<std::optional<ProcessStat>> read_stat(pid_t pid) {
   if (pid <= 0) return std::nullopt;
-  auto text = read_file(AT_FDCWD, "/proc/" + std::to_string(pid) + "/stat");
+  auto text = read_once("/proc/" + std::to_string(pid) + "/stat");
   if (!text && is_gone(text.error())) return std::nullopt;
   if (!text) return fail(std::move(text).error());
   const std::optional<ProcessStat> stat = parse_stat(*text);

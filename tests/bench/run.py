@@ -134,6 +134,19 @@ class PodmanPeer:
         return timed(*self.base, "run", "--rm", "--network", "none", "localhost/bb:1", "true", env=self.env)
 
 
+def thousand_times(world, container):
+    """A state root in which one running container stands 1,000 times: each is asked for by itself."""
+    root = world.path("many")
+    with open(world.path("run", container, "state.json"), encoding="utf-8") as file:
+        record = json.load(file)
+    for number in range(1000):
+        record["id"] = f"{container}-{number}"
+        os.makedirs(os.path.join(root, record["id"]), mode=0o700)
+        with open(os.path.join(root, record["id"], "state.json"), "w", encoding="utf-8") as file:
+            json.dump(record, file)
+    return root
+
+
 def verbs(bench, world, image):
     container = world.new_id()
     bundle = world.bundle(["sleep", "1000"])
@@ -163,8 +176,10 @@ def verbs(bench, world, image):
         bench.group("kill with SIGWINCH", "<= 3 ms, at most crun's", **{
             "nexcage kill": lambda: timed(*world.argv("kill", container, "WINCH")),
             "crun kill": lambda: peer("kill", container + "c", "WINCH")})
-        bench.group("list of one container", "<= 15 ms with 1,000", **{
-            "nexcage list": lambda: timed(*world.argv("list"))})
+        many = thousand_times(world, container)
+        bench.group("list of one container, of 1,000 running ones", "<= 15 ms with 1,000", **{
+            "nexcage list, one": lambda: timed(*world.argv("list")),
+            "nexcage list, 1,000": lambda: timed(*world.argv("--root", many, "list"))})
         bench.group("exec true", "-", **{
             "nexcage exec": lambda: timed(*world.argv("exec", container, "true")),
             "crun exec": lambda: peer("exec", container + "c", "true")})
