@@ -29,14 +29,14 @@ class CgroupStatsTest : public ::testing::Test {
   void hierarchy(int id, std::vector<std::string> controllers) {
     const std::string path = dir_->path() + "/" + std::to_string(id);
     std::filesystem::create_directory(path);
-    layout.hierarchies.push_back(
+    layout_.hierarchies.push_back(
         {.id = id, .controllers = std::move(controllers), .mount_point = path});
   }
   void file(int id, const std::string& name, const std::string& text) {
     std::ofstream(dir_->path() + "/" + std::to_string(id) + "/" + name) << text << "\n";
   }
 
-  CgroupLayout layout;
+  CgroupLayout layout_;
 
  private:
   std::optional<TempDir> dir_;
@@ -69,7 +69,7 @@ TEST_F(CgroupStatsTest, Version1) {
   file(6, "cpuset.sched_relax_domain_level", "-1");
   file(7, "hugetlb.2MB.usage_in_bytes", "7");
   file(7, "hugetlb.2MB.rsvd.usage_in_bytes", "9");
-  const auto stats = read_cgroup_stats(layout);
+  const auto stats = read_cgroup_stats(layout_);
   ASSERT_OK(stats);
   EXPECT_EQ(stats->cpu.total, 1234u);
   EXPECT_EQ(stats->cpu.user, 1'000'000'000u);
@@ -109,7 +109,7 @@ TEST_F(CgroupStatsTest, Version2) {
   file(0, "io.stat", "8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=0 dios=0\n7:0 \n");
   file(0, "hugetlb.1GB.current", "5");
   file(0, "hugetlb.1GB.events", "max 2");
-  const auto stats = read_cgroup_stats(layout);
+  const auto stats = read_cgroup_stats(layout_);
   ASSERT_OK(stats);
   EXPECT_EQ(stats->cpu.total, 10'000u);
   EXPECT_EQ(stats->cpu.kernel, 6'000u);
@@ -131,8 +131,8 @@ TEST_F(CgroupStatsTest, Version2) {
 
 TEST_F(CgroupStatsTest, AContainerThatIsGoneHasNone) {
   hierarchy(0, {"memory"});
-  layout.hierarchies[0].mount_point += "/gone";
-  EXPECT_ERROR(read_cgroup_stats(layout), Errc::InvalidState, HasSubstr("gone"));
+  layout_.hierarchies[0].mount_point += "/gone";
+  EXPECT_ERROR(read_cgroup_stats(layout_), Errc::InvalidState, HasSubstr("gone"));
 }
 
 TEST(CgroupDirs, AreBelowEachMountPoint) {
