@@ -154,6 +154,34 @@ class Update(Limited):
 
 
 @support.needs_root
+class ExecCgroups(Limited):
+    """exec --cgroup: a process in a cgroup below the container's."""
+
+    def directories(self, container):
+        found = [os.path.join(support.CGROUPS, name, self.world.token, container) for name in os.listdir(support.CGROUPS)]
+        return [directory for directory in [os.path.join(support.CGROUPS, self.world.token, container), *found]
+                if os.path.isdir(directory)]
+
+    def test_below_the_containers_own(self):
+        container = self.start()
+        for directory in self.directories(container):
+            os.mkdir(os.path.join(directory, "sub"))
+        lines = self.run_ok("exec", "--cgroup", "/sub", container, "cat", "/proc/self/cgroup").out.splitlines()
+        inside = [line for line in lines if line.endswith(f"{self.world.token}/{container}/sub")]
+        self.assertEqual(len(inside), len(self.directories(container)), lines)
+        lines = self.run_ok("exec", "--cgroup", "pids:sub", container, "cat", "/proc/self/cgroup").out.splitlines()
+        inside = [line for line in lines if line.endswith("/sub")]
+        self.assertEqual(len(inside), 1, lines)
+        self.run_ok("exec", container, "true")
+        for words in ("none", "pids:none", "nosuch:sub", "a:b:c", ".."):
+            answer = self.world.run("exec", "--cgroup", words, container, "true")
+            self.assertEqual(answer.code, 125, str(answer))
+            self.assertIn("--cgroup", answer.err)
+        self.run_ok("delete", "--force", container)
+        self.assertEqual(self.directories(container), [])
+
+
+@support.needs_root
 class Events(Limited):
     def test_stats_once(self):
         container = self.start(args=["sh", "-c", "while :; do :; done"], pids={"limit": 20})

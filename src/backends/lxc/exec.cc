@@ -8,6 +8,7 @@
 
 #include "nexcage/backends/lxc/channel.h"
 #include "nexcage/backends/lxc/create.h"
+#include "nexcage/backends/lxc/exec_cgroups.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::backends::lxc {
@@ -110,8 +111,7 @@ Result<UniqueFd> converse(int channel, pid_t pid, const ExecRequest& request) {
 }
 
 Result<> check_request(const ExecRequest& request) {
-  if (!request.cgroups.empty())
-    return fail(Errc::Unsupported, "exec into another cgroup is not supported by the lxc backend");
+  NX_CHECK(parse_sub_cgroups(request.cgroups));
   if (request.process.terminal && !request.console_socket && !request.keep_master)
     return fail(Errc::InvalidConfig, "a terminal is asked for, but nobody takes it");
   return {};
@@ -158,8 +158,7 @@ Result<ExecStarted> execute_in(const Record& record, const oci::Spec& spec,
   NX_TRY(Intermediate first, spawn_init(request, setup));
   NX_CHECK(expect(first.channel.get(), MessageKind::hello));
   // Before the namespaces: whatever it does in there counts on the container's side.
-  NX_CHECK(sys::Cgroup(facts.cgroups, cgroup).add_process(first.child.pid()),
-           "enter the container's cgroup");
+  NX_CHECK(enter_cgroups(facts.cgroups, cgroup, request.cgroups, first.child.pid()));
   std::vector<UniqueFd> fds;
   fds.push_back(*std::move(target));
   fds.push_back(std::move(root));

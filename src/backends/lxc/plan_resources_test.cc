@@ -180,8 +180,8 @@ TEST(ExecPlan, JoinsThenChecksThenWaits) {
   EXPECT_EQ(sys::plan::describe(*plan),
             "new_keyring\njoin root_fd=1 flags=131072\ncheck_program\nwait_for_start\nprocess\n  "
             "args=[/bin/true]\n  cwd=/\n");
-  request.cgroups = {"/x"};
-  EXPECT_ERROR(plan_exec(spec, request, facts_v1(), 0), Errc::Unsupported, HasSubstr("cgroup"));
+  request.cgroups = {"/.."};
+  EXPECT_ERROR(plan_exec(spec, request, facts_v1(), 0), Errc::InvalidSpec, HasSubstr("--cgroup"));
 }
 
 }  // namespace
