@@ -187,6 +187,11 @@ class Bridge(NetworkCase):
             self.output(command=["true"])
             self.assertEqual(leases(), self.before["leases"])
 
+    def test_detached_container_that_removes_itself(self):
+        container = self.detach("--rm", "-p", "127.0.0.1::80", command=("true",))
+        support.wait_for(lambda: container not in self.run_ok("list", "--quiet").out.split())
+        support.wait_for(lambda: leases() == self.before["leases"])
+
     def test_first_containers_at_once_share_one_network(self):
         ip("link", "delete", "nexcage0")
         names = [self.world.new_id() for _ in range(4)]
