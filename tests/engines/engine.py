@@ -59,7 +59,7 @@ def runs_here():
         return f"{BACKEND} is not installed"
     if not BINARY or not os.access(BINARY, os.X_OK):
         return f"{RUNTIME} is not built"
-    return None
+    return support.absent_backend(BINARY)
 
 
 class Terminal:

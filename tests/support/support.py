@@ -132,6 +132,12 @@ class Layout:
         return manifest, f"oci:{self.path}:{tag}"
 
 
+def absent_backend(binary):
+    """What a program whose name fixes the backend says when that is not compiled in; None when it is."""
+    said = subprocess.run([binary, "features"], capture_output=True, text=True, check=False).stderr.strip()
+    return said if "is not in this build" in said else None
+
+
 @contextlib.contextmanager
 def crun_can_run():
     """Lets crun 1.8 run as root on a hybrid host, which it refuses while the v2 hierarchy has controllers.

@@ -59,6 +59,8 @@ class Suite:
             raise unittest.SkipTest(f"{cls.backend} is not installed")
         bare = os.environ.get("NX_BARE")
         binary = shutil.which(cls.backend) if bare else os.path.join(support.BUILD, "bin", "nexcage-" + cls.backend)
+        if not bare and support.absent_backend(binary):
+            raise unittest.SkipTest(support.absent_backend(binary))
         cls.world = support.World(binary)
         cls.addClassCleanup(cls.world.destroy)
         if bare:
