@@ -51,6 +51,10 @@ class Cgroup {
   std::string dir(std::string_view controller) const;
   /// Directories in all hierarchies that exist now.
   std::vector<std::string> existing_dirs() const;
+  /// Makes it in every hierarchy, with what lies above. A cpuset begins with the processors and
+  /// memory of its parent; in version 2 the parents make all their controllers available. One that
+  /// is there stays as it is.
+  Result<> create() const;
   Result<> add_process(pid_t pid) const;
   /// Every process in it and below, sorted; each once.
   Result<std::vector<pid_t>> processes() const;

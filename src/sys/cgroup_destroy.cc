@@ -58,10 +58,10 @@ Result<bool> remove_dir(const std::string& dir) {
   return fail(std::move(removed).error());
 }
 
-Result<bool> remove_dirs(const Cgroup& cgroup) {
+Result<bool> remove_dirs(const CgroupLayout& layout, const std::string& path) {
   bool all = true;
-  for (const std::string& dir : cgroup.existing_dirs()) {
-    NX_TRY(const bool gone, remove_dir(dir));
+  for (const CgroupHierarchy& hierarchy : layout.hierarchies) {
+    NX_TRY(const bool gone, remove_dir(hierarchy.mount_point + "/" + path));
     all = all && gone;
   }
   return all;
@@ -107,9 +107,10 @@ Result<> Cgroup::destroy(milliseconds timeout, bool prune_parent) const {
   NX_CHECK(check_own(*this));
   const SteadyTime deadline = std::chrono::steady_clock::now() + timeout;
   for (milliseconds pause(1);; pause = std::min(pause * 2, milliseconds(20))) {
-    NX_TRY(const bool dead, kill_all(*this, deadline), "remove cgroup " + path_);
-    NX_TRY(const bool gone, remove_dirs(*this), "remove cgroup " + path_);
+    // Nothing that lives in there lets it be removed, so what can be is not looked at first.
+    NX_TRY(bool gone, remove_dirs(layout_, path_), "remove cgroup " + path_);
     if (gone) break;
+    NX_TRY(const bool dead, kill_all(*this, deadline), "remove cgroup " + path_);
     if (!dead || std::chrono::steady_clock::now() >= deadline)
       return fail(busy_error(*this).wrap("remove cgroup " + path_));
     sleep_for(pause);

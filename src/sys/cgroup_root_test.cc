@@ -31,29 +31,13 @@ class CgroupRootTest : public testing::Test {
     if (layout_.mode() == CgroupMode::none) GTEST_SKIP() << "needs cgroups: none are mounted";
     parent_ = "nexcage-test-" + std::to_string(::getpid());
     cgroup_.emplace(layout_, parent_ + "/c1");
-    for (const CgroupHierarchy& hierarchy : layout_.hierarchies)
-      if (!make(hierarchy, cgroup_->path())) GTEST_SKIP() << "needs root: " << why_;
+    if (auto made = cgroup_->create(); !made)
+      GTEST_SKIP() << "needs root: " << made.error().message();
   }
   void TearDown() override {
     if (cgroup_) EXPECT_OK(cgroup_->destroy(kTime));
     for (const CgroupHierarchy& hierarchy : layout_.hierarchies)
       EXPECT_FALSE(*exists(AT_FDCWD, hierarchy.mount_point + "/" + parent_));
-  }
-
-  bool make(const CgroupHierarchy& hierarchy, const std::string& path) {
-    const std::string dir = hierarchy.mount_point + "/" + path;
-    auto made = mkdirs(dir, 0755);
-    if (!made) why_ = made.error().message();
-    if (!made || hierarchy.v2()) return made.has_value();
-    // Version 1: a cpuset takes processes only once it has cpus and memory nodes.
-    for (const char* file : {"cpuset.cpus", "cpuset.mems"})
-      for (const std::string& at : {hierarchy.mount_point + "/" + parent_, dir}) copy_up(at, file);
-    return true;
-  }
-  static void copy_up(const std::string& dir, const std::string& file) {
-    auto value = read_file(AT_FDCWD, dir + "/../" + file);
-    auto target = open_at(AT_FDCWD, dir + "/" + file, O_WRONLY);
-    if (value && target) (void)write_all(target->get(), *value);
   }
 
   /// A shell in the cgroup: it joins before it does anything else.
@@ -88,7 +72,7 @@ class CgroupRootTest : public testing::Test {
   }
 
   CgroupLayout layout_;
-  std::string parent_, why_;
+  std::string parent_;
   std::optional<Cgroup> cgroup_;
 };
 
