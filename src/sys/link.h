@@ -1,0 +1,30 @@
+// Network interfaces by rtnetlink(7): what linux.netDevices needs.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "nexcage/base/error.h"
+
+namespace nexcage::sys {
+
+/// An address of an interface, in network byte order.
+struct LinkAddress {
+  std::uint8_t family = 0;  // AF_INET, AF_INET6
+  std::uint8_t prefix = 0;
+  std::string local, broadcast;  // 4 or 16 bytes; broadcast may be empty
+};
+
+/// The permanent addresses with global scope of an interface in the caller's network namespace.
+/// FileError (ENODEV) when there is none of that name.
+Result<std::vector<LinkAddress>> link_addresses(const std::string& name);
+
+/// Moves an interface of the caller's network namespace into the one behind the descriptor, under
+/// `new_name`. The kernel takes its addresses away and sets it down.
+Result<> move_link(const std::string& name, int network_namespace, const std::string& new_name);
+
+/// Gives an interface of the caller's network namespace the addresses and sets it up.
+Result<> set_up_link(const std::string& name, const std::vector<LinkAddress>& addresses);
+
+}  // namespace nexcage::sys
