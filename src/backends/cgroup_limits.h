@@ -47,6 +47,9 @@ LimitsInForce read_limits_in_force(const sys::Cgroup& cgroup);
 Result<> update_cgroup(const sys::Cgroup& cgroup, const sys::CgroupLayout& layout,
                        const oci::Resources& resources);
 
+/// Sets the limits of a new cgroup. Unsupported naming field and file for one the kernel lacks.
+Result<> write_cgroup_limits(const sys::Cgroup& cgroup, const std::vector<CgroupLimit>& limits);
+
 /// What to write to `limit.file` to have back what `before`, its content, says: the whole content,
 /// or of a file with a line a device the device's line. Pure.
 std::string value_before(const CgroupLimit& limit, const std::string& before);

@@ -121,6 +121,18 @@ std::string value_before(const CgroupLimit& limit, const std::string& before) {
   return line_of(before, key).value_or(unset_value(limit, key));
 }
 
+Result<> write_cgroup_limits(const sys::Cgroup& cgroup, const std::vector<CgroupLimit>& limits) {
+  for (const CgroupLimit& limit : limits) {
+    auto done = cgroup.write(limit.controller, limit.file, limit.value);
+    if (!done && done.error().sys_errno() == ENOENT && !limit.or_file.empty())
+      done = cgroup.write(limit.controller, limit.or_file, limit.or_value);
+    if (!done)
+      return fail(
+          explain(std::move(done).error(), cgroup, limit).wrap("linux.resources." + limit.field));
+  }
+  return {};
+}
+
 Result<> update_cgroup(const sys::Cgroup& cgroup, const sys::CgroupLayout& layout,
                        const oci::Resources& resources) {
   NX_TRY(std::vector<CgroupLimit> limits,

@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <memory>
@@ -28,7 +29,7 @@ struct NamedValue {
   std::uint32_t value;
 };
 
-constexpr std::array<NamedValue, 8> kActions = {{
+constexpr std::array<NamedValue, 9> kActions = {{
     {"SCMP_ACT_KILL", SCMP_ACT_KILL},
     {"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD},
     {"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS},
@@ -37,6 +38,7 @@ constexpr std::array<NamedValue, 8> kActions = {{
     {"SCMP_ACT_TRACE", SCMP_ACT_TRACE(0)},
     {"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW},
     {"SCMP_ACT_LOG", SCMP_ACT_LOG},
+    {"SCMP_ACT_NOTIFY", SCMP_ACT_NOTIFY},
 }};
 
 constexpr std::array<NamedValue, 19> kArchitectures = {{
@@ -71,11 +73,12 @@ constexpr std::array<NamedValue, 7> kOperators = {{
     {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
 }};
 
-/// Flags of seccomp(2). WAIT_KILLABLE_RECV only matters with a listener and is refused with it.
-constexpr std::array<NamedValue, 3> kFlags = {{
+/// Flags of seccomp(2). WAIT_KILLABLE_RECV (Linux 5.19) only goes with a listener.
+constexpr std::array<NamedValue, 4> kFlags = {{
     {"SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC},
     {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
     {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", 1u << 5},
 }};
 
 std::optional<std::uint32_t> value_of(std::span<const NamedValue> table, std::string_view name) {
@@ -96,9 +99,6 @@ std::unexpected<Error> refused(int result, std::string what) {
 }
 
 Result<std::uint32_t> action(const std::string& name, std::optional<std::uint32_t> value) {
-  if (name == "SCMP_ACT_NOTIFY")
-    return fail(Errc::Unsupported,
-                "linux.seccomp: SCMP_ACT_NOTIFY needs a listener, which this build has not");
   std::optional<std::uint32_t> base = value_of(kActions, name);
   if (!base) return fail(Errc::InvalidSpec, "linux.seccomp: unknown action " + quote(name));
   // The value's place is the low half of the action (seccomp(2)); EPERM when none is given.
@@ -170,21 +170,37 @@ Result<std::string> export_program(void* context) {
   return sys::read_all(file.get());
 }
 
+/// Whether the kernel is asked for a descriptor of notifications. It needs somebody who answers: a
+/// process whose every call waits for one would not even start.
+Result<bool> wants_listener(const oci::Seccomp& seccomp) {
+  if (seccomp.default_action == "SCMP_ACT_NOTIFY")
+    return fail(Errc::InvalidSpec, "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be it");
+  const bool notifies = std::ranges::any_of(seccomp.syscalls, [](const oci::SeccompSyscall& rule) {
+    return rule.action == "SCMP_ACT_NOTIFY";
+  });
+  if (notifies && seccomp.listener_path.empty())
+    return fail(Errc::InvalidSpec, "linux.seccomp: SCMP_ACT_NOTIFY without listenerPath");
+  return notifies;
+}
+
+/// A filter without SCMP_ACT_NOTIFY has no listener, whatever listenerPath says (runc, crun).
 Result<std::uint32_t> filter_flags(const oci::Seccomp& seccomp) {
-  std::uint32_t flags = 0;
+  NX_TRY(const bool listener, wants_listener(seccomp));
+  std::uint32_t flags = listener ? SECCOMP_FILTER_FLAG_NEW_LISTENER : 0u;
   for (const std::string& name : seccomp.flags) {
     std::optional<std::uint32_t> flag = value_of(kFlags, name);
     if (!flag) return fail(Errc::Unsupported, "linux.seccomp.flags: " + quote(name));
     flags |= *flag;
   }
+  // The process has one thread of its own when it loads the filter, and the kernel takes the two
+  // not together (seccomp(2)).
+  if (listener) flags &= ~std::uint32_t{SECCOMP_FILTER_FLAG_TSYNC};
   return flags;
 }
 
 }  // namespace
 
 Result<SeccompFilter> compile_seccomp(const oci::Seccomp& seccomp) {
-  if (!seccomp.listener_path.empty())
-    return fail(Errc::Unsupported, "linux.seccomp.listenerPath: notifications are not forwarded");
   SeccompFilter filter;
   NX_TRY(filter.flags, filter_flags(seccomp));
   NX_TRY(const std::uint32_t standard, action(seccomp.default_action, seccomp.default_errno_ret));

@@ -18,9 +18,9 @@ struct SeccompFilter {
       unknown_syscalls;  // names this libseccomp does not know: left out, as runc does
 };
 
-/// InvalidSpec for rules that contradict each other; Unsupported for SCMP_ACT_NOTIFY and
-/// listenerPath (nothing here would answer the notifications) and for flags this build does not
-/// know.
+/// InvalidSpec for rules that contradict each other, and for SCMP_ACT_NOTIFY without listenerPath
+/// or as the default; Unsupported for flags this build does not know. With SCMP_ACT_NOTIFY the
+/// flags have SECCOMP_FILTER_FLAG_NEW_LISTENER: seccomp(2) then returns a descriptor.
 Result<SeccompFilter> compile_seccomp(const oci::Seccomp& seccomp);
 
 /// The spec's words for what compile_seccomp accepts, for `features`.

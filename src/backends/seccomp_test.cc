@@ -105,18 +105,35 @@ TEST(Seccomp, FlagsAndForeignArchitectures) {
 TEST(Seccomp, EveryActionCompiles) {
   for (const std::string& action : seccomp_actions()) {
     if (action == "SCMP_ACT_ALLOW") continue;
-    EXPECT_OK(compile_seccomp(allow_all_but(rule({"getpgid"}, action))));
+    auto seccomp = allow_all_but(rule({"getpgid"}, action));
+    seccomp.listener_path = "/run/agent";
+    EXPECT_OK(compile_seccomp(seccomp));
   }
   EXPECT_THAT(seccomp_architectures(), Contains("SCMP_ARCH_AARCH64"));
 }
 
-TEST(Seccomp, RefusesWhatItCannotDo) {
+TEST(Seccomp, NotificationsNeedAListener) {
   auto seccomp = allow_all_but(rule({"getpgid"}, "SCMP_ACT_NOTIFY"));
-  EXPECT_ERROR(compile_seccomp(seccomp), Errc::Unsupported, HasSubstr("SCMP_ACT_NOTIFY"));
-  seccomp = allow_all_but(rule({"getpgid"}, "SCMP_ACT_ERRNO"));
-  seccomp.listener_path = "/run/x";
-  EXPECT_ERROR(compile_seccomp(seccomp), Errc::Unsupported, HasSubstr("listenerPath"));
-  seccomp.listener_path.clear();
+  EXPECT_ERROR(compile_seccomp(seccomp), Errc::InvalidSpec, HasSubstr("without listenerPath"));
+  seccomp.listener_path = "/run/agent";
+  seccomp.flags = {"SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG"};
+  auto filter = compile_seccomp(seccomp);
+  ASSERT_OK(filter);
+  EXPECT_EQ(filter->flags, SECCOMP_FILTER_FLAG_NEW_LISTENER | SECCOMP_FILTER_FLAG_LOG);
+  seccomp.default_action = "SCMP_ACT_NOTIFY";
+  EXPECT_ERROR(compile_seccomp(seccomp), Errc::InvalidSpec, HasSubstr("defaultAction"));
+}
+
+TEST(Seccomp, AListenerWithoutNotificationsIsNotAskedFor) {
+  auto seccomp = allow_all_but(rule({"getpgid"}, "SCMP_ACT_ERRNO"));
+  seccomp.listener_path = "/run/agent";
+  auto filter = compile_seccomp(seccomp);
+  ASSERT_OK(filter);
+  EXPECT_EQ(filter->flags, 0u);
+}
+
+TEST(Seccomp, RefusesWhatItCannotDo) {
+  auto seccomp = allow_all_but(rule({"getpgid"}, "SCMP_ACT_ERRNO"));
   seccomp.flags = {"SECCOMP_FILTER_FLAG_NEW_LISTENER"};
   EXPECT_ERROR(compile_seccomp(seccomp), Errc::Unsupported, HasSubstr("NEW_LISTENER"));
   seccomp.flags.clear();

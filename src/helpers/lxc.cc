@@ -1,6 +1,6 @@
-// libexec/nexcage/lxc: has liblxc make a container's namespaces, id maps, cgroups with limits and
-// network, then stays until it is killed: the runtime ends it (SIGKILL) when init is ready, and
-// init goes on under the caller's subreaper (docs/adr/0001). Usage:
+// libexec/nexcage/lxc: has liblxc make a container's namespaces, id maps and network, then stays
+// until it is killed: the runtime ends it (SIGKILL) when init is there, and init goes on under the
+// caller's subreaper (docs/adr/0001). Usage:
 //
 //   lxc NAME CONFIG_FD CHANNEL_FD INIT_FD
 //
@@ -8,21 +8,20 @@
 // for nothing that could be there, and which a user namespace may enter. CONFIG_FD: lines
 // "key=value". CHANNEL_FD: the socket that init inherits; failures are told there. INIT_FD: the
 // sealed copy of init, executed by descriptor.
-#include <errno.h>
+#include <errno.h>  // NOLINT(modernize-deprecated-headers): lxccontainer.h needs the macros first
 #include <fcntl.h>
 #include <lxc/lxccontainer.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "nexcage/base/text.h"
-#include "nexcage/sys/cgroup.h"
 #include "nexcage/sys/fs.h"
-#include "nexcage/sys/plan.h"
+#include "nexcage/sys/plan_message.h"
 #include "nexcage/sys/pty.h"
 
 namespace {
@@ -55,23 +54,11 @@ Result<> configure(lxc_container* container, std::string_view config) {
   return {};
 }
 
-/// liblxc makes cgroups below those of process 1. Where that one is not at the top (a pid namespace
-/// inside another container or sandbox), this process goes to the top itself and has liblxc start
-/// from there: a container's cgroup path means the same everywhere.
-Result<> start_from_the_top(lxc_container* container) {
-  NX_TRY(auto paths, nexcage::sys::read_process_cgroups(1));
-  const bool at_top = std::ranges::all_of(paths, [](const auto& entry) {
-    return entry.second == "/" || entry.second == "/init.scope";  // the latter liblxc leaves out
-  });
-  if (at_top) return {};
-  NX_TRY(auto layout, nexcage::sys::detect_cgroups());
-  for (const auto& hierarchy : layout.hierarchies) {
-    NX_TRY(auto file,
-           nexcage::sys::open_at(AT_FDCWD, hierarchy.mount_point + "/cgroup.procs", O_WRONLY));
-    NX_CHECK(nexcage::sys::write_all(file.get(), "0"), "enter the top of " + hierarchy.mount_point);
-  }
-  if (!container->set_config_item(container, "lxc.cgroup.relative", "1"))
-    return nexcage::fail(Errc::LXCError, "liblxc refuses lxc.cgroup.relative");
+/// The runtime moves this process into the container's cgroups while it loads; what is cloned after
+/// that is born there.
+Result<> await_cgroups(int channel) {
+  NX_TRY(nexcage::sys::Message message, nexcage::sys::receive_message(channel));
+  if (message.data.empty()) ::_exit(1);  // the runtime is gone
   return {};
 }
 
@@ -83,7 +70,7 @@ Result<> run(const char* name_of_container, int config_fd, int channel) {
     return nexcage::fail(Errc::LXCError, "liblxc makes no container object");
   container->clear_config(container);
   NX_CHECK(configure(container, config));
-  NX_CHECK(start_from_the_top(container));
+  NX_CHECK(await_cgroups(channel));
   container->want_daemonize(container, false);
   container->want_close_all_fds(container, false);
   std::string channel_number = std::to_string(channel);
@@ -100,6 +87,18 @@ Result<> run(const char* name_of_container, int config_fd, int channel) {
 /// its descriptor.
 extern "C" int execvp(const char*, char* const argv[]) noexcept {
   return ::execveat(g_init_fd, "", argv, environ, AT_EMPTY_PATH);
+}
+
+/// In the place of libc's, too. liblxc makes cgroups for itself and for the container in every
+/// hierarchy that it finds writable, and for no other purpose asks whether something is. The
+/// runtime makes the container's cgroups (docs/adr/0008); liblxc is told that it may not write, and
+/// then does without, as for a user without privileges.
+extern "C" int faccessat(int dir, const char* path, int mode, int flags) noexcept {
+  if (mode == W_OK) {
+    errno = EACCES;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_faccessat2, dir, path, mode, flags));
 }
 
 int main(int argc, char** argv) {

@@ -7,6 +7,7 @@
 
 #include "nexcage/base/error.h"
 #include "nexcage/init/context.h"
+#include "nexcage/sys/plan_message.h"
 
 namespace nexcage::init {
 

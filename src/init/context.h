@@ -37,6 +37,8 @@ Error execute(Context& context);
 
 // One function per operation; apply.cc chooses.
 Result<> apply(const sys::plan::NewKeyring& operation, Context& context);
+Result<> apply(const sys::plan::EnterTimeNamespace& operation, Context& context);
+Result<> apply(const sys::plan::SetUpLink& operation, Context& context);
 Result<> apply(const sys::plan::SetHostname& operation, Context& context);
 Result<> apply(const sys::plan::SetDomainname& operation, Context& context);
 Result<> apply(const sys::plan::EnterRootfs& operation, Context& context);

@@ -5,8 +5,6 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/close_range.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
@@ -14,8 +12,6 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
-
-#include <cstring>
 
 #include "nexcage/base/text.h"
 #include "nexcage/init/context.h"
@@ -140,18 +136,6 @@ Result<> raise_ambient(std::uint64_t ambient) {
   return {};
 }
 
-Result<> load_seccomp(const Process& process) {
-  if (process.no_new_privileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-    return fail_errno("set no_new_privs");
-  if (process.seccomp.empty()) return {};
-  std::vector<sock_filter> filter(process.seccomp.size() / sizeof(sock_filter));
-  std::memcpy(filter.data(), process.seccomp.data(), filter.size() * sizeof(sock_filter));
-  sock_fprog program{.len = static_cast<unsigned short>(filter.size()), .filter = filter.data()};
-  if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, process.seccomp_flags, &program) < 0)
-    return fail_errno("load the seccomp filter");
-  return {};
-}
-
 /// User, capabilities, filter. A filter without no_new_privs needs CAP_SYS_ADMIN; it is kept until
 /// the filter is in place, so that the filter need not allow what comes before.
 Result<> drop_privileges(Context& context) {
@@ -167,7 +151,7 @@ Result<> drop_privileges(Context& context) {
   }
   if (context.cwd_denied) NX_CHECK(enter_cwd(context));
   (void)::close_range(3 + process.preserve_fds, ~0u, CLOSE_RANGE_CLOEXEC);
-  NX_CHECK(load_seccomp(process));
+  NX_CHECK(load_seccomp(context));
   if (process.set_capabilities && (extra & ~(process.permitted & process.effective)) != 0)
     NX_CHECK(set_capabilities(process.permitted, process.effective, process.inheritable));
   return {};

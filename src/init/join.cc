@@ -12,6 +12,7 @@
 #include "nexcage/init/channel.h"
 #include "nexcage/init/context.h"
 #include "nexcage/sys/fs.h"
+#include "nexcage/sys/link.h"
 
 namespace nexcage::init {
 namespace {
@@ -35,6 +36,34 @@ Result<> apply(const sys::plan::NewKeyring&, Context&) {
   if (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) < 0 && errno != ENOSYS)
     return fail_errno("join a new session keyring");
   return {};
+}
+
+Result<> apply(const sys::plan::EnterTimeNamespace& operation, Context& context) {
+  if (::unshare(CLONE_NEWTIME) < 0) return fail_errno("make a time namespace");
+  NX_TRY(int procfs, context.procfs());
+  NX_TRY(UniqueFd offsets, sys::open_at(procfs, "self/timens_offsets", O_WRONLY), "clock offsets");
+  auto line = [](std::string_view clock, std::int64_t seconds, std::uint32_t nanoseconds) {
+    return std::string(clock) + " " + std::to_string(seconds) + " " + std::to_string(nanoseconds) +
+           "\n";
+  };
+  const std::string text =
+      line("monotonic", operation.monotonic_seconds, operation.monotonic_nanoseconds) +
+      line("boottime", operation.boottime_seconds, operation.boottime_nanoseconds);
+  NX_CHECK(sys::write_all(offsets.get(), text), "clock offsets");
+  // unshare moves only later children into it.
+  NX_TRY(UniqueFd fresh, sys::open_at(procfs, "self/ns/time_for_children", O_RDONLY));
+  if (::setns(fresh.get(), CLONE_NEWTIME) < 0) return fail_errno("enter the time namespace");
+  return {};
+}
+
+Result<> apply(const sys::plan::SetUpLink& operation, Context&) {
+  std::vector<sys::LinkAddress> addresses;
+  for (const sys::plan::Address& address : operation.addresses)
+    addresses.push_back({.family = address.family,
+                         .prefix = address.prefix,
+                         .local = address.local,
+                         .broadcast = address.broadcast});
+  return sys::set_up_link(operation.name, addresses);
 }
 
 Result<> apply(const sys::plan::SetHostname& operation, Context&) {

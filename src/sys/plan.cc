@@ -1,6 +1,7 @@
 #include "nexcage/sys/plan.h"
 
 #include "nexcage/sys/plan_codec.h"
+#include "nexcage/sys/plan_message.h"
 
 namespace nexcage::sys::plan {
 namespace {

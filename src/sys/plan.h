@@ -4,12 +4,9 @@
 // travel beside the plan and are named by their index.
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -25,6 +22,43 @@ struct NewKeyring {
   static constexpr std::string_view kName = "new_keyring";
   std::string description;
   static void each(auto& self, auto&& field) { field("description", self.description); }
+};
+
+/// A new time namespace with these offsets of its clocks, entered by the process itself
+/// (time_namespaces(7)).
+struct EnterTimeNamespace {
+  static constexpr std::string_view kName = "time_namespace";
+  std::int64_t monotonic_seconds = 0, boottime_seconds = 0;
+  std::uint32_t monotonic_nanoseconds = 0, boottime_nanoseconds = 0;
+  static void each(auto& self, auto&& field) {
+    field("monotonic", self.monotonic_seconds);
+    field("monotonic_ns", self.monotonic_nanoseconds);
+    field("boottime", self.boottime_seconds);
+    field("boottime_ns", self.boottime_nanoseconds);
+  }
+};
+
+/// An address of a network device, as in sys/link.h.
+struct Address {
+  std::uint8_t family = 0, prefix = 0;
+  std::string local, broadcast;
+  static void each(auto& self, auto&& field) {
+    field("family", self.family);
+    field("prefix", self.prefix);
+    field("local", self.local);
+    field("broadcast", self.broadcast);
+  }
+};
+
+/// Gives a network device that was moved here its addresses back and sets it up.
+struct SetUpLink {
+  static constexpr std::string_view kName = "set_up_link";
+  std::string name;
+  std::vector<Address> addresses;
+  static void each(auto& self, auto&& field) {
+    field("name", self.name);
+    field("addresses", self.addresses);
+  }
 };
 
 /// sethostname(2) in a UTS namespace joined by path; in a new one it is liblxc's work.
@@ -213,8 +247,7 @@ struct SetSysctl {
   }
 };
 
-/// Hides a path: /dev/null over a file, an empty read-only tmpfs over a directory. Missing:
-/// nothing.
+/// Hides a path, if it is there: /dev/null over a file, an empty read-only tmpfs over a directory.
 struct MaskPath {
   static constexpr std::string_view kName = "mask";
   std::string target;
@@ -228,7 +261,7 @@ struct ReadonlyPath {
   static void each(auto& self, auto&& field) { field("target", self.target); }
 };
 
-/// Attributes and propagation of the root mount, when all is in place.
+/// Attributes and propagation of the root mount, when all is there.
 struct FinishRoot {
   static constexpr std::string_view kName = "finish_root";
   bool readonly = false;
@@ -276,11 +309,11 @@ struct WaitForStart {
   }
 };
 
-using Operation =
-    std::variant<NewKeyring, SetHostname, SetDomainname, EnterRootfs, RefuseSymlink,
-                 MountFilesystem, AttachMount, ChangeMount, MakeDirectory, MakeSymlink, MakeDevice,
-                 OpenTerminal, WaitForRuntime, RunHooks, Pivot, SetSysctl, MaskPath, ReadonlyPath,
-                 FinishRoot, JoinNamespaces, CheckProgram, WaitForStart>;
+using Operation = std::variant<NewKeyring, SetHostname, SetDomainname, EnterRootfs, RefuseSymlink,
+                               MountFilesystem, AttachMount, ChangeMount, MakeDirectory,
+                               MakeSymlink, MakeDevice, OpenTerminal, WaitForRuntime, RunHooks,
+                               Pivot, SetSysctl, MaskPath, ReadonlyPath, FinishRoot, JoinNamespaces,
+                               CheckProgram, WaitForStart, EnterTimeNamespace, SetUpLink>;
 
 /// sched_setattr(2); `policy` is SCHED_*.
 struct Scheduler {
@@ -363,34 +396,5 @@ std::string encode(const Plan& plan);
 Result<Plan> decode(std::string_view bytes);
 /// One line per operation and per field of the process that is not at its default. For people.
 std::string describe(const Plan& plan);
-
-/// Messages between the runtime and the first process, over a SOCK_SEQPACKET socket: one byte of
-/// kind, then its content.
-enum class MessageKind : char {
-  hello = 'H',     // init: the four bytes of its pid as it sees itself
-  go = 'G',        // runtime: number of descriptors that follow (u32); the first is the plan
-  fds = 'F',       // runtime: further descriptors
-  terminal = 'T',  // init: one descriptor, the pty's master
-  mounted = 'M',   // init, from WaitForRuntime
-  proceed = 'P',   // runtime: the answer
-  ready = 'R',     // init, from WaitForStart
-  failed = 'E',    // init or helper: a Failure
-};
-
-/// Why the first process gave up.
-struct Failure {
-  std::uint32_t code = 0;       // Errc
-  std::int32_t error = 0;       // errno, 0: none
-  std::int32_t operation = -1;  // index in the plan, -1: outside of it
-  std::string text;
-  static void each(auto& self, auto&& field) {
-    field("code", self.code);
-    field("error", self.error);
-    field("operation", self.operation);
-    field("text", self.text);
-  }
-};
-std::string encode(const Failure& failure);
-Result<Failure> decode_failure(std::string_view bytes);
 
 }  // namespace nexcage::sys::plan

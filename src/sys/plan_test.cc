@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "nexcage/sys/plan_message.h"
 #include "result_matchers.h"
 
 namespace nexcage::sys::plan {

@@ -125,7 +125,7 @@ TEST_P(BackendContract, HooksOfTheRuntimeSeeTheRealPid) {
   hooks = [&](backends::HookPoint point, const oci::State& state) -> Result<> {
     seen.emplace_back(backends::hook_point_name(point));
     EXPECT_EQ(state.id, id);
-    EXPECT_EQ(state.status, oci::Status::creating);
+    EXPECT_EQ(state.status, oci::Status::created);
     EXPECT_EQ(::kill(state.pid, 0), 0);
     return {};
   };

@@ -13,6 +13,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <random>
 #include <string>
 #include <thread>
 #include <vector>
@@ -160,8 +161,9 @@ class ContainerTest : public ::testing::Test {
     return request;
   }
 
-  std::string id = "t" + std::to_string(::getpid());
-  std::string parent = "nxtest" + std::to_string(::getpid());
+  // Cgroups are the host's, and the pid is that of a sandbox: others may have the same.
+  std::string id = "t" + std::to_string(std::random_device{}());
+  std::string parent = "nxtest" + std::to_string(std::random_device{}());
   std::string scratch, rootfs;
   oci::Spec spec;
   std::unique_ptr<backends::Backend> backend;

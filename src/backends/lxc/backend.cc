@@ -29,6 +29,17 @@ std::string start_socket(const Record& record) { return record.state_dir + "/" +
 
 std::unexpected<Error> not_running() { return fail(Errc::InvalidState, "container not running"); }
 
+/// With the first process of a pid namespace all others are gone, too: its end is waited for here,
+/// where the kernel tells, and not by looking into the cgroup again and again.
+Result<> end_process(const sys::ProcessId& id) {
+  constexpr std::chrono::milliseconds kPatience(100);  // a frozen one has to be thawed first
+  NX_TRY(auto pidfd, sys::open_process(id));
+  if (!pidfd) return {};
+  NX_CHECK(sys::send_signal(pidfd->get(), SIGKILL));
+  NX_CHECK(sys::wait_exit(pidfd->get(), kPatience));
+  return {};
+}
+
 class LxcBackend : public Backend {
  public:
   explicit LxcBackend(Setup setup) : setup_(std::move(setup)) {}
@@ -95,14 +106,18 @@ Features LxcBackend::features() const {
                     oci::NamespaceType::network, oci::NamespaceType::pid, oci::NamespaceType::time,
                     oci::NamespaceType::user, oci::NamespaceType::uts})
     out.namespaces.emplace_back(oci::namespace_name(type));
-  out.mount_options = {"async",    "atime",      "bind",          "defaults",  "dev",
-                       "diratime", "dirsync",    "exec",          "lazytime",  "mand",
-                       "noatime",  "nodev",      "nodiratime",    "noexec",    "nolazytime",
-                       "nomand",   "norelatime", "nostrictatime", "nosuid",    "nosymfollow",
-                       "private",  "rbind",      "relatime",      "remount",   "ro",
-                       "rprivate", "rro",        "rshared",       "rslave",    "runbindable",
-                       "rw",       "shared",     "silent",        "slave",     "strictatime",
-                       "suid",     "sync",       "tmpcopyup",     "unbindable"};
+  out.mount_options = {"async",       "atime",          "bind",     "copy-symlink", "defaults",
+                       "dev",         "diratime",       "dirsync",  "exec",         "idmap",
+                       "lazytime",    "mand",           "noatime",  "nodev",        "nodiratime",
+                       "noexec",      "nolazytime",     "nomand",   "norelatime",   "nostrictatime",
+                       "nosuid",      "nosymfollow",    "private",  "ratime",       "rbind",
+                       "rdev",        "rdiratime",      "relatime", "remount",      "rexec",
+                       "ridmap",      "rnoatime",       "rnodev",   "rnodiratime",  "rnoexec",
+                       "rnorelatime", "rnostrictatime", "rnosuid",  "rnosymfollow", "ro",
+                       "rprivate",    "rrelatime",      "rro",      "rrw",          "rshared",
+                       "rslave",      "rstrictatime",   "rsuid",    "rsymfollow",   "runbindable",
+                       "rw",          "shared",         "silent",   "slave",        "strictatime",
+                       "suid",        "symfollow",      "sync",     "tmpcopyup",    "unbindable"};
   for (int number = 0; number < sys::capability_count(); ++number)
     out.capabilities.emplace_back(sys::capability_name(number));
   out.seccomp_actions = seccomp_actions();
@@ -127,7 +142,13 @@ Result<> LxcBackend::start(const Record& record) const {
   }
   // The socket has served, whatever comes of it: a container whose start failed has ended.
   NX_CHECK(sys::remove_file(AT_FDCWD, start_socket(record)));
-  return await_execution(channel->get());
+  auto executed = await_execution(channel->get(), {.path = text_of(record, "seccomp_listener"),
+                                                   .metadata = text_of(record, "seccomp_metadata"),
+                                                   .state = record.state,
+                                                   .pid = record.init.pid});
+  // Also when nobody took its seccomp notifications: it must not go on without.
+  if (!executed) NX_CHECK(end_process(record.init));
+  return executed;
 }
 
 Result<oci::Status> LxcBackend::status(const Record& record) const {
@@ -187,18 +208,13 @@ Result<sys::CgroupLayout> LxcBackend::cgroup_dirs(const Record& record) const {
 Result<> LxcBackend::remove(const Record& record) const {
   constexpr std::chrono::seconds kPatience(10);
   NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
-  if (auto pidfd = sys::open_process(record.init); pidfd && *pidfd) {
-    // Without cgroups of its own (a damaged record) the process is still ours to end.
-    NX_CHECK(sys::send_signal((*pidfd)->get(), SIGKILL));
-  }
+  // Without cgroups of its own (a damaged record) the process is still ours to end.
+  NX_CHECK(end_process(record.init));
   // Only alone: a container being created next to us may be about to use the common parent.
   auto lock = lock_cgroups(setup_.root, LOCK_EX | LOCK_NB);
-  for (const char* name : {"cgroup", "monitor_cgroup"}) {
-    const std::string path = text_of(record, name);
-    if (path.empty()) continue;
+  if (const std::string path = text_of(record, "cgroup"); !path.empty())
     NX_CHECK(sys::Cgroup(layout, path).destroy(kPatience, lock.has_value()),
              "remove cgroup " + path);
-  }
   NX_CHECK(sys::remove_file(AT_FDCWD, start_socket(record)));
   const std::string lxc_name = text_of(record, "lxc_name");
   return lxc_name.empty() ? Result<>() : sys::remove_file(AT_FDCWD, lock_file(lxc_name));

@@ -1,7 +1,10 @@
 #include "nexcage/backends/lxc/channel.h"
 
+#include <sys/socket.h>
+
 #include <cstring>
 
+#include "nexcage/json/value.h"
 #include "nexcage/sys/process.h"
 
 namespace nexcage::backends::lxc {
@@ -58,14 +61,41 @@ Result<> send_plan(int channel, const sys::plan::Plan& plan, const std::vector<U
   return {};
 }
 
-Result<> await_execution(int channel) {
-  NX_TRY(sys::Message message, sys::receive_message(channel));
-  if (message.data.empty()) return {};  // closed by execve
-  if (message.data[0] != static_cast<char>(MessageKind::failed))
-    return fail(Errc::LXCError, "unexpected message of the first process");
-  NX_TRY(sys::plan::Failure failure,
-         sys::plan::decode_failure(std::string_view(message.data).substr(1)));
-  return fail(error_of(failure));
+std::string describe(const SeccompListener& listener) {
+  json::Object state;
+  state.set("ociVersion", listener.state.oci_version);
+  state.set("fds", json::Array{"seccompFd"});
+  state.set("pid", listener.pid);
+  if (!listener.metadata.empty()) state.set("metadata", listener.metadata);
+  state.set("state", oci::to_json(listener.state));
+  return json::dump(json::Value(std::move(state)));
+}
+
+namespace {
+
+Result<> hand_over(const SeccompListener& listener, const UniqueFd& notifications) {
+  NX_TRY(UniqueFd agent, sys::connect_unix(listener.path, SOCK_STREAM));
+  const int fd = notifications.get();
+  return sys::send_message(agent.get(), describe(listener), std::span(&fd, 1));
+}
+
+}  // namespace
+
+Result<> await_execution(int channel, const SeccompListener& listener) {
+  for (;;) {
+    NX_TRY(sys::Message message, sys::receive_message(channel));
+    if (message.data.empty()) return {};  // closed by execve
+    const auto kind = static_cast<MessageKind>(message.data[0]);
+    if (kind == MessageKind::listener && message.fds.size() == 1) {
+      NX_CHECK(hand_over(listener, message.fds[0]), "linux.seccomp.listenerPath " + listener.path);
+      continue;
+    }
+    if (kind != MessageKind::failed)
+      return fail(Errc::LXCError, "unexpected message of the first process");
+    NX_TRY(sys::plan::Failure failure,
+           sys::plan::decode_failure(std::string_view(message.data).substr(1)));
+    return fail(error_of(failure));
+  }
 }
 
 Result<> deliver_terminal(UniqueFd master, const std::optional<std::string>& console_socket,

@@ -8,15 +8,37 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+
 #include "nexcage/backends/lxc/channel.h"
 #include "nexcage/backends/lxc/helper_log.h"
 #include "nexcage/base/testpoint.h"
 #include "nexcage/sys/fs.h"
+#include "nexcage/sys/id_map.h"
+#include "nexcage/sys/link.h"
 
 namespace nexcage::backends::lxc {
 namespace {
 
 using sys::plan::MessageKind;
+
+std::vector<sys::IdRange> ranges_of(const std::vector<oci::IdMapping>& maps) {
+  std::vector<sys::IdRange> out;
+  out.reserve(maps.size());
+  for (const oci::IdMapping& map : maps)
+    out.push_back({.inside = map.container_id, .outside = map.host_id, .count = map.size});
+  return out;
+}
+
+Result<> apply_id_map(int mount, const IdMap& map) {
+  UniqueFd space;
+  if (map.namespace_path.empty()) {
+    NX_TRY(space, sys::make_user_namespace(ranges_of(map.uids), ranges_of(map.gids)));
+  } else {
+    NX_TRY(space, sys::open_at(AT_FDCWD, map.namespace_path, O_RDONLY | O_NOCTTY));
+  }
+  return sys::map_ids(mount, space.get(), map.recursive ? sys::Recursive::yes : sys::Recursive::no);
+}
 
 /// Detached, with its attributes; see Source.
 Result<UniqueFd> open_source(const Source& source) {
@@ -29,6 +51,7 @@ Result<UniqueFd> open_source(const Source& source) {
   NX_CHECK(sys::set_attributes(mount.get(), source.set, source.clear, 0, sys::Recursive::no), what);
   const auto deep = source.propagation_recursive ? sys::Recursive::yes : sys::Recursive::no;
   NX_CHECK(sys::set_attributes(mount.get(), 0, 0, source.propagation, deep), what);
+  if (source.id_map) NX_CHECK(apply_id_map(mount.get(), *source.id_map), what);
   return mount;
 }
 
@@ -49,8 +72,11 @@ std::string config_text(const std::vector<ConfigLine>& lines) {
 
 class LxcConfigured : public Configured {
  public:
-  LxcConfigured(const CreateJob& job, Setup setup, HostFacts facts, CreatePlan plan)
-      : job_(job), setup_(std::move(setup)), facts_(std::move(facts)), plan_(std::move(plan)) {}
+  LxcConfigured(CreateJob job, Setup setup, HostFacts facts, CreatePlan plan)
+      : job_(std::move(job)),
+        setup_(std::move(setup)),
+        facts_(std::move(facts)),
+        plan_(std::move(plan)) {}
 
   std::string describe() const override { return lxc::describe(plan_); }
 
@@ -70,6 +96,8 @@ class LxcConfigured : public Configured {
   Result<Created> try_create(UndoLog& undo, const RunHooks& hooks);
   Result<> announce(UndoLog& undo) const;
   Result<Running> spawn_helper() const;
+  Result<> enter_cgroup(const Running& running) const;
+  Result<> move_devices(pid_t init);
   Result<> send_all(int channel, UniqueFd listener) const;
   Result<> converse(int channel, pid_t init, const RunHooks& hooks, UniqueFd& kept_terminal) const;
   Result<> run_runtime_hooks(pid_t init, const RunHooks& hooks) const;
@@ -84,8 +112,13 @@ class LxcConfigured : public Configured {
 /// Everything that outlives a sudden death of this process, before it is made.
 Result<> LxcConfigured::announce(UndoLog& undo) const {
   NX_CHECK(undo.will_create_file(lock_file(plan_.lxc_name)));
+  // What the undo log names it also empties: somebody else's processes must not be in it.
+  const sys::Cgroup cgroup(facts_.cgroups, plan_.cgroup);
+  NX_TRY(const std::vector<pid_t> others, cgroup.processes());
+  if (!others.empty())
+    return fail(Errc::InvalidConfig,
+                "linux.cgroupsPath: processes are in cgroup " + plan_.cgroup + " already");
   NX_CHECK(undo.will_create_cgroup(plan_.cgroup));
-  NX_CHECK(undo.will_create_cgroup(plan_.monitor_cgroup));
   return undo.will_create_file(job_.state_dir + "/" + kStartSocket);
 }
 
@@ -110,6 +143,39 @@ Result<LxcConfigured::Running> LxcConfigured::spawn_helper() const {
   return Running{std::move(helper), std::move(channel.first)};
 }
 
+/// The helper enters the container's cgroup while it loads liblxc: the first process is born there.
+Result<> LxcConfigured::enter_cgroup(const Running& running) const {
+  // Held shared while cgroups come into being; remove() takes the parent away only when it gets the
+  // lock for itself.
+  NX_TRY(UniqueFd creating, lock_cgroups(setup_.root, LOCK_SH));
+  const sys::Cgroup cgroup(facts_.cgroups, plan_.cgroup);
+  NX_CHECK(cgroup.create());
+  NX_CHECK(cgroup.add_process(running.helper.pid()));
+  return send(running.channel.get(), MessageKind::proceed);
+}
+
+/// Into the network namespace of the first process, which then sets them up under their new names.
+/// When the namespace goes, the kernel gives physical devices back (network_namespaces(7)).
+Result<> LxcConfigured::move_devices(pid_t init) {
+  if (plan_.net_devices.empty()) return {};
+  const std::string path = "/proc/" + std::to_string(init) + "/ns/net";
+  NX_TRY(UniqueFd space, sys::open_at(AT_FDCWD, path, O_RDONLY));
+  for (auto& operation : plan_.plan.operations) {
+    auto* link = std::get_if<sys::plan::SetUpLink>(&operation);
+    if (link == nullptr) continue;
+    const auto moved = std::ranges::find_if(
+        plan_.net_devices, [&](const auto& names) { return names.second == link->name; });
+    NX_TRY(const auto addresses, sys::link_addresses(moved->first), "linux.netDevices");
+    for (const sys::LinkAddress& address : addresses)
+      link->addresses.push_back({.family = address.family,
+                                 .prefix = address.prefix,
+                                 .local = address.local,
+                                 .broadcast = address.broadcast});
+    NX_CHECK(sys::move_link(moved->first, space.get(), link->name), "linux.netDevices");
+  }
+  return {};
+}
+
 Result<> LxcConfigured::send_all(int channel, UniqueFd listener) const {
   std::vector<UniqueFd> fds;
   for (const Source& source : plan_.sources) {
@@ -124,7 +190,7 @@ Result<> LxcConfigured::run_runtime_hooks(pid_t init, const RunHooks& hooks) con
   oci::State state;
   state.oci_version = job_.spec.oci_version;
   state.id = job_.id;
-  state.status = oci::Status::creating;
+  state.status = oci::Status::created;
   state.pid = init;
   state.bundle = job_.bundle;
   state.annotations = job_.spec.annotations;
@@ -149,12 +215,9 @@ Result<> LxcConfigured::converse(int channel, pid_t init, const RunHooks& hooks,
   }
 }
 
-/// The helper is in the way from here on: it ends, and what liblxc made for it goes.
+/// The helper has ended by itself, or does now; what liblxc made for it goes.
 Result<> LxcConfigured::dismiss_helper(sys::Child& helper) const {
   helper.kill_and_wait();
-  constexpr std::chrono::seconds kPatience(2);
-  NX_CHECK(sys::Cgroup(facts_.cgroups, plan_.monitor_cgroup).destroy(kPatience, false),
-           "remove the helper's cgroup");
   NX_CHECK(sys::remove_file(AT_FDCWD, job_.state_dir + "/lxc.log"));
   return sys::remove_file(AT_FDCWD, lock_file(plan_.lxc_name));
 }
@@ -164,26 +227,34 @@ Result<Created> LxcConfigured::try_create(UndoLog& undo, const RunHooks& hooks) 
   NX_CHECK(announce(undo));
   NX_TRY(UniqueFd state_dir, sys::open_at(AT_FDCWD, job_.state_dir, O_RDONLY | O_DIRECTORY));
   NX_TRY(UniqueFd listener, sys::listen_unix(state_dir.get(), kStartSocket, SOCK_SEQPACKET, 0600));
-  // Held shared while cgroups come into being; remove() takes the parent away only when it gets the
-  // lock for itself.
-  NX_TRY(UniqueFd creating, lock_cgroups(setup_.root, LOCK_SH));
   NX_TRY(Running running, spawn_helper());
   testpoint("lxc-helper-started");
+  NX_CHECK(enter_cgroup(running));
   NX_TRY(Incoming hello, expect(running.channel.get(), MessageKind::hello));
-  creating.reset();
+  // liblxc has done its part. It ends while the first process works.
+  NX_CHECK(sys::send_signal(running.helper.pidfd(), SIGKILL));
   Created created;
   NX_TRY(auto stat, sys::read_stat(hello.sender));
   if (!stat) return fail(Errc::LXCError, "the container's first process ended");
   created.init = {.pid = hello.sender, .start_time = stat->start_time};
   NX_CHECK(undo.will_run_process(created.init));
   testpoint("lxc-init-started");
+  NX_CHECK(move_devices(created.init.pid));
+  // Before it makes nodes: a part of the rules denies what the whole of them allows.
+  NX_CHECK(sys::apply_device_rules(sys::Cgroup(facts_.cgroups, plan_.cgroup), facts_.cgroups,
+                                   plan_.device_rules),
+           "linux.resources.devices");
   NX_CHECK(send_all(running.channel.get(), std::move(listener)));
+  NX_CHECK(write_cgroup_limits(sys::Cgroup(facts_.cgroups, plan_.cgroup), plan_.cgroup_limits));
   NX_CHECK(converse(running.channel.get(), created.init.pid, hooks, created.pty_master));
   NX_CHECK(dismiss_helper(running.helper));
   json::Object data;
   data.set("cgroup", plan_.cgroup);
-  data.set("monitor_cgroup", plan_.monitor_cgroup);
   data.set("lxc_name", plan_.lxc_name);
+  if (const auto& seccomp = job_.spec.linux_->seccomp; seccomp && !seccomp->listener_path.empty()) {
+    data.set("seccomp_listener", seccomp->listener_path);
+    data.set("seccomp_metadata", seccomp->listener_metadata);
+  }
   created.backend_data = json::Value(std::move(data));
   return created;
 }

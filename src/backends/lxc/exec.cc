@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "nexcage/backends/lxc/affinity.h"
 #include "nexcage/backends/lxc/channel.h"
 #include "nexcage/backends/lxc/create.h"
 #include "nexcage/backends/lxc/exec_cgroups.h"
@@ -93,7 +94,8 @@ Result<> set_oom_score(pid_t pid, const oci::Process& process) {
 }
 
 /// From the container's root to just before execve: the terminal on the way, limits at the end.
-Result<UniqueFd> converse(int channel, pid_t pid, const ExecRequest& request) {
+Result<UniqueFd> converse(int channel, pid_t pid, const ExecRequest& request,
+                          const SeccompListener& listener) {
   UniqueFd terminal;
   for (;;) {
     NX_TRY(Incoming message, receive(channel));
@@ -106,7 +108,7 @@ Result<UniqueFd> converse(int channel, pid_t pid, const ExecRequest& request) {
   NX_TRY(auto limits, plan_limits(request.process));
   NX_CHECK(apply_limits(pid, limits));
   NX_CHECK(send(channel, MessageKind::proceed));
-  NX_CHECK(await_execution(channel));
+  NX_CHECK(await_execution(channel, listener));
   return terminal;
 }
 
@@ -150,6 +152,7 @@ Result<ExecStarted> execute_in(const Record& record, const oci::Spec& spec,
                                const ExecRequest& request, const Setup& setup,
                                const HostFacts& facts) {
   NX_TRY(std::string cgroup, recorded_cgroup(record));
+  NX_TRY(const Affinity affinity, affinity_of(request.process, spec));
   NX_TRY(auto target, sys::open_process(record.init));
   if (!target) return fail(Errc::InvalidState, "container not running");
   NX_TRY(const std::uint32_t flags, differing_namespaces(record.init.pid));
@@ -158,7 +161,9 @@ Result<ExecStarted> execute_in(const Record& record, const oci::Spec& spec,
   NX_TRY(Intermediate first, spawn_init(request, setup));
   NX_CHECK(expect(first.channel.get(), MessageKind::hello));
   // Before the namespaces: whatever it does in there counts on the container's side.
+  NX_CHECK(set_affinity(first.child.pid(), affinity.initial, "initial"));
   NX_CHECK(enter_cgroups(facts.cgroups, cgroup, request.cgroups, first.child.pid()));
+  NX_CHECK(set_affinity(first.child.pid(), affinity.final, "final"));
   std::vector<UniqueFd> fds;
   fds.push_back(*std::move(target));
   fds.push_back(std::move(root));
@@ -166,7 +171,12 @@ Result<ExecStarted> execute_in(const Record& record, const oci::Spec& spec,
   NX_TRY(Incoming hello, expect(first.channel.get(), MessageKind::hello));
   NX_TRY(sys::Child child, sys::Child::adopt(hello.sender), "take over the process");
   NX_CHECK(first.child.wait());
-  NX_TRY(UniqueFd terminal, converse(first.channel.get(), child.pid(), request));
+  SeccompListener listener{.path = {}, .metadata = {}, .state = record.state, .pid = child.pid()};
+  if (spec.linux_ && spec.linux_->seccomp) {
+    listener.path = spec.linux_->seccomp->listener_path;
+    listener.metadata = spec.linux_->seccomp->listener_metadata;
+  }
+  NX_TRY(UniqueFd terminal, converse(first.channel.get(), child.pid(), request, listener));
   return ExecStarted{std::move(child), std::move(terminal)};
 }
 

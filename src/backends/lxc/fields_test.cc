@@ -58,14 +58,8 @@ TEST(Fields, RefusesByName) {
   spec.linux_->intel_rdt = oci::IntelRdt{};
   EXPECT_ERROR(check_fields(spec), Errc::Unsupported, HasSubstr("linux.intelRdt"));
   spec = oci::default_spec();
-  spec.linux_->net_devices["eth0"] = "";
-  EXPECT_ERROR(check_fields(spec), Errc::Unsupported, HasSubstr("linux.netDevices"));
-  spec = oci::default_spec();
-  spec.process->exec_cpu_affinity = oci::CpuAffinity{};
-  EXPECT_ERROR(check_fields(spec), Errc::Unsupported, HasSubstr("process.execCPUAffinity"));
-  spec = oci::default_spec();
-  spec.mounts[0].uid_mappings = {{.container_id = 0, .host_id = 1, .size = 1}};
-  EXPECT_ERROR(check_fields(spec), Errc::Unsupported, HasSubstr("mounts.uidMappings"));
+  spec.linux_->personality = oci::Personality{.domain = "LINUX", .flags = {"FLAG"}};
+  EXPECT_ERROR(check_fields(spec), Errc::Unsupported, HasSubstr("linux.personality.flags"));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "nexcage/backends/lxc/fields.h"
 #include "nexcage/base/text.h"
+#include "nexcage/sys/caps.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::backends::lxc {
@@ -27,8 +28,6 @@ std::string short_name(std::string_view text) {
 void plan_basics(const CreateJob& job, CreatePlan& out) {
   const std::string name = short_name(job.state_dir);
   out.lxc_name = name;
-  // Beside the container's own: whoever owns that place owns both.
-  out.monitor_cgroup = out.cgroup.substr(0, out.cgroup.rfind('/') + 1) + name + ".monitor";
   out.config = {
       {"lxc.log.file", job.state_dir + "/lxc.log"},
       {"lxc.log.level", "ERROR"},
@@ -39,9 +38,6 @@ void plan_basics(const CreateJob& job, CreatePlan& out) {
       {"lxc.console.path", "none"},
       {"lxc.keyring.session", "0"},
       {"lxc.monitor.signal.pdeath", "0"},
-      {"lxc.cgroup.dir.container", out.cgroup},
-      {"lxc.cgroup.dir.monitor", out.monitor_cgroup},
-      {"lxc.cgroup.dir.monitor.pivot", out.monitor_cgroup},
   };
 }
 
@@ -67,7 +63,7 @@ Result<> plan_finish(const CreateJob& job, CreatePlan& out) {
   operations.push_back(sys::plan::WaitForRuntime{});
   if (!job.spec.hooks.create_container.empty())
     operations.push_back(plan_hooks(HookPoint::create_container, job.spec.hooks.create_container,
-                                    state_of(job, oci::Status::creating)));
+                                    state_of(job, oci::Status::created)));
   NX_CHECK(plan_sysctl(job.spec, out));
   for (const std::string& path : job.spec.linux_->masked_paths)
     operations.push_back(sys::plan::MaskPath{.target = path});
@@ -148,8 +144,7 @@ Result<CreatePlan> plan_create(const CreateJob& job, const HostFacts& facts,
   NX_TRY(out.cgroup, cgroup_path(job.spec, job.id, cgroup_parent));
   plan_basics(job, out);
   NX_CHECK(plan_namespaces(job, out));
-  if (job.spec.linux_->resources)
-    NX_CHECK(plan_resources(*job.spec.linux_->resources, facts, out.config));
+  if (job.spec.linux_->resources) NX_CHECK(plan_resources(*job.spec.linux_->resources, facts, out));
   if (job.spec.process->oom_score_adj)
     out.config.emplace_back("lxc.proc.oom_score_adj",
                             std::to_string(*job.spec.process->oom_score_adj));
@@ -169,6 +164,11 @@ Result<CreatePlan> plan_create(const CreateJob& job, const HostFacts& facts,
 std::string describe(const CreatePlan& plan) {
   std::string out;
   for (const auto& [key, value] : plan.config) out += key + " = " + value + "\n";
+  out += "cgroup = " + plan.cgroup + "\n";
+  for (const CgroupLimit& limit : plan.cgroup_limits)
+    out += (limit.v2 ? "cgroup2." : "cgroup.") + limit.file + " = " + limit.value + "\n";
+  for (const sys::DeviceRule& rule : plan.device_rules)
+    out += (rule.allow ? "device allow = " : "device deny = ") + sys::to_text(rule) + "\n";
   int index = 0;
   for (const Source& source : plan.sources)
     out += "fd " + std::to_string(index++) + " = " + source.path +
@@ -185,6 +185,8 @@ Result<HostFacts> read_host_facts() {
   NX_TRY(facts.cgroups, sys::detect_cgroups());
   auto apparmor = sys::read_file(AT_FDCWD, "/sys/module/apparmor/parameters/enabled", 16);
   facts.apparmor = apparmor && apparmor->starts_with('Y');
+  NX_TRY(const sys::CapSets own, sys::own_capabilities());
+  facts.capabilities = own.bounding & own.permitted;
   NX_TRY(facts.selinux, sys::exists(AT_FDCWD, "/sys/fs/selinux/enforce"));
   return facts;
 }

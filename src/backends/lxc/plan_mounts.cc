@@ -1,9 +1,11 @@
 // The root and the mounts of the spec.
+#include <fcntl.h>
 #include <sys/mount.h>
 
 #include <algorithm>
 
 #include "nexcage/backends/lxc/plan.h"
+#include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
 #include "nexcage/sys/fs.h"
 
@@ -20,20 +22,29 @@ std::uint64_t default_propagation(const oci::Spec& spec) {
 
 Result<> check_options(const oci::Mount& mount, const sys::MountOptions& options) {
   const std::string field = "mount " + mount.destination;
-  if (options.idmap || !mount.uid_mappings.empty() || !mount.gid_mappings.empty())
-    return fail(Errc::Unsupported, field + ": id-mapped mounts (uidMappings, gidMappings, idmap)");
-  if (options.copy_symlink) return fail(Errc::Unsupported, field + ": option copy-symlink");
+  const bool bind = options.bind || mount.type == "bind" || mount.type == "rbind";
+  if (!bind && (options.idmap || !mount.uid_mappings.empty() || !mount.gid_mappings.empty()))
+    return fail(Errc::Unsupported, field + ": ids are mapped for bind mounts only");
   if (options.iversion) return fail(Errc::Unsupported, field + ": option iversion");
   return {};
 }
 
 Result<> plan_bind(const CreateJob& job, const oci::Mount& mount, const sys::MountOptions& options,
                    CreatePlan& out) {
+  // A bind has no file system to take them: runc and crun, and so the engines, let them stand.
   if (!options.data.empty())
-    return fail(Errc::InvalidConfig, "mount " + mount.destination + ": unknown option " +
-                                         quote(options.data.front()) + " of a bind");
+    log::warning("mount " + mount.destination + ": a bind has no option " +
+                 quote(join(options.data, ",")));
   std::string path = mount.source;
   if (!path.starts_with('/')) path = job.bundle + "/" + path;  // relative to the bundle (config.md)
+  if (options.copy_symlink) {
+    // crun's word: a source that is a link is shown as the link it is.
+    if (auto content = sys::read_link(AT_FDCWD, path)) {
+      out.plan.operations.push_back(
+          sys::plan::MakeSymlink{.target = mount.destination, .content = *std::move(content)});
+      return {};
+    }
+  }
   Source source{.path = path,
                 .recursive = options.recursive_bind,
                 .set = options.set,
@@ -42,6 +53,7 @@ Result<> plan_bind(const CreateJob& job, const oci::Mount& mount, const sys::Mou
                 .rec_clear = options.rec_clear,
                 .propagation = options.propagation,
                 .propagation_recursive = options.propagation_recursive};
+  NX_TRY(source.id_map, plan_id_map(job.spec, mount, options));
   if (source.propagation == 0) {
     source.propagation = default_propagation(job.spec);
     source.propagation_recursive = true;
@@ -50,7 +62,13 @@ Result<> plan_bind(const CreateJob& job, const oci::Mount& mount, const sys::Mou
   return {};
 }
 
-void plan_filesystem(const oci::Mount& mount, const sys::MountOptions& options, CreatePlan& out) {
+/// proc and sysfs label their files themselves, a message queue file system takes no such option.
+bool takes_label(std::string_view type) {
+  return type != "proc" && type != "sysfs" && type != "mqueue";
+}
+
+void plan_filesystem(const oci::Mount& mount, const std::string& label,
+                     const sys::MountOptions& options, CreatePlan& out) {
   sys::plan::MountFilesystem operation;
   operation.target = mount.destination;
   operation.fstype = mount.type;
@@ -61,6 +79,7 @@ void plan_filesystem(const oci::Mount& mount, const sys::MountOptions& options, 
   if (options.dirsync) operation.options.emplace_back("dirsync");
   if (options.lazytime) operation.options.emplace_back("lazytime");
   if (options.mandlock) operation.options.emplace_back("mand");
+  if (!label.empty() && takes_label(mount.type)) operation.options.push_back("context=" + label);
   operation.attributes = options.set | options.rec_set;
   operation.propagation = options.propagation;
   operation.copy_up = options.tmpcopyup;
@@ -129,7 +148,7 @@ Result<> plan_mount(const CreateJob& job, const oci::Mount& mount, const HostFac
   }
   if (mount.type.empty())
     return fail(Errc::InvalidConfig, "mount " + mount.destination + ": no type and not a bind");
-  plan_filesystem(mount, options, out);
+  plan_filesystem(mount, job.spec.linux_->mount_label, options, out);
   return {};
 }
 
@@ -148,6 +167,8 @@ Result<> plan_root(const CreateJob& job, CreatePlan& out) {
 
 Result<> plan_mounts(const CreateJob& job, const HostFacts& facts, CreatePlan& out) {
   out.plan.operations.push_back(sys::plan::RefuseSymlink{.target = "/dev"});
+  if (!job.spec.linux_->mount_label.empty() && !facts.selinux)
+    return fail(Errc::Unsupported, "linux.mountLabel: SELinux is not enabled in this kernel");
   for (const oci::Mount& mount : job.spec.mounts) NX_CHECK(plan_mount(job, mount, facts, out));
   return {};
 }

@@ -68,21 +68,35 @@ Result<> plan_id_maps(const oci::Linux& section, CreatePlan& out) {
   return {};
 }
 
-/// liblxc takes seconds or nanoseconds, not both; nanoseconds are below one second in the spec.
+/// A new time namespace is made by the first process: liblxc makes none without offsets, and takes
+/// no offset of seconds and nanoseconds.
 Result<> plan_clocks(const oci::Linux& section, CreatePlan& out) {
+  const oci::Namespace* time = section.find(NamespaceType::time);
+  const bool fresh = time != nullptr && time->path.empty();
+  sys::plan::EnterTimeNamespace operation;
   for (const auto& [clock, offset] : section.time_offsets) {
     const std::string field = "linux.timeOffsets." + clock;
     if (clock != "monotonic" && clock != "boottime")
       return fail(Errc::InvalidConfig, field + ": unknown clock");
-    const oci::Namespace* time = section.find(NamespaceType::time);
-    if (time == nullptr || !time->path.empty())
-      return fail(Errc::InvalidConfig, field + ": without a new time namespace");
-    if (offset.secs != 0 && offset.nanosecs != 0)
-      return fail(Errc::Unsupported, field + ": liblxc takes seconds or nanoseconds, not both");
-    const std::string value = offset.secs != 0 ? std::to_string(offset.secs) + "s"
-                                               : std::to_string(offset.nanosecs) + "ns";
-    out.config.emplace_back(
-        clock == "monotonic" ? "lxc.time.offset.monotonic" : "lxc.time.offset.boot", value);
+    if (!fresh) return fail(Errc::InvalidConfig, field + ": without a new time namespace");
+    const bool monotonic = clock == "monotonic";
+    (monotonic ? operation.monotonic_seconds : operation.boottime_seconds) = offset.secs;
+    (monotonic ? operation.monotonic_nanoseconds : operation.boottime_nanoseconds) =
+        offset.nanosecs;
+  }
+  if (fresh) out.plan.operations.push_back(operation);
+  return {};
+}
+
+/// Moved when the first process is there; it sets them up under their new names.
+Result<> plan_net_devices(const oci::Linux& section, CreatePlan& out) {
+  for (const auto& [name, inside] : section.net_devices) {
+    if (section.find(NamespaceType::network) == nullptr)
+      return fail(Errc::InvalidConfig,
+                  "linux.netDevices: the container has no network namespace of its own");
+    const std::string& target = inside.empty() ? name : inside;
+    out.net_devices[name] = target;
+    out.plan.operations.push_back(sys::plan::SetUpLink{.name = target, .addresses = {}});
   }
   return {};
 }
@@ -97,6 +111,7 @@ Result<> plan_namespaces(const CreateJob& job, CreatePlan& out) {
   for (const Kind& kind : kKinds) {
     const oci::Namespace* wanted = section.find(kind.type);
     if (wanted == nullptr) continue;
+    if (wanted->path.empty() && kind.type == NamespaceType::time) continue;
     if (wanted->path.empty()) {
       fresh += (fresh.empty() ? "" : " ") + std::string(kind.lxc_name);
     } else {
@@ -114,6 +129,7 @@ Result<> plan_namespaces(const CreateJob& job, CreatePlan& out) {
   if (fresh_network) out.config.emplace_back("lxc.net.0.flags", "up");
   NX_CHECK(plan_id_maps(section, out));
   NX_CHECK(plan_clocks(section, out));
+  NX_CHECK(plan_net_devices(section, out));
   return plan_identity(job.spec, out);
 }
 

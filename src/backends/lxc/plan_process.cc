@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 
 #include <array>
+#include <set>
 #include <span>
 
 #include "nexcage/backends/lxc/plan.h"
@@ -83,32 +84,48 @@ constexpr std::array<NamedNumber, 3> kMemoryFlags = {{{"MPOL_F_NUMA_BALANCING", 
                                                       {"MPOL_F_RELATIVE_NODES", 1 << 14},
                                                       {"MPOL_F_STATIC_NODES", 1 << 15}}};
 
-Result<std::uint64_t> capability_set(const std::vector<std::string>& names,
-                                     std::string_view field) {
-  std::uint64_t set = 0;
-  for (const std::string& name : names) {
-    std::optional<int> number = sys::capability_from_name(name);
-    if (!number)
-      return fail(Errc::InvalidSpec, "process.capabilities." + std::string(field) +
-                                         ": unknown capability " + quote(name));
-    set |= std::uint64_t{1} << *number;
+/// Capabilities as bits. What cannot be granted is left out and remembered: config.md, "Linux
+/// Process", wants a warning for it and no failure.
+class CapabilitySets {
+ public:
+  explicit CapabilitySets(std::uint64_t available) : available_(available) {}
+  std::uint64_t read(const std::vector<std::string>& names) {
+    std::uint64_t set = 0;
+    for (const std::string& name : names) {
+      const std::optional<int> number = sys::capability_from_name(name);
+      const std::uint64_t bit = number ? std::uint64_t{1} << *number : 0;
+      if ((bit & available_) == 0) left_out_.insert(name);
+      set |= bit & available_;
+    }
+    return set;
   }
-  return set;
-}
+  void warn() const {
+    if (left_out_.empty()) return;
+    std::string names;
+    for (const std::string& name : left_out_) names += " " + name;
+    log::warning("process.capabilities: unknown or not available here, left out:" + names);
+  }
 
-Result<> plan_capabilities(const oci::Capabilities& wanted, sys::plan::Process& out) {
-  NX_TRY(out.bounding, capability_set(wanted.bounding, "bounding"));
-  NX_TRY(out.effective, capability_set(wanted.effective, "effective"));
-  NX_TRY(out.inheritable, capability_set(wanted.inheritable, "inheritable"));
-  NX_TRY(out.permitted, capability_set(wanted.permitted, "permitted"));
-  NX_TRY(out.ambient, capability_set(wanted.ambient, "ambient"));
+ private:
+  std::uint64_t available_;
+  std::set<std::string> left_out_;
+};
+
+void plan_capabilities(const oci::Capabilities& wanted, std::uint64_t available,
+                       sys::plan::Process& out) {
+  CapabilitySets sets(available);
+  out.bounding = sets.read(wanted.bounding);
+  out.effective = sets.read(wanted.effective);
+  out.inheritable = sets.read(wanted.inheritable);
+  out.permitted = sets.read(wanted.permitted);
+  out.ambient = sets.read(wanted.ambient);
+  sets.warn();
   // capabilities(7): an ambient capability is one that is permitted and inheritable. What is asked
   // for beyond is left out, as runc does with a warning.
   const std::uint64_t possible = out.ambient & out.permitted & out.inheritable;
   if (possible != out.ambient)
     log::warning("process.capabilities.ambient: only what is permitted and inheritable is raised");
   out.ambient = possible;
-  return {};
 }
 
 Result<> plan_scheduler(const oci::Scheduler& wanted, sys::plan::Scheduler& out) {
@@ -140,24 +157,6 @@ Result<> plan_io_priority(const oci::IoPriority& wanted, sys::plan::Process& out
   return {};
 }
 
-/// "0-1,3" as the bytes of a bit mask.
-Result<std::string> node_mask(const std::string& nodes) {
-  constexpr std::uint64_t kMaxNodes = 1024;
-  std::string mask;
-  for (const std::string& part : split(nodes, ',')) {
-    if (part.empty()) continue;
-    const std::size_t dash = part.find('-');
-    auto first = parse_u64(part.substr(0, dash));
-    auto last = dash == std::string::npos ? first : parse_u64(part.substr(dash + 1));
-    if (!first || !last || *first > *last || *last >= kMaxNodes)
-      return fail(Errc::InvalidSpec, "linux.memoryPolicy.nodes: " + quote(nodes));
-    mask.resize(std::max<std::size_t>(mask.size(), (*last / 64 + 1) * 8), '\0');
-    for (std::uint64_t node = *first; node <= *last; ++node)
-      mask[node / 8] = static_cast<char>(mask[node / 8] | (1 << (node % 8)));
-  }
-  return mask;
-}
-
 Result<> plan_linux(const oci::Linux& section, sys::plan::Process& out) {
   if (section.seccomp) {
     NX_TRY(SeccompFilter filter, compile_seccomp(*section.seccomp));
@@ -186,7 +185,8 @@ Result<> plan_linux(const oci::Linux& section, sys::plan::Process& out) {
     if (!flag) return fail(Errc::InvalidSpec, "linux.memoryPolicy.flags: " + quote(name));
     out.memory_policy |= static_cast<std::uint32_t>(*flag);
   }
-  NX_TRY(out.memory_nodes, node_mask(section.memory_policy->nodes));
+  NX_TRY(out.memory_nodes,
+         bit_mask(section.memory_policy->nodes, 1024, "linux.memoryPolicy.nodes"));
   return {};
 }
 
@@ -210,10 +210,25 @@ Result<> plan_label(const oci::Process& process, const HostFacts& facts, sys::pl
 
 }  // namespace
 
+Result<std::string> bit_mask(std::string_view list, std::uint64_t limit, std::string_view field) {
+  std::string mask;
+  for (const std::string& part : split(list, ',')) {
+    if (part.empty()) continue;
+    const std::size_t dash = part.find('-');
+    auto first = parse_u64(part.substr(0, dash));
+    auto last = dash == std::string::npos ? first : parse_u64(part.substr(dash + 1));
+    if (!first || !last || *first > *last || *last >= limit)
+      return fail(Errc::InvalidSpec, std::string(field) + ": " + quote(list));
+    mask.resize(std::max<std::size_t>(mask.size(), (*last / 64 + 1) * 8), '\0');
+    for (std::uint64_t number = *first; number <= *last; ++number)
+      mask[number / 8] = static_cast<char>(mask[number / 8] | (1 << (number % 8)));
+  }
+  return mask;
+}
+
 Result<sys::plan::Process> plan_process(const ProcessContext& context, const HostFacts& facts) {
   const oci::Process& process = context.process;
   if (process.args.empty()) return fail(Errc::InvalidSpec, "/process/args: must not be empty");
-  if (process.exec_cpu_affinity) return fail(Errc::Unsupported, "process.execCPUAffinity");
   sys::plan::Process out;
   out.args = process.args;
   out.env = process.env;
@@ -225,7 +240,10 @@ Result<sys::plan::Process> plan_process(const ProcessContext& context, const Hos
   out.no_new_privileges = process.no_new_privileges;
   out.terminal = process.terminal;
   out.preserve_fds = static_cast<std::uint32_t>(context.preserve_fds);
-  NX_CHECK(plan_capabilities(process.capabilities.value_or(oci::Capabilities{}), out));
+  const bool user_namespace = context.linux_section != nullptr &&
+                              context.linux_section->find(oci::NamespaceType::user) != nullptr;
+  plan_capabilities(process.capabilities.value_or(oci::Capabilities{}),
+                    user_namespace ? ~std::uint64_t{0} : facts.capabilities, out);
   if (process.scheduler) NX_CHECK(plan_scheduler(*process.scheduler, out.scheduler));
   if (process.io_priority) NX_CHECK(plan_io_priority(*process.io_priority, out));
   NX_CHECK(plan_label(process, facts, out));

@@ -15,6 +15,14 @@ using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::Pair;
 
+/// File and value of each limit, "cgroup2." before those of version 2.
+std::vector<ConfigLine> lines_of(const CreatePlan& plan) {
+  std::vector<ConfigLine> out;
+  for (const CgroupLimit& limit : plan.cgroup_limits)
+    out.emplace_back((limit.v2 ? "cgroup2." : "cgroup.") + limit.file, limit.value);
+  return out;
+}
+
 TEST(Resources, Version1) {
   oci::Resources resources;
   resources.memory = oci::MemoryLimits{.limit = 100,
@@ -32,18 +40,17 @@ TEST(Resources, Version1) {
   resources.cpu->period = 10000;
   resources.cpu->cpus = "0-1";
   resources.pids_limit = -1;
-  std::vector<ConfigLine> lines;
-  ASSERT_OK(plan_resources(resources, facts_v1(), lines));
-  EXPECT_THAT(lines, ::testing::ElementsAre(Pair("lxc.cgroup.memory.limit_in_bytes", "100"),
-                                            Pair("lxc.cgroup.memory.memsw.limit_in_bytes", "150"),
-                                            Pair("lxc.cgroup.memory.soft_limit_in_bytes", "50"),
-                                            Pair("lxc.cgroup.memory.swappiness", "10"),
-                                            Pair("lxc.cgroup.memory.oom_control", "1"),
-                                            Pair("lxc.cgroup.cpu.shares", "1024"),
-                                            Pair("lxc.cgroup.cpu.cfs_period_us", "10000"),
-                                            Pair("lxc.cgroup.cpu.cfs_quota_us", "5000"),
-                                            Pair("lxc.cgroup.cpuset.cpus", "0-1"),
-                                            Pair("lxc.cgroup.pids.max", "max")));
+  CreatePlan plan;
+  ASSERT_OK(plan_resources(resources, facts_v1(), plan));
+  EXPECT_THAT(
+      lines_of(plan),
+      ::testing::ElementsAre(
+          Pair("cgroup.memory.limit_in_bytes", "100"),
+          Pair("cgroup.memory.memsw.limit_in_bytes", "150"),
+          Pair("cgroup.memory.soft_limit_in_bytes", "50"), Pair("cgroup.memory.swappiness", "10"),
+          Pair("cgroup.memory.oom_control", "1"), Pair("cgroup.cpu.shares", "1024"),
+          Pair("cgroup.cpu.cfs_period_us", "10000"), Pair("cgroup.cpu.cfs_quota_us", "5000"),
+          Pair("cgroup.cpuset.cpus", "0-1"), Pair("cgroup.pids.max", "max")));
 }
 
 TEST(Resources, Version2) {
@@ -62,52 +69,56 @@ TEST(Resources, Version2) {
   resources.block_io->read_bps = {{.major = 8, .minor = 0, .rate = 7}};
   resources.hugepage_limits = {{.page_size = "2MB", .limit = 4}};
   resources.unified["memory.high"] = "9";
-  std::vector<ConfigLine> lines;
-  ASSERT_OK(plan_resources(resources, facts_v2(), lines));
-  EXPECT_THAT(
-      lines,
-      ::testing::ElementsAre(
-          Pair("lxc.cgroup2.memory.max", "100"), Pair("lxc.cgroup2.memory.low", "50"),
-          Pair("lxc.cgroup2.memory.swap.max", "50"), Pair("lxc.cgroup2.cpu.weight", "39"),
-          Pair("lxc.cgroup2.cpu.max", "max 100000"), Pair("lxc.cgroup2.pids.max", "5"),
-          Pair("lxc.cgroup2.io.weight", "default 10000"), Pair("lxc.cgroup2.io.max", "8:0 rbps=7"),
-          Pair("lxc.cgroup2.hugetlb.2MB.max", "4"), Pair("lxc.cgroup2.memory.high", "9")));
+  CreatePlan plan;
+  ASSERT_OK(plan_resources(resources, facts_v2(), plan));
+  EXPECT_THAT(lines_of(plan),
+              ::testing::ElementsAre(
+                  Pair("cgroup2.memory.max", "100"), Pair("cgroup2.memory.low", "50"),
+                  Pair("cgroup2.memory.swap.max", "50"), Pair("cgroup2.cpu.weight", "39"),
+                  Pair("cgroup2.cpu.max", "max 100000"), Pair("cgroup2.pids.max", "5"),
+                  Pair("cgroup2.io.weight", "default 10000"), Pair("cgroup2.io.max", "8:0 rbps=7"),
+                  Pair("cgroup2.hugetlb.2MB.max", "4"), Pair("cgroup2.memory.high", "9")));
 }
 
 TEST(Resources, WhatTheHostCannotDoIsRefusedByName) {
-  std::vector<ConfigLine> lines;
+  CreatePlan plan;
   oci::Resources resources;
   resources.memory = oci::MemoryLimits{};
   resources.memory->swappiness = 1;
-  EXPECT_ERROR(plan_resources(resources, facts_v2(), lines), Errc::Unsupported,
+  EXPECT_ERROR(plan_resources(resources, facts_v2(), plan), Errc::Unsupported,
                HasSubstr("memory.swappiness"));
   resources = {};
   resources.unified["memory.max"] = "1";
-  EXPECT_ERROR(plan_resources(resources, facts_v1(), lines), Errc::Unsupported,
+  EXPECT_ERROR(plan_resources(resources, facts_v1(), plan), Errc::Unsupported,
                HasSubstr("unified"));
   resources = {};
   resources.hugepage_limits = {{.page_size = "2MB", .limit = 4}};
-  EXPECT_ERROR(plan_resources(resources, facts_v1(), lines), Errc::Unsupported,
+  EXPECT_ERROR(plan_resources(resources, facts_v1(), plan), Errc::Unsupported,
                HasSubstr("hugetlb"));
   resources = {};
   resources.memory = oci::MemoryLimits{};
   resources.memory->swap = 5;
-  EXPECT_ERROR(plan_resources(resources, facts_v2(), lines), Errc::InvalidConfig,
-               HasSubstr("swap"));
+  EXPECT_ERROR(plan_resources(resources, facts_v2(), plan), Errc::InvalidConfig, HasSubstr("swap"));
 }
 
 TEST(Resources, DeviceRulesKeepTheStandardDevices) {
-  std::vector<ConfigLine> lines;
+  CreatePlan plan;
   oci::Resources resources;
   resources.devices = {{.allow = false, .type = 'a', .major = {}, .minor = {}, .access = "rwm"},
                        {.allow = true, .type = 'b', .major = 8, .minor = {}, .access = "r"}};
-  ASSERT_OK(plan_resources(resources, facts_v1(), lines));
-  EXPECT_EQ(lines.at(0), ConfigLine("lxc.cgroup.devices.deny", "a *:* rwm"));
-  EXPECT_EQ(lines.at(1), ConfigLine("lxc.cgroup.devices.allow", "b 8:* r"));
-  EXPECT_THAT(lines, Contains(Pair("lxc.cgroup.devices.allow", "c 1:3 rwm")));
-  lines.clear();
-  ASSERT_OK(plan_resources(resources, facts_v2(), lines));
-  EXPECT_EQ(lines.at(0).first, "lxc.cgroup2.devices.deny");
+  ASSERT_OK(plan_resources(resources, facts_v1(), plan));
+  auto text = [](const sys::DeviceRule& rule) {
+    return (rule.allow ? "allow " : "deny ") + sys::to_text(rule);
+  };
+  ASSERT_GT(plan.device_rules.size(), 2u);
+  EXPECT_EQ(text(plan.device_rules[0]), "deny a *:* rwm");
+  EXPECT_EQ(text(plan.device_rules[1]), "allow b 8:* r");
+  EXPECT_THAT(plan.device_rules,
+              Contains(sys::DeviceRule{
+                  .allow = true, .type = 'c', .major = 1, .minor = 3, .access = "rwm"}));
+  CreatePlan second;
+  ASSERT_OK(plan_resources(resources, facts_v2(), second));
+  EXPECT_EQ(second.device_rules, plan.device_rules);
 }
 
 TEST(Resources, ADeviceRuleIsNotWrittenTwice) {
@@ -115,9 +126,11 @@ TEST(Resources, ADeviceRuleIsNotWrittenTwice) {
   oci::DeviceRule null{.allow = true, .type = 'c', .major = 1, .minor = 3, .access = "rwm"};
   oci::DeviceRule nothing{.allow = false, .type = 'a', .major = {}, .minor = {}, .access = "rwm"};
   auto count = [&] {
-    std::vector<ConfigLine> lines;
-    EXPECT_OK(plan_resources(resources, facts_v1(), lines));
-    return std::ranges::count(lines, ConfigLine("lxc.cgroup.devices.allow", "c 1:3 rwm"));
+    CreatePlan plan;
+    EXPECT_OK(plan_resources(resources, facts_v1(), plan));
+    return std::ranges::count(
+        plan.device_rules,
+        sys::DeviceRule{.allow = true, .type = 'c', .major = 1, .minor = 3, .access = "rwm"});
   };
   resources.devices = {nothing, null};
   EXPECT_EQ(count(), 1);

@@ -62,11 +62,9 @@ lxc.pty.max = 0
 lxc.console.path = none
 lxc.keyring.session = 0
 lxc.monitor.signal.pdeath = 0
-lxc.cgroup.dir.container = nexcage/web1
-lxc.cgroup.dir.monitor = nexcage/nexcage-eb3da0f4c2e78ab5.monitor
-lxc.cgroup.dir.monitor.pivot = nexcage/nexcage-eb3da0f4c2e78ab5.monitor
 lxc.namespace.clone = mnt pid
 lxc.net.0.type = none
+cgroup = nexcage/web1
 fd 0 = /b/rootfs (recursive)
 fd 1 = start.sock
 new_keyring
@@ -141,10 +139,25 @@ TEST(CreatePlan, ClockOffsets) {
   spec.linux_->namespaces.push_back({.type = oci::NamespaceType::time, .path = ""});
   spec.linux_->time_offsets["monotonic"] = {.secs = -5, .nanosecs = 0};
   spec.linux_->time_offsets["boottime"] = {.secs = 0, .nanosecs = 7};
-  EXPECT_THAT(text_of(spec), AllOf(HasSubstr("lxc.time.offset.monotonic = -5s\n"),
-                                   HasSubstr("lxc.time.offset.boot = 7ns\n")));
+  EXPECT_THAT(text_of(spec), AllOf(HasSubstr("time_namespace monotonic=-5 boottime_ns=7\n"),
+                                   Not(HasSubstr("clone = time"))));
   spec.linux_->time_offsets["boottime"] = {.secs = 1, .nanosecs = 7};
-  EXPECT_ERROR(plan_of(spec), Errc::Unsupported, HasSubstr("not both"));
+  EXPECT_THAT(text_of(spec), HasSubstr("time_namespace monotonic=-5 boottime=1 boottime_ns=7\n"));
+}
+
+TEST(CreatePlan, MountLabelsNeedSelinux) {
+  oci::Spec spec = small_spec();
+  spec.linux_->mount_label = "system_u:object_r:container_file_t:s0";
+  spec.mounts = {make_mount("/run", "tmpfs", "tmpfs", {"mode=755"}),
+                 make_mount("/proc", "proc", "proc", {})};
+  EXPECT_ERROR(plan_of(spec), Errc::Unsupported, HasSubstr("linux.mountLabel: SELinux is not"));
+  HostFacts facts = facts_v1();
+  facts.selinux = true;
+  auto plan = plan_create(job_for(spec), facts, "nexcage");
+  ASSERT_OK(plan);
+  EXPECT_THAT(describe(*plan),
+              AllOf(HasSubstr("options=[mode=755,context=system_u:object_r:container_file_t:s0]"),
+                    HasSubstr("target=/proc type=proc source=proc plain_target=yes\n")));
 }
 
 TEST(CreatePlan, CgroupPaths) {
@@ -210,11 +223,11 @@ TEST(CreatePlan, RefusesMountsItCannotDo) {
                 : std::string(errc_name(plan.error().code())) + " " + plan.error().message();
   };
   EXPECT_THAT(error_of(make_mount("/d", "bind", "/s", {"bind", "idmap"})),
-              HasSubstr("Unsupported"));
-  EXPECT_THAT(error_of(make_mount("/d", "bind", "/s", {"bind", "copy-symlink"})),
-              HasSubstr("Unsupported"));
-  EXPECT_THAT(error_of(make_mount("/d", "bind", "/s", {"bind", "nosuchword"})),
               HasSubstr("InvalidConfig"));
+  EXPECT_THAT(error_of(make_mount("/d", "tmpfs", "/s", {"idmap"})), HasSubstr("Unsupported"));
+  EXPECT_THAT(error_of(make_mount("/d", "tmpfs", "/s", {"iversion"})),
+              HasSubstr("option iversion"));
+  EXPECT_EQ(error_of(make_mount("/d", "bind", "/s", {"bind", "mode=755"})), "");
   EXPECT_THAT(error_of(make_mount("/", "tmpfs", "t", {})), HasSubstr("Unsupported"));
   EXPECT_THAT(error_of(make_mount("/d", "", "t", {})), HasSubstr("no type"));
 }
@@ -264,7 +277,7 @@ TEST(CreatePlan, HooksCarryTheState) {
     const auto* hooks = std::get_if<sys::plan::RunHooks>(&operation);
     if (hooks == nullptr) continue;
     EXPECT_THAT(hooks->state_before_pid,
-                AllOf(HasSubstr("\"status\":\"creating\""), ::testing::EndsWith("\"pid\":")));
+                AllOf(HasSubstr("\"status\":\"created\""), ::testing::EndsWith("\"pid\":")));
     auto state = json::parse(hooks->state_before_pid + "17" + hooks->state_after_pid);
     ASSERT_OK(state);
     EXPECT_EQ(state->find("pid")->as_i64(), 17);
