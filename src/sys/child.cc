@@ -15,7 +15,7 @@
 #include <csignal>
 #include <cstdlib>
 
-#include "nexcage/base/text.h"
+#include "nexcage/sys/exec_parts.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/process.h"
 
@@ -179,20 +179,6 @@ class BlockedSignals {
   std::uint64_t before_ = 0;
 };
 
-Result<std::string> find_program(const std::string& name) {
-  if (name.find('/') != std::string::npos) return name;
-  const char* path = std::getenv("PATH");
-  for (const std::string& dir :
-       split(path != nullptr ? path : "/usr/sbin:/usr/bin:/sbin:/bin", ':')) {
-    // An empty entry means the current directory, which is never trusted.
-    if (!dir.starts_with('/')) continue;
-    std::string candidate = dir + '/' + name;
-    if (::access(candidate.c_str(), X_OK) == 0) return candidate;
-  }
-  return fail(Error::from_errno(Errc::RuntimeNotAvailable, ENOENT, "find program " + name)
-                  .hint("install " + name + " or add its directory to PATH"));
-}
-
 /// Who ignores SIGCHLD gets no exit status (waitpid(2)), and our caller may have made us ignore it.
 void notice_children() {
   struct sigaction action{};
@@ -200,25 +186,9 @@ void notice_children() {
     (void)::signal(SIGCHLD, SIG_DFL);
 }
 
-std::vector<char*> pointers(const std::vector<std::string>& strings) {
-  std::vector<char*> out;
-  out.reserve(strings.size() + 1);
-  // execve(2) promises not to change them.
-  for (const std::string& text : strings) out.push_back(const_cast<char*>(text.c_str()));
-  return out;
-}
-
-std::vector<char*> environment(const Command& command) {
-  std::vector<char*> out = pointers(command.env);
-  if (command.inherit_env)
-    for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry)
-      out.push_back(*entry);
-  out.push_back(nullptr);
-  return out;
-}
-
 /// The numbers between those that the child keeps.
 std::vector<FdRange> ranges_to_close(const Command& command) {
+  if (command.keep_all) return {};
   std::vector<unsigned> kept = {0, 1, 2};
   for (const auto& [ours, theirs] : command.fds) kept.push_back(static_cast<unsigned>(theirs));
   for (int i = 0; command.keep_from >= 0 && i < command.keep_count; ++i)
@@ -289,12 +259,8 @@ Child::~Child() { kill_and_wait(); }
 
 Result<Child> Child::spawn(const Command& command) {
   if (command.argv.empty()) return fail(Errc::FileError, "start a program: no arguments");
-  std::string program = command.argv.front();
-  if (command.exec_fd < 0) {
-    NX_TRY(program, find_program(program));
-  }
-  std::vector<char*> argv = pointers(command.argv);
-  argv.push_back(nullptr);
+  NX_TRY(const std::string program, program_of(command));
+  const std::vector<char*> argv = pointers(command.argv);
   const std::vector<char*> envp = environment(command);
   const std::vector<FdRange> gaps = ranges_to_close(command);
   std::vector<int> moved(command.fds.size());

@@ -64,4 +64,12 @@ Result<UniqueFd> sealed_data(std::string_view data, std::string_view name) {
   return fd;
 }
 
+Result<UniqueFd> memory_file(std::string_view name) { return create_memfd(name, MFD_NOEXEC_SEAL); }
+
+Result<UniqueFd> inheritable_above(int fd, int least) {
+  UniqueFd copy(::fcntl(fd, F_DUPFD, least));
+  if (!copy) return fail_errno("copy a descriptor to " + std::to_string(least) + " or above");
+  return copy;
+}
+
 }  // namespace nexcage::sys

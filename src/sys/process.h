@@ -57,6 +57,7 @@ struct Command {
   /// reach the child; all else is closed by O_CLOEXEC and close_range.
   std::vector<std::pair<int, int>> fds;  // {ours, theirs}
   int keep_from = -1, keep_count = 0;    // further inherited range (--preserve-fds): 3 .. 3+N-1
+  bool keep_all = false;                 // every descriptor without O_CLOEXEC stays, as for execve
   bool new_session = false;
   bool new_process_group = false;
   bool die_with_parent = false;
@@ -95,6 +96,15 @@ class Child {
   std::optional<int> status_;  // set once reaped: from then on the pid may be somebody else's
 };
 
+/// The path of a program: the name itself if it has a slash, else the first match on PATH, whose
+/// relative entries do not count. RuntimeNotAvailable when there is none.
+Result<std::string> find_program(const std::string& name);
+
+/// Makes this very process the program: argv, program, env, inherit_env, exec_fd and cwd count;
+/// descriptors without O_CLOEXEC, signal mask and dispositions stay. Returns only errors, those of
+/// spawn.
+Result<> become(const Command& command);
+
 /// What a short program left.
 struct Output {
   int status = 0;  // raw wait status
@@ -122,6 +132,10 @@ Result<> become_subreaper();
 Result<UniqueFd> sealed_copy(int fd, std::string_view name);
 /// A memfd with this content, sealed against change, rewound.
 Result<UniqueFd> sealed_data(std::string_view data, std::string_view name);
+/// An empty file in memory, to be written by whoever opens it through /proc.
+Result<UniqueFd> memory_file(std::string_view name);
+/// A copy of the descriptor that survives exec, with the lowest free number from `least` on.
+Result<UniqueFd> inheritable_above(int fd, int least);
 
 /// Directory that holds this process's executable (readlink /proc/self/exe).
 Result<std::string> executable_dir();
