@@ -54,8 +54,9 @@ Result<> Layout::check_or_create(int dir, const std::string& root, Store::IfMiss
   }
   NX_TRY(auto names, sys::list_dir(dir));
   // "lost+found": the store may be a file system of its own. Temporary names: another creator.
+  // "containers": info.json of containers made from bundles, which need no image.
   auto foreign = std::ranges::find_if(names, [](const std::string& name) {
-    return name != "lost+found" && !name.starts_with('.');
+    return name != "lost+found" && name != "containers" && !name.starts_with('.');
   });
   if (foreign != names.end())
     return fail(Error(Errc::ConfigError, "image store " + root + ": holds " + quote(*foreign) +
