@@ -5,14 +5,43 @@
 
 namespace nexcage::backends {
 
+Error no_checkpoint(std::string_view backend) {
+  return Error(Errc::Unsupported,
+               "checkpoint and restore: CRIU has to know how a container was made, and what the " +
+                   std::string(backend) + " backend makes it does not know")
+      .hint("run the container on runc");
+}
+
 Result<> Backend::update(const Record& /*record*/, const oci::Resources& /*resources*/) const {
   return fail(Errc::Unsupported,
               "backend " + std::string(name()) + " cannot change the limits of a container");
 }
 
+Result<> Backend::checkpoint(const Record& /*record*/,
+                             const std::vector<std::string>& /*options*/) const {
+  return fail(no_checkpoint(name()));
+}
+
 Result<sys::CgroupLayout> Backend::cgroup_dirs(const Record& record) const {
   NX_TRY(const sys::CgroupLayout layout, sys::detect_cgroups());
   return sys::cgroup_dirs_of_process(layout, record.init.pid);
+}
+
+Result<sys::Command> Backend::command(const Record& /*record*/,
+                                      std::vector<std::string> words) const {
+  return fail(Errc::Unsupported,
+              words.front() + " is not supported by the " + std::string(name()) + " backend");
+}
+
+Result<Foreign> Backend::foreign(const Record& /*record*/) const {
+  return fail(Errc::Unsupported,
+              "the " + std::string(name()) + " backend has no runtime beside itself");
+}
+
+Result<ExecCommand> Backend::exec_command(const Record& record,
+                                          const ExecRequest& /*request*/) const {
+  NX_TRY(sys::Command command, this->command(record, {"exec"}));
+  return ExecCommand{std::move(command), {}};
 }
 
 }  // namespace nexcage::backends

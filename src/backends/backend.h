@@ -51,6 +51,14 @@ struct Record {
   json::Value backend_data;
 };
 
+/// A container in the state of another runtime. Undone by running `remove`, where `state_dir`, that
+/// runtime's directory of the container, exists; what is left of the directory then goes too.
+struct Foreign {
+  std::string state_dir;            // absolute
+  std::vector<std::string> remove;  // argv: "/usr/bin/crun", "--root", ..., "delete", "--force", ID
+  bool operator==(const Foreign&) const = default;
+};
+
 /// Undo of side effects, on disk before each act (runtime/undo.h implements it). A backend records
 /// what it is about to make; everything recorded is undone, last first, if creation fails or is
 /// killed.
@@ -62,10 +70,12 @@ class UndoLog {
   virtual Result<> will_create_file(const std::string& path) = 0;
   virtual Result<> will_create_cgroup(const std::string& relative_path) = 0;
   virtual Result<> will_run_process(const sys::ProcessId& id) = 0;  // killed
+  virtual Result<> will_create_foreign(const Foreign& container) = 0;
 };
 
 enum class Pivot : std::uint8_t { pivot_root, move_mount };  // --no-pivot
 enum class Keyring : std::uint8_t { fresh, inherited };      // --no-new-keyring
+enum class CgroupManager : std::uint8_t { cgroupfs, systemd, disabled };
 
 /// Everything phase 6 needs: all decided, all paths absolute. References live as long as the flow.
 struct CreateJob {
@@ -79,7 +89,12 @@ struct CreateJob {
   int preserve_fds = 0;                       // 3 .. 3+N-1 go to the container
   std::optional<std::string> console_socket;  // path, required with a terminal unless `keep_master`
   bool keep_master = false;                   // the caller relays the terminal itself (run -t)
-  std::string systemd_cgroup;                 // unused by lxc until systemd cgroups are there
+  CgroupManager cgroup_manager = CgroupManager::cgroupfs;
+  /// Not a new container but one from a checkpoint: the options of the runtime's verb `restore`.
+  std::optional<std::vector<std::string>> restore;
+  // For complete runtimes only.
+  std::string config_file;  // what the spec was read from; empty: {bundle}/config.json
+  std::string pid_file;     // to be written by the backend; may be empty
 };
 
 struct Created {
@@ -101,18 +116,27 @@ class Configured {
 
 struct ExecRequest {
   oci::Process process;
+  std::string process_file;  // what `process` was read from; empty: from the command line
   std::optional<std::string> console_socket;
   bool keep_master = false;
   int preserve_fds = 0;
   bool detach = false;
   bool ignore_paused = false;
   std::vector<std::string> cgroups;  // --cgroup
+  std::string pid_file;              // to be written by complete runtimes; may be empty
 };
 
 /// A process started in a running container: a child of the caller.
 struct ExecStarted {
   sys::Child child;
   UniqueFd pty_master;
+};
+
+/// `exec` as a command line; `process` is the file it reads the process from, to be open until
+/// then.
+struct ExecCommand {
+  sys::Command command;
+  UniqueFd process;
 };
 
 struct Features {
@@ -149,15 +173,42 @@ class Backend {
   /// sys/cgroup_stats.h): where its statistics are read. Unless overridden, the cgroups that its
   /// init is in.
   virtual Result<sys::CgroupLayout> cgroup_dirs(const Record& record) const;
+  /// Writes a running container to files, with CRIU; `options` are those of the runtime's verb.
+  /// Unsupported with the reason unless overridden.
+  virtual Result<> checkpoint(const Record& record, const std::vector<std::string>& options) const;
   /// Removes everything of the container that this backend made, killing what still runs. Gone
   /// already is success.
   virtual Result<> remove(const Record& record) const = 0;
+
+  /// True for an OCI runtime of its own (crun, runc). It reads config.json itself, runs the hooks
+  /// of all six points, keeps its own cgroups, and writes the pid file.
+  virtual bool complete() const { return false; }
+  /// A verb of a complete runtime as a command line, for a caller that has nothing left to do than
+  /// to become it: `words` are the verb and its options, the container's id is added. Unsupported
+  /// by all others.
+  virtual Result<sys::Command> command(const Record& record, std::vector<std::string> words) const;
+  /// What the complete runtime has of the container. Unsupported by all others.
+  virtual Result<Foreign> foreign(const Record& record) const;
+  /// The same as command() for `exec`: the request's options in the words of that runtime.
+  virtual Result<ExecCommand> exec_command(const Record& record, const ExecRequest& request) const;
 };
+
+/// What a complete runtime is told of our own command line.
+struct Invocation {
+  std::string log, log_format;  // of commands that we become; empty: standard error, text
+  bool debug = false;
+  std::string rootless;  // "true" or "false"; empty: not said
+};
+
+/// Unsupported, for backends without checkpoint and restore.
+Error no_checkpoint(std::string_view backend);
 
 struct Setup {
   std::string libexec;  // directory of our helpers
   std::string root;     // state root, for backends that keep their own state below it
   std::string cgroup_parent = "nexcage";  // of containers without cgroupsPath: {cgroup_parent}/{id}
+  std::string crun = "crun", runc = "runc";  // names on PATH, or paths
+  Invocation invocation;
 };
 /// The backend of this name. ConfigError for an unknown name (with a suggestion); Unsupported for
 /// one that exists in the design but not in this build.

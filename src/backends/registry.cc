@@ -4,6 +4,7 @@
 
 #include "nexcage/backends/backend.h"
 #include "nexcage/backends/lxc/backend.h"
+#include "nexcage/backends/oci_runtime/backend.h"
 #include "nexcage/base/text.h"
 
 namespace nexcage::backends {
@@ -18,8 +19,8 @@ struct Entry {
 
 constexpr std::array<Entry, 6> kBackends = {{
     {"lxc", &lxc::make_backend},
-    {"crun", nullptr},
-    {"runc", nullptr},
+    {"crun", &oci_runtime::make_crun},
+    {"runc", &oci_runtime::make_runc},
     {"vm", nullptr},
     {"proxmox-lxc", nullptr},
     {"proxmox-vm", nullptr},

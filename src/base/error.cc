@@ -14,7 +14,7 @@ constexpr std::array<std::string_view, kErrcCount> kNames = {
     "LXCError",         "ProxmoxError",        "ConfigError",       "InvalidConfig",
     "InvalidRootfs",    "RuntimeNotAvailable", "InvalidImage",      "LayerError",
     "HookError",        "RegistryError",       "ContainerNotFound", "InvalidState",
-    "PermissionDenied", "Unsupported",         "Timeout",
+    "PermissionDenied", "Unsupported",         "Timeout",           "RuntimeError",
 };
 
 Errc classify(int err) {

@@ -37,10 +37,11 @@ enum class Errc : std::uint8_t {
   PermissionDenied,
   Unsupported,
   Timeout,
+  RuntimeError,
 };
 
 /// Number of codes; the table of names has one row for each.
-inline constexpr int kErrcCount = static_cast<int>(Errc::Timeout) + 1;
+inline constexpr int kErrcCount = static_cast<int>(Errc::RuntimeError) + 1;
 
 /// The code's name as users see it, e.g. "ImageNotFound".
 std::string_view errc_name(Errc code);

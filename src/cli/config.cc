@@ -23,6 +23,8 @@ constexpr std::array kKeys = {
               &Settings::strict_oci_version},
     ConfigKey{"runtime.cgroup_parent", "NEXCAGE_CGROUP_PARENT", ConfigKind::word,
               &Settings::cgroup_parent},
+    ConfigKey{"runtime.crun.path", "NEXCAGE_CRUN", ConfigKind::word, &Settings::crun},
+    ConfigKey{"runtime.runc.path", "NEXCAGE_RUNC", ConfigKind::word, &Settings::runc},
     ConfigKey{"storage.images", "NEXCAGE_IMAGES", ConfigKind::directory, &Settings::images},
     ConfigKey{"storage.containers", "NEXCAGE_CONTAINERS", ConfigKind::directory,
               &Settings::containers},
@@ -121,7 +123,9 @@ Result<> Configuration::read_files(const std::optional<std::string>& only) {
 
 Result<> Configuration::read_text(std::string_view text, const std::string& file) {
   NX_TRY(const std::vector<TomlEntry> entries, parse_toml(text, file));
+  NX_CHECK(add_rules(entries, file));
   for (const TomlEntry& entry : entries) {
+    if (is_rule(entry)) continue;
     const std::string origin = file + ":" + std::to_string(entry.line);
     const std::size_t index = index_of(entry.key);
     if (index == kKeys.size()) return unknown_key(origin, entry.key);

@@ -44,9 +44,13 @@ struct TomlEntry {
   std::variant<std::monostate, std::string, std::int64_t> value;  // monostate: another type
   std::string type;                                               // "string", "array": for messages
   std::uint32_t line = 0;
+  std::size_t table = 0;  // of an array of tables: which of them, from 1; 0: of none
 };
 /// Parses one file's text. ConfigError with file and line for bad syntax.
 Result<std::vector<TomlEntry>> parse_toml(std::string_view text, const std::string& file);
+
+/// An entry of a [[runtime.rule]] table, or what stands in the place of one.
+bool is_rule(const TomlEntry& entry);
 
 class Configuration {
  public:
@@ -71,6 +75,9 @@ class Configuration {
 
  private:
   Result<> assign(std::size_t index, const std::string& value, const std::string& origin);
+
+  /// Adds the [[runtime.rule]] tables among a file's entries.
+  Result<> add_rules(std::span<const TomlEntry> entries, const std::string& file);
 
   runtime::Settings settings_;
   std::vector<std::string> origins_;  // one per key, in the table's order

@@ -45,7 +45,31 @@ beats the files.
       entry.set("environment", key.environment);
       object.set(std::string(key.name), std::move(entry));
     }
+    json::Array rules;
+    for (const runtime::RouteRule& rule : configuration.settings().rules) {
+      json::Object entry;
+      if (rule.id) entry.set("id", rule.id->text());
+      if (rule.image) entry.set("image", rule.image->text());
+      entry.set("runtime", rule.backend);
+      entry.set("origin", rule.origin);
+      rules.emplace_back(std::move(entry));
+    }
+    object.set("runtime.rule", std::move(rules));
     return json::dump(object, json::Style::pretty) + "\n";
+  }
+
+  std::string rules_as_toml(const Configuration& configuration) const {
+    std::string text;
+    const auto line = [&text](const char* name, const std::string& value) {
+      text += std::string(name) + " = \"" + log::json_escape(value) + "\"\n";
+    };
+    for (const runtime::RouteRule& rule : configuration.settings().rules) {
+      text += "\n[[runtime.rule]]" + (origin_ ? "  # " + rule.origin : std::string()) + "\n";
+      if (rule.id) line("id", rule.id->text());
+      if (rule.image) line("image", rule.image->text());
+      line("runtime", rule.backend);
+    }
+    return text;
   }
 
   std::string as_toml(const Configuration& configuration) const {
@@ -64,7 +88,7 @@ beats the files.
       if (origin_) text += "  # " + configuration.origin(key.name);
       text += '\n';
     }
-    return text;
+    return text + rules_as_toml(configuration);
   }
 
   bool origin_ = false;

@@ -79,6 +79,44 @@ TEST(Configuration, environment_beats_the_file) {
   EXPECT_EQ(configuration.settings().layers, "/l");
 }
 
+TEST(Configuration, rules_keep_their_order_and_place) {
+  Configuration configuration;
+  ASSERT_OK(
+      configuration.read_text("[[runtime.rule]]\nid = \"^web\"\nruntime = \"crun\"\n"
+                              "[[runtime.rule]]\nruntime = \"runc\"\nimage = \"nginx\"\n",
+                              "c.toml"));
+  ASSERT_OK(configuration.read_text("[[runtime.rule]]\nid = \"x\"\nruntime = \"lxc\"\n", "d.toml"));
+  const auto& rules = configuration.settings().rules;
+  ASSERT_EQ(rules.size(), 3U);
+  EXPECT_EQ(rules[0].id->text(), "^web");
+  EXPECT_FALSE(rules[0].image);
+  EXPECT_EQ(rules[1].backend, "runc");
+  EXPECT_EQ(rules[1].image->text(), "nginx");
+  EXPECT_EQ(rules[1].origin, "c.toml:5");
+  EXPECT_EQ(rules[2].origin, "d.toml:2");
+}
+
+TEST(Configuration, a_bad_rule_is_named_with_its_line) {
+  const auto why = [](const char* text) {
+    Configuration configuration;
+    auto read = configuration.read_text(text, "c.toml");
+    return read ? std::string("accepted") : read.error().message();
+  };
+  Configuration configuration;
+  EXPECT_ERROR(
+      configuration.read_text("[[runtime.rule]]\nruntime = \"crun\"\nid = \"web[\"\n", "c.toml"),
+      Errc::ConfigError, AllOf(HasSubstr("c.toml:3"), HasSubstr("\"web[\"")));
+  EXPECT_THAT(why("[[runtime.rule]]\nid = \"x\"\nruntime = \"krun\"\n"),
+              AllOf(HasSubstr("c.toml:3"), HasSubstr("unknown backend \"krun\"")));
+  EXPECT_THAT(why("[[runtime.rule]]\nid = 3\n"), HasSubstr("c.toml:2"));
+  EXPECT_THAT(why("[[runtime.rule]]\nid = \"x\"\n"), HasSubstr("names no runtime"));
+  EXPECT_THAT(why("[[runtime.rule]]\nruntime = \"lxc\"\n"), HasSubstr("neither id nor image"));
+  EXPECT_THAT(why("[[runtime.rule]]\nname = \"x\"\n"),
+              AllOf(HasSubstr("c.toml:2"), HasSubstr("unknown key \"name\"")));
+  EXPECT_THAT(why("[runtime]\nrule = 3\n"), HasSubstr("c.toml:2"));
+  EXPECT_THAT(why("[runtime.rule]\nid = \"x\"\n"), HasSubstr("c.toml:2: runtime.rule"));
+}
+
 TEST(Configuration, a_given_file_must_exist) {
   Configuration configuration;
   EXPECT_ERROR(configuration.read_files("/nonexistent/c.toml"), Errc::ConfigError,

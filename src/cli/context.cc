@@ -106,7 +106,12 @@ std::optional<std::string> Context::config_file() const {
 
 Result<runtime::Settings> Context::settings() {
   NX_TRY(const Configuration* configuration, this->configuration());
-  return configuration->settings();
+  runtime::Settings settings = configuration->settings();
+  NX_TRY(settings.invocation.log, absolute_path(globals_.log));
+  if (!globals_.log.empty()) settings.invocation.log_format = globals_.log_format;
+  settings.invocation.debug = globals_.debug;
+  if (globals_.rootless != "auto") settings.invocation.rootless = globals_.rootless;
+  return settings;
 }
 
 Result<runtime::Services> Context::services() {
@@ -134,13 +139,11 @@ Result<std::vector<std::string>> Context::repeat_globals() {
   return words;
 }
 
-Result<> Context::refuse_systemd_cgroup() const {
-  if (!globals_.systemd_cgroup && globals_.cgroup_manager == "cgroupfs") return {};
-  if (!globals_.systemd_cgroup && globals_.cgroup_manager == "disabled")
-    return fail(Errc::Unsupported, "--cgroup-manager disabled: containers always have a cgroup");
-  Error error(Errc::Unsupported, "cgroups made by systemd");
-  return fail(std::move(error).hint(
-      "Set the engine's cgroup manager to cgroupfs (SystemdCgroup = false)."));
+backends::CgroupManager Context::cgroup_manager() const {
+  if (globals_.systemd_cgroup || globals_.cgroup_manager == "systemd")
+    return backends::CgroupManager::systemd;
+  return globals_.cgroup_manager == "disabled" ? backends::CgroupManager::disabled
+                                               : backends::CgroupManager::cgroupfs;
 }
 
 }  // namespace nexcage::cli

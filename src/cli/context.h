@@ -71,8 +71,8 @@ class Context {
   Result<std::string> backend(const std::string& after_verb = "") const;
   /// The options that make another nexcage see the settings that this one sees.
   Result<std::vector<std::string>> repeat_globals();
-  /// Unsupported when an option of the command line asks for systemd's cgroups.
-  Result<> refuse_systemd_cgroup() const;
+  /// --systemd-cgroup and --cgroup-manager.
+  backends::CgroupManager cgroup_manager() const;
 
  private:
   std::optional<std::string> config_file() const;

@@ -34,16 +34,6 @@ Result<double> parse_cpus(const std::string& text) {
   return value;
 }
 
-Result<> add_annotations(oci::StringMap& to, const std::vector<std::string>& words) {
-  for (const std::string& word : words) {
-    const std::size_t equals = word.find('=');
-    if (equals == 0 || equals == std::string::npos)
-      return fail(Errc::InvalidSpec, "--annotation " + quote(word) + ": expected KEY=VALUE");
-    to[word.substr(0, equals)] = word.substr(equals + 1);
-  }
-  return {};
-}
-
 }  // namespace
 
 void CreateArgs::declare(Options& options) {
@@ -84,7 +74,6 @@ void CreateArgs::declare(Options& options) {
 }
 
 Result<Request> CreateArgs::request(const Context& context, std::vector<std::string> words) const {
-  NX_CHECK(context.refuse_systemd_cgroup());
   Request request;
   if (oci_form(context)) {
     NX_TRY(request, oci_request(context, words));
@@ -92,6 +81,7 @@ Result<Request> CreateArgs::request(const Context& context, std::vector<std::str
     NX_TRY(request, image_request(std::move(words)));
   }
   NX_TRY(request.backend, context.backend(backend));
+  request.cgroup_manager = context.cgroup_manager();
   NX_CHECK(common(request));
   return request;
 }
@@ -208,6 +198,16 @@ Result<ImageSource> CreateArgs::image_source() const {
   NX_CHECK(add_annotations(source.annotations, annotations));
   source.network = network;
   return source;
+}
+
+Result<> add_annotations(oci::StringMap& to, const std::vector<std::string>& words) {
+  for (const std::string& word : words) {
+    const std::size_t equals = word.find('=');
+    if (equals == 0 || equals == std::string::npos)
+      return fail(Errc::InvalidSpec, "--annotation " + quote(word) + ": expected KEY=VALUE");
+    to[word.substr(0, equals)] = word.substr(equals + 1);
+  }
+  return {};
 }
 
 Result<std::string> random_id() {

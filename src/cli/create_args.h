@@ -54,6 +54,8 @@ struct CreateArgs {
   Result<> common(runtime::Request& request) const;
 };
 
+/// "KEY=VALUE" words of --annotation.
+Result<> add_annotations(oci::StringMap& to, const std::vector<std::string>& words);
 /// Twelve hexadecimal digits from the kernel's random numbers.
 Result<std::string> random_id();
 /// "[\"a\",\"b\"]" is a JSON array of words, anything else one word; empty text: no words.

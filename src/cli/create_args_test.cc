@@ -147,10 +147,14 @@ TEST(CreateArgs, values_are_checked) {
                HasSubstr("--preserve-fds"));
 }
 
-TEST(CreateArgs, systemd_cgroups_are_refused_for_new_containers) {
+TEST(CreateArgs, the_manager_of_cgroups_is_the_backends_to_judge) {
   Globals globals;
+  EXPECT_EQ(request({"i"}, "nexcage", globals)->cgroup_manager, backends::CgroupManager::cgroupfs);
   globals.systemd_cgroup = true;
-  EXPECT_ERROR(request({"i"}, "nexcage", globals), Errc::Unsupported, HasSubstr("systemd"));
+  EXPECT_EQ(request({"i"}, "nexcage", globals)->cgroup_manager, backends::CgroupManager::systemd);
+  globals.systemd_cgroup = false;
+  globals.cgroup_manager = "disabled";
+  EXPECT_EQ(request({"i"}, "nexcage", globals)->cgroup_manager, backends::CgroupManager::disabled);
 }
 
 TEST(ParseEntrypoint, words_and_arrays) {

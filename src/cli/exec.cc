@@ -46,6 +46,10 @@ name that fixes the backend, as runc does.
     NX_TRY(request.process, process(record, {words.begin() + 1, words.end()}));
     NX_CHECK(args_.check_terminal(request.process.terminal));
     args_.fill(request);
+    NX_TRY(request.process_file, absolute_path(args_.process_file));
+    NX_TRY(request.pid_file, absolute_path(args_.pid_file));
+    NX_TRY(const bool done, runtime::become_exec(record, request, services));
+    if (done) return 0;
     // Held back before the process exists: a signal that arrives now is for it.
     NX_TRY(const SignalGate gate, SignalGate::close());
     NX_TRY(backends::ExecStarted started, runtime::exec(id, request, services));

@@ -15,7 +15,7 @@ class Start : public Verb {
   Result<int> run(Context& context, std::vector<std::string> words) override {
     NX_CHECK(expect_words(words, 1, 1, "one container id"));
     NX_TRY(runtime::Services services, context.services());
-    NX_CHECK(runtime::start(words[0], services));
+    NX_CHECK(runtime::start(words[0], services, runtime::Ending::becomes));
     return 0;
   }
 };

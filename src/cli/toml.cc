@@ -32,6 +32,19 @@ std::string type_text(toml::node_type type) {
   }
 }
 
+void flatten(const toml::table& table, const std::string& prefix, std::vector<TomlEntry>& out);
+
+/// The leaves of each table of an array, numbered from 1.
+void flatten_tables(const toml::array& list, const std::string& key, std::vector<TomlEntry>& out) {
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    const std::size_t first = out.size();
+    flatten(*list.get_as<toml::table>(i), key + ".", out);
+    if (out.size() == first)
+      out.push_back({key, {}, "an empty table", list.get(i)->source().begin.line, 0});
+    for (std::size_t n = first; n < out.size(); ++n) out[n].table = i + 1;
+  }
+}
+
 /// Leaves of the tables, depth first; an empty table of an unknown name is a leaf too, so that it
 /// is reported.
 void flatten(const toml::table& table, const std::string& prefix, std::vector<TomlEntry>& out) {
@@ -44,7 +57,11 @@ void flatten(const toml::table& table, const std::string& prefix, std::vector<To
     }
     // An empty table sets nothing; it may stand for a section whose lines are all comments.
     if (inner != nullptr && prefix.empty()) continue;
-    TomlEntry entry{key, {}, type_text(node.type()), node.source().begin.line};
+    if (const toml::array* list = node.as_array(); list != nullptr && list->is_array_of_tables()) {
+      flatten_tables(*list, key, out);
+      continue;
+    }
+    TomlEntry entry{key, {}, type_text(node.type()), node.source().begin.line, 0};
     if (const auto* text = node.as_string()) entry.value = text->get();
     if (const auto* number = node.as_integer()) entry.value = number->get();
     out.push_back(std::move(entry));

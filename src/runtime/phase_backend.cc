@@ -4,6 +4,7 @@
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/phases.h"
 #include "nexcage/runtime/state_file.h"
+#include "nexcage/sys/fs.h"
 
 namespace nexcage::runtime {
 namespace {
@@ -19,6 +20,29 @@ void set_cgroup_path(oci::Spec& spec, const std::string& id, const Settings& set
     path = "/" + settings.cgroup_parent + "/" + path;
 }
 
+/// For a runtime that reads the file itself, from a directory that is not the bundle.
+void make_paths_absolute(oci::Spec& spec, const Ready& ready) {
+  spec.root->path = ready.rootfs;
+  for (oci::Mount& mount : spec.mounts)
+    if (mount.type == "bind" && !mount.source.empty() && !mount.source.starts_with('/'))
+      mount.source = ready.bundle + "/" + mount.source;
+}
+
+/// Decides the final spec and its text. A runtime of its own gets the bundle's file as it is.
+void settle_spec(Ready& ready, const Settings& settings) {
+  const bool complete = ready.handler->complete();
+  const bool image_form = ready.verified.has_value();
+  if (!complete || image_form) set_cgroup_path(ready.spec, ready.request->id, settings);
+  ready.final_spec = std::make_unique<oci::Spec>(ready.spec);
+  if (complete && !image_form && !ready.spec_changed) {
+    ready.config_text = std::move(ready.spec_text);
+    return;
+  }
+  if (complete) make_paths_absolute(*ready.final_spec, ready);
+  ready.config_text = json::dump(oci::to_json(*ready.final_spec)) + "\n";
+  ready.spec_file = ready.state_dir + "/config.json";
+}
+
 backends::CreateJob job_of(const Ready& ready) {
   const Request& request = *ready.request;
   return backends::CreateJob{.id = request.id,
@@ -31,17 +55,19 @@ backends::CreateJob job_of(const Ready& ready) {
                              .preserve_fds = request.preserve_fds,
                              .console_socket = request.console_socket,
                              .keep_master = request.keep_master,
-                             .systemd_cgroup = {}};
+                             .cgroup_manager = request.cgroup_manager,
+                             .restore = request.restore,
+                             .config_file = ready.spec_file,
+                             .pid_file = request.pid_file};
 }
 
 }  // namespace
 
 Result<Ready> configure_backend(Stored stored, Services& with) {
-  Ready ready{std::move(stored), {}, {}, {}, {}};
+  Ready ready{std::move(stored), {}, {}, {}, {}, {}};
   ready.state_dir = Paths(with.settings).state_dir(ready.request->id);
-  set_cgroup_path(ready.spec, ready.request->id, with.settings);
-  ready.final_spec = std::make_unique<oci::Spec>(ready.spec);
   NX_TRY(ready.handler, with.open_backend(ready.backend));
+  settle_spec(ready, with.settings);
   NX_TRY(ready.configured, ready.handler->configure(job_of(ready)),
          "configure backend " + ready.backend);
   if (log::enabled(log::Level::debug)) log::debug(ready.configured->describe());
@@ -53,6 +79,9 @@ Result<Made> create_environment(Registered registered, Services& with) {
   const auto hooks = [&](backends::HookPoint point, const oci::State& state) {
     return run_hooks(made.final_spec->hooks, point, state, with.settings.hook_timeout);
   };
+  const std::string& pid_file = made.request->pid_file;
+  if (made.handler->complete() && !pid_file.empty())
+    NX_CHECK(made.undo.will_create_file(sys::clean_path(pid_file)));
   NX_TRY(backends::Created created, made.configured->create(made.undo, hooks),
          "backend " + made.backend);
   made.record.init = created.init;

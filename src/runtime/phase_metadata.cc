@@ -20,8 +20,8 @@ Result<> make_state_dir(Ready& ready) {
   NX_CHECK(ready.undo.will_create_dir(ready.state_dir));
   if (mkdir(ready.state_dir.c_str(), 0700) != 0)
     return fail_errno("create state directory " + ready.state_dir);
-  const std::string spec = json::dump(oci::to_json(*ready.final_spec)) + "\n";
-  return sys::write_file_atomic(ready.state_dir + "/config.json", spec, 0600, sys::Durable::no);
+  return sys::write_file_atomic(ready.state_dir + "/config.json", ready.config_text, 0600,
+                                sys::Durable::no);
 }
 
 json::Value info_json(const Registered& made) {
@@ -86,7 +86,7 @@ Result<Registered> write_metadata(Ready ready, Services& with) {
 
 Result<Container> publish(Made made) {
   const std::string& pid_file = made.request->pid_file;
-  if (!pid_file.empty()) {
+  if (!pid_file.empty() && !made.handler->complete()) {
     NX_CHECK(made.undo.will_create_file(sys::clean_path(pid_file)));
     NX_CHECK(sys::write_file_atomic(pid_file, std::to_string(made.record.init.pid), 0644,
                                     sys::Durable::no),

@@ -7,6 +7,7 @@
 #include <climits>
 #include <cstdlib>
 
+#include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
 #include "nexcage/network/network.h"
 #include "nexcage/runtime/network_spec.h"
@@ -17,8 +18,6 @@
 namespace nexcage::runtime {
 namespace {
 
-constexpr std::string_view kBackendAnnotation = "org.nexcage.runtime";
-
 Result<std::string> absolute_dir(const std::string& path) {
   std::array<char, PATH_MAX> buffer{};
   if (realpath(path.c_str(), buffer.data()) == nullptr)
@@ -27,8 +26,13 @@ Result<std::string> absolute_dir(const std::string& path) {
   return std::string(buffer.data());
 }
 
-Result<oci::Spec> read_spec(const BundleSource& source, const Settings& settings) {
-  const std::string file =
+struct ReadSpec {
+  std::string file, text;
+  oci::Spec spec;
+};
+
+Result<ReadSpec> read_spec(const BundleSource& source, const Settings& settings) {
+  std::string file =
       source.config_file.empty() ? source.bundle + "/config.json" : source.config_file;
   auto text = sys::read_file(AT_FDCWD, file, json::Limits{}.max_bytes);
   if (!text) {
@@ -39,7 +43,8 @@ Result<oci::Spec> read_spec(const BundleSource& source, const Settings& settings
     return fail(std::move(error));
   }
   NX_TRY(json::Value document, json::parse(*text), "parse " + file);
-  return oci::parse_spec(document, {settings.strict_oci_version});
+  NX_TRY(oci::Spec spec, oci::parse_spec(document, {settings.strict_oci_version}));
+  return ReadSpec{std::move(file), *std::move(text), std::move(spec)};
 }
 
 /// What creation needs beyond a valid document.
@@ -68,9 +73,11 @@ Result<> check_terminal(const Request& request, bool terminal) {
 
 std::string choose_backend(const Request& request, const oci::StringMap& annotations,
                            const Settings& settings) {
-  if (!request.backend.empty()) return request.backend;
-  auto annotation = annotations.find(std::string(kBackendAnnotation));
-  return annotation != annotations.end() ? annotation->second : settings.default_backend;
+  RouteQuery query{request.backend, annotations, request.id, {}};
+  if (const auto* image = std::get_if<ImageSource>(&request.source)) query.image = image->image;
+  Route found = route(query, settings.rules, settings.default_backend);
+  log::debug("backend " + found.backend + ": " + found.steps.back());
+  return std::move(found.backend);
 }
 
 Result<> refuse_duplicate(const std::string& id, const Paths& paths, bool image_form) {
@@ -87,7 +94,8 @@ Result<> refuse_duplicate(const std::string& id, const Paths& paths, bool image_
 Result<Checked> check_bundle(const Request& request, const BundleSource& source, Services& with) {
   BundleSource resolved = source;
   NX_TRY(resolved.bundle, absolute_dir(source.bundle));
-  NX_TRY(oci::Spec spec, read_spec(resolved, with.settings));
+  NX_TRY(ReadSpec read, read_spec(resolved, with.settings));
+  oci::Spec& spec = read.spec;
   NX_CHECK(check_spec(spec));
   NX_CHECK(check_terminal(request, spec.process->terminal));
   NX_TRY(storage::Choice storage, storage::select(spec, with.settings.storage));
@@ -101,7 +109,9 @@ Result<Checked> check_bundle(const Request& request, const BundleSource& source,
                  std::move(spec),
                  nullptr,
                  {},
-                 {}};
+                 {},
+                 std::move(read.file),
+                 std::move(read.text)};
 }
 
 Result<Checked> check_image(const Request& request, const ImageSource& source, Services& with) {
@@ -127,7 +137,9 @@ Result<Checked> check_image(const Request& request, const ImageSource& source, S
                  std::move(asked),
                  &source,
                  std::move(network),
-                 std::move(wanted)};
+                 std::move(wanted),
+                 {},
+                 {}};
 }
 
 }  // namespace

@@ -93,7 +93,7 @@ Result<Rooted> assemble_rootfs(Mounted mounted) {
 Result<Stored> settle_storage(Rooted rooted) {
   Stored stored{std::move(rooted), {}};
   // The mount on "/" named a storage; it is no mount of the container.
-  std::erase_if(stored.spec.mounts, storage::is_root_mount);
+  stored.spec_changed = std::erase_if(stored.spec.mounts, storage::is_root_mount) > 0;
   // Directory storages are complete with the mount of phase 3: the upper directory is the storage.
   if (stored.layers) stored.writable = stored.layers->upper;
   return stored;

@@ -33,6 +33,7 @@ struct Checked {
   /// Image form: the options with the configured default filled in, and what they mean.
   network::Options network_options;
   std::optional<network::Wanted> network;
+  std::string spec_file, spec_text{};  // OCI form: what the spec was read from
 };
 
 /// Phase 2: the spec is complete; the image (image form only) is verified.
@@ -57,7 +58,8 @@ struct Rooted : Mounted {
 
 /// Phase 5: the storage that holds what the container writes.
 struct Stored : Rooted {
-  std::string writable;  // directory with the container's own data; empty: the bundle's rootfs
+  std::string writable;       // directory with the container's own data; empty: the bundle's rootfs
+  bool spec_changed = false;  // the spec is no longer what spec_text says
 };
 
 /// Phase 6: the backend's configuration, checked, nothing touched yet.
@@ -65,6 +67,7 @@ struct Ready : Stored {
   std::string state_dir;
   std::unique_ptr<backends::Backend> handler;
   std::unique_ptr<oci::Spec> final_spec;  // stable address: `configured` refers to it
+  std::string config_text;                // for {state_dir}/config.json
   std::unique_ptr<backends::Configured> configured;
 };
 

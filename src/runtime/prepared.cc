@@ -95,7 +95,7 @@ Result<Resolved> load_prepared(const Request& request, Services& with) {
   if (taken)
     return fail(Errc::ContainerExists, "container with id " + request.id + " exists already");
   Resolved resolved{
-      Checked{&request, std::move(undo), bundle, {}, {}, std::move(spec), nullptr, {}, {}},
+      Checked{&request, std::move(undo), bundle, {}, {}, std::move(spec), nullptr, {}, {}, {}, {}},
       {},
       {},
       {},

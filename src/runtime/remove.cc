@@ -53,7 +53,7 @@ Result<> record_layers(FileUndoLog& log, const layerfs::MountPoint& layers, Serv
 
 /// Records everything in the order in which it was made; the log undoes it in reverse.
 Result<> record_effects(FileUndoLog& log, const Record& record, const layerfs::MountPoint& layers,
-                        Services& with) {
+                        const backends::Backend& backend, Services& with) {
   const Settings& settings = with.settings;
   const Paths paths(settings);
   const std::string& id = record.state.id;
@@ -68,7 +68,12 @@ Result<> record_effects(FileUndoLog& log, const Record& record, const layerfs::M
   // Off the network when nothing of the container runs any more, and before its directories go.
   NX_TRY(const bool connected, sys::exists(AT_FDCWD, paths.network_dir(id)));
   if (connected) NX_CHECK(log.will_attach_network(paths.network_dir(id)));
-  NX_CHECK(record_cgroup(log, record));
+  if (backend.complete()) {
+    NX_TRY(const backends::Foreign container, backend.foreign(record));
+    NX_CHECK(log.will_create_foreign(container));
+  } else {
+    NX_CHECK(record_cgroup(log, record));
+  }
   if (record.init.pid > 0) NX_CHECK(log.will_run_process(record.init));
   return {};
 }
@@ -121,9 +126,9 @@ Result<> remove(const std::string& id, bool force, Services& with) {
   // The log's name is the container's: a creation of the same id has to wait for the end of this.
   NX_TRY(FileUndoLog log, FileUndoLog::create(paths.undo_dir(), id), "delete " + id);
   const layerfs::MountPoint layers = mounted_layers(id, with.settings);
-  NX_CHECK(record_effects(log, record, layers, with), "delete " + id);
+  NX_CHECK(record_effects(log, record, layers, *backend, with), "delete " + id);
   NX_CHECK(backend->remove(record), "delete " + id);
-  run_poststop(record, with.settings);
+  if (!backend->complete()) run_poststop(record, with.settings);
   if (is_image_form(record, with.settings)) release_layers(layers, with);
   NX_CHECK(log.roll_back(), "delete " + id);
   return {};

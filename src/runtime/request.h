@@ -48,6 +48,9 @@ struct Request {
   backends::Pivot pivot = backends::Pivot::pivot_root;
   backends::Keyring keyring = backends::Keyring::fresh;
   int preserve_fds = 0;
+  /// For `restore`: the options of that verb of the backend's runtime.
+  std::optional<std::vector<std::string>> restore;
+  backends::CgroupManager cgroup_manager = backends::CgroupManager::cgroupfs;
 };
 
 }  // namespace nexcage::runtime

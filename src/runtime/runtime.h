@@ -69,16 +69,27 @@ Result<backends::Record> find(const std::string& id, const Services& services);
 /// All containers, sorted by id. One that cannot be read is logged and left out.
 Result<std::vector<backends::Record>> list(const Services& services);
 
+/// How a verb may end. `becomes`: this process may turn into the runtime that does the verb (crun,
+/// runc), for a caller that has nothing left to do.
+enum class Ending : std::uint8_t { returns, becomes };
+
 /// InvalidState unless "created". Runs poststart hooks (as the spec version demands).
-Result<> start(const std::string& id, Services& services);
+Result<> start(const std::string& id, Services& services, Ending ending = Ending::returns);
 /// InvalidState for a stopped container, as the spec demands ("container not running").
 Result<> kill(const std::string& id, int signal, bool all, Services& services);
 /// InvalidState for a running container without `force`. With `force` a missing one is success.
 /// Runs poststop hooks (failures are logged); removes mounts, cgroups, directories, info.json.
 Result<> remove(const std::string& id, bool force, Services& services);
-Result<> pause(const std::string& id, Services& services);
-Result<> resume(const std::string& id, Services& services);
+Result<> pause(const std::string& id, Services& services, Ending ending = Ending::returns);
+Result<> resume(const std::string& id, Services& services, Ending ending = Ending::returns);
 Result<std::vector<pid_t>> processes(const std::string& id, Services& services);
+/// What becomes of a container that was written to files.
+enum class After : std::uint8_t { goes_on, ends };
+/// Writes a running container to files; `options` are those of its runtime's verb. Unsupported with
+/// the reason where CRIU cannot. A container from a bundle is deleted when it has ended, as runc
+/// does; one from an image stays, stopped.
+Result<> checkpoint(const std::string& id, const std::vector<std::string>& options, After after,
+                    Services& services);
 /// Changes limits of a container that has not ended. InvalidState for one that has; Unsupported for
 /// device rules other than those that it was created with (engines send the whole section again).
 Result<> update(const std::string& id, const oci::Resources& resources, Services& services);
@@ -87,6 +98,10 @@ Result<sys::CgroupLayout> cgroup_dirs(const std::string& id, const Services& ser
 /// InvalidState unless created or running (paused: only with ignore_paused).
 Result<backends::ExecStarted> exec(const std::string& id, const backends::ExecRequest& request,
                                    Services& services);
+/// The same by becoming the container's runtime, which then waits, relays the terminal, and exits
+/// with the process's code. False: the backend is no runtime of its own, nothing was done.
+Result<bool> become_exec(const backends::Record& record, const backends::ExecRequest& request,
+                         const Services& services);
 /// The spec the container was created from ({state_dir}/config.json): exec and the image form's
 /// defaults (environment, user, cwd) come from it.
 Result<oci::Spec> load_spec(const backends::Record& record);

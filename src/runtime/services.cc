@@ -38,7 +38,12 @@ Result<Services> Services::open(Settings settings) {
   Services services;
   services.settings = settings;
   services.open_backend = [settings](const std::string& name) {
-    return backends::open(name, {.libexec = settings.libexec, .root = settings.root});
+    return backends::open(name, {.libexec = settings.libexec,
+                                 .root = settings.root,
+                                 .cgroup_parent = settings.cgroup_parent,
+                                 .crun = settings.crun,
+                                 .runc = settings.runc,
+                                 .invocation = settings.invocation});
   };
   services.open_layerfs = [settings] {
     return layerfs::open({.root = settings.layers,

@@ -4,6 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "nexcage/backends/backend.h"
+#include "nexcage/runtime/routing.h"
+
 namespace nexcage::runtime {
 
 struct Settings {
@@ -24,6 +27,10 @@ struct Settings {
       "/usr/lib/cni:/opt/cni/bin";  // [network] cni_plugin_dir: joined by ':'
   std::string subnet;               // [network] subnet; empty: chosen
   int hook_timeout = 0;             // [hooks] timeout, seconds; 0: none
+  std::string crun = "crun";        // [runtime.crun] path: name on PATH or path
+  std::string runc = "runc";        // [runtime.runc] path
+  std::vector<RouteRule> rules;     // [[runtime.rule]], in their order
+  backends::Invocation invocation;  // for runtimes that we become
   std::string libexec;              // directory of the helpers
 };
 

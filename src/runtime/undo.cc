@@ -13,6 +13,7 @@
 
 #include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
+#include "nexcage/json/value.h"
 #include "nexcage/network/network.h"
 #include "nexcage/sys/cgroup.h"
 #include "nexcage/sys/fs.h"
@@ -25,6 +26,7 @@ namespace {
 using Kind = UndoEntry::Kind;
 
 constexpr std::chrono::seconds kKillTimeout{10};
+constexpr std::chrono::seconds kForeignTime{60};  // it may have hooks to run
 
 bool known(char kind) {
   switch (static_cast<Kind>(kind)) {
@@ -34,6 +36,7 @@ bool known(char kind) {
     case Kind::cgroup:
     case Kind::process:
     case Kind::network:
+    case Kind::foreign:
       return true;
   }
   return false;
@@ -52,6 +55,30 @@ Result<> undo_process(const std::string& argument) {
   NX_TRY(bool ended, sys::wait_exit(pidfd->get(), kKillTimeout));
   if (!ended) return fail(Errc::Timeout, "process " + argument + " does not end after SIGKILL");
   return {};
+}
+
+/// The other runtime takes its container away; of one that was cut short in its making it may know
+/// nothing, or too little to succeed, so what is left of the directory goes in any case.
+Result<> undo_foreign(const std::string& argument) {
+  auto record = json::parse(argument);
+  const json::Array* words = record ? record->if_array() : nullptr;
+  if (words == nullptr || words->size() < 2) return {};
+  sys::Command command;
+  command.inherit_env = true;
+  for (const json::Value& word : *words) {
+    if (word.if_string() == nullptr) return {};
+    command.argv.push_back(*word.if_string());
+  }
+  const std::string state_dir = std::move(command.argv.front());
+  command.argv.erase(command.argv.begin());
+  NX_TRY(const bool there, sys::exists(AT_FDCWD, state_dir));
+  if (!there) return {};
+  auto output = sys::run(command, "", kForeignTime);
+  if (!output)
+    log::warning(output.error().message());
+  else if (output->status != 0)
+    log::debug(command.argv.front() + ": " + std::string(trim(output->err)));
+  return sys::remove_tree(state_dir);
 }
 
 Result<> undo_cgroup(const std::string& path) {
@@ -150,6 +177,8 @@ Result<> undo(const UndoEntry& entry) {
       return undo_process(entry.argument);
     case Kind::network:
       return network::detach(entry.argument);
+    case Kind::foreign:
+      return undo_foreign(entry.argument);
   }
   return {};
 }
@@ -222,6 +251,13 @@ Result<> FileUndoLog::will_run_process(const sys::ProcessId& id) {
 
 Result<> FileUndoLog::will_attach_network(const std::string& directory) {
   return record({Kind::network, directory});
+}
+
+Result<> FileUndoLog::will_create_foreign(const backends::Foreign& container) {
+  json::Array words;
+  words.emplace_back(container.state_dir);
+  for (const std::string& word : container.remove) words.emplace_back(word);
+  return record({Kind::foreign, json::dump(json::Value(std::move(words)))});
 }
 
 Result<> FileUndoLog::commit() {

@@ -22,9 +22,11 @@ struct UndoEntry {
     cgroup = 'c',
     process = 'p',
     network = 'n',
+    foreign = 'x',
   };
   Kind kind;
-  std::string argument;  // path, cgroup path, or "pid start_time"; network: its directory
+  /// Path, cgroup path, "pid start_time"; network: its directory; foreign: a Foreign as JSON.
+  std::string argument;
   bool operator==(const UndoEntry&) const = default;
 };
 
@@ -56,6 +58,7 @@ class FileUndoLog final : public backends::UndoLog {
   Result<> will_run_process(const sys::ProcessId& id) override;
   /// `directory`: network::Job's. Undone by DEL of the network's plugins (network::detach).
   Result<> will_attach_network(const std::string& directory);
+  Result<> will_create_foreign(const backends::Foreign& container) override;
 
   /// Everything stays; the log is removed. Call it when the state on disk owns the effects.
   Result<> commit();

@@ -173,6 +173,35 @@ TEST_F(Undo, kills_only_the_process_that_was_recorded) {
   EXPECT_EQ(WTERMSIG(*status), SIGKILL);
 }
 
+TEST_F(Undo, another_runtime_takes_its_container_away) {
+  const std::string state = dir_->path() + "/@crun/c1";
+  const std::string asked = dir_->path() + "/asked";
+  {
+    auto log = FileUndoLog::create(dir_->path(), "c1");
+    ASSERT_OK(log);
+    ASSERT_OK(log->will_create_foreign(
+        {.state_dir = state, .remove = {"/bin/sh", "-c", "echo $0 $1 > " + asked, "a b", "c"}}));
+    // Nothing of it was made: nobody is asked.
+    ASSERT_OK(log->roll_back());
+    EXPECT_FALSE(*sys::exists(AT_FDCWD, asked));
+  }
+  ASSERT_OK(sys::mkdirs(state, 0700));
+  auto log = FileUndoLog::create(dir_->path(), "c1");
+  ASSERT_OK(log);
+  ASSERT_OK(log->will_create_foreign(
+      {.state_dir = state, .remove = {"/bin/sh", "-c", "echo $0 $1 > " + asked, "a b", "c"}}));
+  ASSERT_OK(log->roll_back());
+  EXPECT_EQ(*sys::read_file(AT_FDCWD, asked), "a b c\n");
+  // What the runtime did not remove goes all the same.
+  EXPECT_FALSE(*sys::exists(AT_FDCWD, state));
+}
+
+TEST(UndoEntries, a_damaged_foreign_record_runs_nothing) {
+  EXPECT_OK(undo({Kind::foreign, "no JSON"}));
+  EXPECT_OK(undo({Kind::foreign, "[\"/\"]"}));
+  EXPECT_OK(undo({Kind::foreign, "[\"/\", 5]"}));
+}
+
 TEST(UndoEntries, a_damaged_process_record_kills_nothing) {
   EXPECT_OK(undo({Kind::process, "1 0"}));
   EXPECT_OK(undo({Kind::process, "-1 5"}));

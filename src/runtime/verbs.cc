@@ -66,6 +66,33 @@ Result<> refuse_new_devices(const Record& record, const oci::Resources& resource
               "linux.resources.devices: the device rules of a running container do not change");
 }
 
+/// A verb of a runtime of its own. Returns only errors, and false when the backend is none.
+Result<bool> become_verb(const Found& found, const char* verb) {
+  if (!found.backend->complete()) return false;
+  NX_TRY(const sys::Command command, found.backend->command(found.record, {verb}));
+  NX_CHECK(sys::become(command));
+  return true;
+}
+
+Result<> check_exec(const Record& record, const backends::ExecRequest& request) {
+  const Status status = record.state.status;
+  if (status == Status::paused && !request.ignore_paused)
+    return fail(Error(Errc::InvalidState, "cannot exec: " + in_state(record))
+                    .hint("resume it, or give --ignore-paused"));
+  if (status == Status::stopped || status == Status::creating)
+    return fail(Errc::InvalidState,
+                "cannot exec in a container that is not running: " + in_state(record));
+  return {};
+}
+
+/// The runtime itself excludes others, runs the hooks and knows that the container runs now.
+Result<> start_complete(const Found& found, Ending ending) {
+  if (found.record.state.status != Status::created)
+    return fail(Errc::InvalidState, "cannot start: " + in_state(found.record));
+  if (ending == Ending::becomes) NX_CHECK(become_verb(found, "start"));
+  return found.backend->start(found.record);
+}
+
 /// Failing poststart hooks of newer spec versions stop the container; older versions ask for a
 /// warning.
 Result<> run_poststart(const Found& found, const oci::Spec& spec, const Services& with) {
@@ -91,10 +118,14 @@ Result<Record> find(const std::string& id, const Services& with) {
   return std::move(found.record);
 }
 
-Result<> start(const std::string& id, Services& with) {
-  NX_TRY(Record before, load(id, with));
-  NX_TRY(auto lock, lock_container(before), "start " + id);
+Result<> start(const std::string& id, Services& with, Ending ending) {
   NX_TRY(Found found, find_with_backend(id, with));
+  if (found.backend->complete()) {
+    NX_CHECK(start_complete(found, ending), "start " + id);
+    return {};
+  }
+  NX_TRY(auto lock, lock_container(found.record), "start " + id);
+  NX_CHECK(refresh_status(found.record, *found.backend));
   if (found.record.state.status != Status::created)
     return fail(Errc::InvalidState, "cannot start: " + in_state(found.record));
   NX_TRY(oci::Spec spec, load_spec(found.record));
@@ -114,18 +145,20 @@ Result<> kill(const std::string& id, int signal, bool all, Services& with) {
   return {};
 }
 
-Result<> pause(const std::string& id, Services& with) {
+Result<> pause(const std::string& id, Services& with, Ending ending) {
   NX_TRY(Found found, find_with_backend(id, with));
   if (found.record.state.status != Status::running && found.record.state.status != Status::created)
     return fail(Errc::InvalidState, "cannot pause: " + in_state(found.record));
+  if (ending == Ending::becomes) NX_CHECK(become_verb(found, "pause"));
   NX_CHECK(found.backend->pause(found.record), "pause " + id);
   return {};
 }
 
-Result<> resume(const std::string& id, Services& with) {
+Result<> resume(const std::string& id, Services& with, Ending ending) {
   NX_TRY(Found found, find_with_backend(id, with));
   if (found.record.state.status != Status::paused)
     return fail(Errc::InvalidState, "cannot resume: " + in_state(found.record));
+  if (ending == Ending::becomes) NX_CHECK(become_verb(found, "resume"));
   NX_CHECK(found.backend->resume(found.record), "resume " + id);
   return {};
 }
@@ -154,16 +187,20 @@ Result<sys::CgroupLayout> cgroup_dirs(const std::string& id, const Services& wit
 Result<backends::ExecStarted> exec(const std::string& id, const backends::ExecRequest& request,
                                    Services& with) {
   NX_TRY(Found found, find_with_backend(id, with));
-  const Status status = found.record.state.status;
-  if (status == Status::paused && !request.ignore_paused)
-    return fail(Error(Errc::InvalidState, "cannot exec: " + in_state(found.record))
-                    .hint("resume it, or give --ignore-paused"));
-  if (status == Status::stopped || status == Status::creating)
-    return fail(Errc::InvalidState,
-                "cannot exec in a container that is not running: " + in_state(found.record));
+  NX_CHECK(check_exec(found.record, request));
   NX_TRY(oci::Spec spec, load_spec(found.record));
   NX_TRY(auto started, found.backend->exec(found.record, spec, request), "exec in " + id);
   return started;
+}
+
+Result<bool> become_exec(const Record& record, const backends::ExecRequest& request,
+                         const Services& with) {
+  NX_TRY(const auto backend, with.open_backend(record.backend));
+  if (!backend->complete()) return false;
+  NX_CHECK(check_exec(record, request));
+  NX_TRY(const backends::ExecCommand exec, backend->exec_command(record, request));
+  NX_CHECK(sys::become(exec.command));
+  return true;
 }
 
 Result<oci::Spec> load_spec(const Record& record) {

@@ -208,6 +208,37 @@ def life_cycle(bench, world, image):
         "lxc-start + lxc-stop -k (overlay)": lxc.cycle})
 
 
+def other_runtimes(bench, world):
+    """What nexcage adds to crun and runc, whose binaries do the work in both cases."""
+    bundle = world.bundle(["sleep", "1000"])
+
+    def bare(runtime):
+        path, root = shutil.which(runtime), world.path("bare-" + runtime)
+
+        def cycle():
+            if not path:
+                raise RuntimeError(f"{runtime} is not installed")
+            name = world.new_id()
+            return (timed(path, "--root", root, "create", "--bundle", bundle, name) +
+                    timed(path, "--root", root, "start", name) +
+                    timed(path, "--root", root, "delete", "--force", name))
+        return cycle
+
+    def ours(runtime):
+        binary = [f"{world.binary}-{runtime}", "--config", world.config]
+
+        def cycle():
+            name = world.new_id()
+            return (timed(*binary, "create", "--bundle", bundle, name) + timed(*binary, "start", name) +
+                    timed(*binary, "delete", "--force", name))
+        return cycle
+
+    for runtime in ("crun", "runc"):
+        with support.crun_can_run():
+            bench.group(f"create + start + delete on {runtime}", "<= 1.10x of the bare binary", **{
+                f"nexcage-{runtime}": ours(runtime), f"{runtime}": bare(runtime)})
+
+
 def run_rm(bench, world, image):
     try:
         peer = PodmanPeer(world)
@@ -283,6 +314,7 @@ def main():
         world.run("run", "--rm", image, "true")
         verbs(bench, world, image)
         life_cycle(bench, world, image)
+        other_runtimes(bench, world)
         run_rm(bench, world, image)
         unpacking(bench, world)
     finally:

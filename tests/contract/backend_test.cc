@@ -5,32 +5,55 @@
 namespace nexcage {
 namespace {
 
-using ::testing::AnyOf;
+using ::testing::AllOf;
 using ::testing::Contains;
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
+backends::Setup setup_of(const char* libexec, const char* root) {
+  backends::Setup setup;
+  setup.libexec = libexec;
+  setup.root = root;
+  return setup;
+}
+
 TEST(Backends, NamesOfTheDesignAreKnownButNotAllInThisBuild) {
-  const backends::Setup setup{.libexec = "/nonexistent", .root = "/nonexistent"};
-  EXPECT_OK(backends::open("lxc", setup));
-  for (const char* name : {"crun", "runc", "vm", "proxmox-lxc", "proxmox-vm"})
+  const backends::Setup setup = setup_of("/nonexistent", "/nonexistent");
+  for (const char* name : {"lxc", "crun", "runc"}) EXPECT_OK(backends::open(name, setup));
+  for (const char* name : {"vm", "proxmox-lxc", "proxmox-vm"})
     EXPECT_ERROR(backends::open(name, setup), Errc::Unsupported, HasSubstr("not in this build"));
 }
 
 TEST(Backends, AnUnknownNameGetsASuggestion) {
-  auto opened = backends::open("lcx", {.libexec = "", .root = ""});
+  auto opened = backends::open("lcx", setup_of("", ""));
   EXPECT_ERROR(opened, Errc::ConfigError, HasSubstr("lcx"));
   EXPECT_THAT(opened.error().hint(), HasSubstr("lxc"));
 }
 
 TEST(Backends, WithoutItsHelpersABackendIsNotAvailable) {
-  auto opened = backends::open("lxc", {.libexec = "/nonexistent", .root = "/tmp"});
+  auto opened = backends::open("lxc", setup_of("/nonexistent", "/tmp"));
   ASSERT_OK(opened);
   EXPECT_ERROR((*opened)->probe(), Errc::RuntimeNotAvailable, HasSubstr("missing"));
 }
 
+TEST(Backends, WithoutItsProgramARuntimeIsNotAvailable) {
+  backends::Setup setup = setup_of("", "/tmp");
+  setup.crun = "/nonexistent/crun";
+  auto opened = backends::open("crun", setup);
+  ASSERT_OK(opened);
+  auto probed = (*opened)->probe();
+  EXPECT_ERROR(probed, Errc::RuntimeNotAvailable, HasSubstr("/nonexistent/crun"));
+  EXPECT_THAT(probed.error().hint(), HasSubstr("install the package crun"));
+}
+
 /// Parameter: the backend's name. A backend that joins this build is added to the list below.
 class BackendContract : public testing::ContainerTest,
-                        public ::testing::WithParamInterface<const char*> {};
+                        public ::testing::WithParamInterface<const char*> {
+ protected:
+  std::string backend_name() const override { return GetParam(); }
+  /// What a failure in the container is to this backend.
+  Errc failure() const { return backend->complete() ? Errc::RuntimeError : Errc::LXCError; }
+};
 
 TEST_P(BackendContract, NameAndFeaturesAgree) {
   EXPECT_EQ(backend->name(), GetParam());
@@ -79,8 +102,11 @@ TEST_P(BackendContract, KillOfAStoppedContainerIsRefused) {
 
 TEST_P(BackendContract, ACreatedContainerCanBeStopped) {
   ASSERT_OK(create());
-  ASSERT_OK(backend->kill(record, SIGTERM, false));
-  EXPECT_EQ(*wait_for_init(), 128 + SIGTERM);
+  // What waits in the place of the process is the runtime's own: crun's lets TERM pass as the first
+  // process of a pid namespace may, runc's ends with a code of its own.
+  const int signal = backend->complete() ? SIGKILL : SIGTERM;
+  ASSERT_OK(backend->kill(record, signal, false));
+  EXPECT_EQ(*wait_for_init(), 128 + signal);
   EXPECT_EQ(*backend->status(record), oci::Status::stopped);
 }
 
@@ -101,23 +127,33 @@ TEST_P(BackendContract, ExecPassesTheExitCodeOn) {
   EXPECT_EQ(sys::exit_code(*status), 7);
 }
 
-TEST_P(BackendContract, MissingProgramIsSaidInTheWordsOfGo) {
+TEST_P(BackendContract, MissingProgramIsSaidInTheWordsThatEnginesLookFor) {
   spec.process->args = {"nosuchprogram"};
-  EXPECT_ERROR(create(), Errc::LXCError,
-               HasSubstr("exec: \"nosuchprogram\": executable file not found in $PATH"));
+  EXPECT_ERROR(create(), failure(),
+               AllOf(HasSubstr("executable file"), HasSubstr("nosuchprogram"),
+                     HasSubstr("not found in $PATH")));
   ASSERT_OK(undo.undo());
 }
 
-TEST_P(BackendContract, MissingPathIsSaidInTheWordsOfGo) {
+TEST_P(BackendContract, MissingPathIsSaidInTheWordsThatEnginesLookFor) {
   spec.process->args = {"/no/such"};
-  EXPECT_ERROR(create(), Errc::LXCError, HasSubstr("stat /no/such: no such file or directory"));
+  EXPECT_ERROR(create(), failure(),
+               AllOf(HasSubstr("/no/such"), ContainsRegex("[nN]o such file or directory")));
   ASSERT_OK(undo.undo());
 }
 
 TEST_P(BackendContract, ExecOfAMissingProgramFailsBeforeReturning) {
   ASSERT_OK(create_and_start());
-  EXPECT_ERROR(backend->exec(record, spec, exec_request({"nosuch"})), Errc::LXCError,
-               HasSubstr("executable file not found in $PATH"));
+  auto started = backend->exec(record, spec, exec_request({"nosuch"}));
+  if (!backend->complete()) {
+    EXPECT_ERROR(started, Errc::LXCError, HasSubstr("executable file not found in $PATH"));
+    return;
+  }
+  // The runtime itself says it, and ends with its own code.
+  ASSERT_OK(started);
+  auto status = started->child.wait();
+  ASSERT_OK(status);
+  EXPECT_NE(sys::exit_code(*status), 0);
 }
 
 TEST_P(BackendContract, HooksOfTheRuntimeSeeTheRealPid) {
@@ -130,18 +166,25 @@ TEST_P(BackendContract, HooksOfTheRuntimeSeeTheRealPid) {
     return {};
   };
   ASSERT_OK(create());
-  EXPECT_EQ(seen, (std::vector<std::string>{"prestart", "createRuntime"}));
+  // A complete runtime runs them itself: a second time would be once too often.
+  if (backend->complete())
+    EXPECT_TRUE(seen.empty());
+  else
+    EXPECT_EQ(seen, (std::vector<std::string>{"prestart", "createRuntime"}));
 }
 
 TEST_P(BackendContract, AFailingHookFailsCreation) {
   hooks = [](backends::HookPoint, const oci::State&) {
-    return Result<>(fail(Errc::HookError, "no"));
+    return Result<>(fail(Errc::HookError, "hook /bin/false"));
   };
-  EXPECT_ERROR(create(), Errc::HookError, HasSubstr("no"));
+  oci::Hook hook;
+  hook.path = "/bin/false";
+  if (backend->complete()) spec.hooks.create_runtime.push_back(std::move(hook));
+  EXPECT_ERROR(create(), Errc::HookError, HasSubstr("hook"));
   ASSERT_OK(undo.undo());
 }
 
-INSTANTIATE_TEST_SUITE_P(All, BackendContract, ::testing::Values("lxc"),
+INSTANTIATE_TEST_SUITE_P(All, BackendContract, ::testing::Values("lxc", "crun", "runc"),
                          [](const auto& tested) { return std::string(tested.param); });
 
 }  // namespace

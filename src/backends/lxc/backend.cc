@@ -40,6 +40,14 @@ Result<> end_process(const sys::ProcessId& id) {
   return {};
 }
 
+Result<> check_cgroup_manager(CgroupManager manager) {
+  if (manager == CgroupManager::cgroupfs) return {};
+  if (manager == CgroupManager::disabled)
+    return fail(Errc::Unsupported, "--cgroup-manager disabled: containers always have a cgroup");
+  return fail(Error(Errc::Unsupported, "cgroups made by systemd")
+                  .hint("Set the engine's cgroup manager to cgroupfs (SystemdCgroup = false)."));
+}
+
 class LxcBackend : public Backend {
  public:
   explicit LxcBackend(Setup setup) : setup_(std::move(setup)) {}
@@ -128,6 +136,8 @@ Features LxcBackend::features() const {
 }
 
 Result<std::unique_ptr<Configured>> LxcBackend::configure(const CreateJob& job) const {
+  NX_CHECK(check_cgroup_manager(job.cgroup_manager));
+  if (job.restore) return fail(no_checkpoint(name()));
   NX_TRY(HostFacts facts, read_host_facts());
   NX_TRY(CreatePlan plan, plan_create(job, facts, setup_.cgroup_parent));
   return make_configured(job, setup_, std::move(facts), std::move(plan));

@@ -266,12 +266,6 @@ std::unique_ptr<Configured> make_configured(const CreateJob& job, Setup setup, H
   return std::make_unique<LxcConfigured>(job, std::move(setup), std::move(facts), std::move(plan));
 }
 
-Result<UniqueFd> lock_cgroups(const std::string& root, int operation) {
-  NX_TRY(UniqueFd dir, sys::open_at(AT_FDCWD, root, O_RDONLY | O_DIRECTORY));
-  if (::flock(dir.get(), operation) < 0) return fail_errno("lock " + root);
-  return dir;
-}
-
 Result<UniqueFd> sealed_init(const std::string& libexec) {
   NX_TRY(UniqueFd file, sys::open_at(AT_FDCWD, libexec + "/init", O_RDONLY),
          "open the first process's program");

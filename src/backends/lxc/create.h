@@ -5,6 +5,7 @@
 #include <string>
 
 #include "nexcage/backends/backend.h"
+#include "nexcage/backends/cgroup_lock.h"
 #include "nexcage/backends/lxc/plan.h"
 
 namespace nexcage::backends::lxc {
@@ -16,9 +17,6 @@ std::unique_ptr<Configured> make_configured(const CreateJob& job, Setup setup, H
 /// Name of the socket, in the state directory, that a created container's init listens on.
 inline constexpr const char* kStartSocket = "start.sock";
 
-/// flock(2) on the state root. Shared while liblxc makes cgroups, exclusive (LOCK_NB) while an
-/// empty parent cgroup is taken away.
-Result<UniqueFd> lock_cgroups(const std::string& root, int operation);
 /// A sealed copy of libexec's init (CVE-2019-5736).
 Result<UniqueFd> sealed_init(const std::string& libexec);
 /// What liblxc keeps for a container of this name, and nobody removes but us.

@@ -21,7 +21,9 @@ CreateJob job_for(const oci::Spec& spec) {
                 .rootfs = "/b/rootfs",
                 .state_dir = "/run/nexcage/web1",
                 .console_socket = std::nullopt,
-                .systemd_cgroup = {}};
+                .restore = {},
+                .config_file = {},
+                .pid_file = {}};
   return job;
 }
 
