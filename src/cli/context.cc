@@ -31,13 +31,29 @@ Result<> expect_word(std::string_view option, const std::string& value,
               std::string(option) + " " + quote(value) + ": expected one of " + list);
 }
 
-/// As runc and crun: the states of a user without privileges lie below the user's own directory.
-Result<> use_own_runtime_directory(Configuration& configuration) {
-  constexpr std::string_view kRoot = "runtime.root";
-  const char* own = std::getenv("XDG_RUNTIME_DIR");
-  if (::geteuid() == 0 || own == nullptr || *own != '/' || configuration.origin(kRoot) != "default")
-    return {};
-  return configuration.set(kRoot, std::string(own) + "/nexcage", "environment XDG_RUNTIME_DIR");
+std::string environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value != nullptr && *value == '/' ? value : "";
+}
+
+/// A user without privileges keeps things below his own directories, as with runc, crun and Podman:
+/// states below XDG_RUNTIME_DIR, the rest below XDG_DATA_HOME.
+Result<> use_own_directories(Configuration& configuration) {
+  if (::geteuid() == 0) return {};
+  const std::string home = environment("HOME");
+  std::string data = environment("XDG_DATA_HOME");
+  if (data.empty() && !home.empty()) data = home + "/.local/share";
+  const std::string runtime = environment("XDG_RUNTIME_DIR");
+  const std::array<std::array<std::string, 3>, 4> own = {{
+      {"runtime.root", runtime, "/nexcage"},
+      {"storage.images", data, "/nexcage/images"},
+      {"storage.containers", data, "/nexcage/containers"},
+      {"storage.layers", data, "/nexcage/layers"},
+  }};
+  for (const auto& [key, directory, below] : own)
+    if (!directory.empty() && configuration.origin(key) == "default")
+      NX_CHECK(configuration.set(key, directory + below, "default of users other than root"));
+  return {};
 }
 
 }  // namespace
@@ -59,7 +75,8 @@ void Globals::declare(Options& options) {
       .text("--runtime", "NAME", runtime, "backend for new containers: lxc, crun, runc, vm")
       .flag("--systemd-cgroup", systemd_cgroup, "ask for cgroups made by systemd")
       .text("--cgroup-manager", "NAME", cgroup_manager, "manager of cgroups: cgroupfs")
-      .text("--rootless", "MODE", rootless, "true, false or auto; accepted for engines' sake")
+      .text("--rootless", "MODE", rootless,
+            "true, false or auto: handed on to crun and runc; true is refused by lxc")
       .flag("-v,--version", version, "print the version")
       .flag("-h,--help", help, "print this help");
 }
@@ -90,7 +107,7 @@ Result<const Configuration*> Context::configuration() {
     NX_TRY(const std::string root, absolute_path(*globals_.root));
     NX_CHECK(configuration.set("runtime.root", root, "option --root"));
   }
-  NX_CHECK(use_own_runtime_directory(configuration));
+  NX_CHECK(use_own_directories(configuration));
   NX_TRY(const std::string directory, sys::executable_dir());
   configuration.set_libexec(sys::clean_path(directory + "/../libexec/nexcage"));
   configuration_ = std::move(configuration);

@@ -3,6 +3,7 @@ of its control groups."""
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import unittest
@@ -151,6 +152,43 @@ class Update(Limited):
         self.run_ok("create", "--bundle", self.world.bundle(["true"]), created)
         self.run_ok("update", "--pids-limit", "78", created)
         self.assertEqual(self.limit(created, "pids", "pids.max"), "78")
+
+
+@support.needs_root
+class OtherRuntimes(support.Case):
+    """The same verbs over crun and runc: update is theirs, statistics and ps are ours."""
+
+    def life(self, runtime):
+        def call(*args, **kwargs):
+            argv = [f"{self.world.binary}-{runtime}", "--config", self.world.config, *map(str, args)]
+            answer = self.world.raw(argv, **kwargs)
+            self.assertEqual(answer.code, 0, str(answer))
+            return answer
+
+        if shutil.which(runtime) is None:
+            self.skipTest(f"needs the package {runtime}")
+        container = self.world.new_id()
+        bundle = self.world.bundle(["sleep", "1000"], linux={"resources": {"pids": {"limit": 20}}})
+        self.addCleanup(self.world.run, "delete", "--force", container)
+        call("create", "--bundle", bundle, container)
+        call("start", container)
+        pid = call("state", container).json()["pid"]
+        self.assertEqual(call("ps", "--format", "json", container).json(), [pid])
+        self.assertEqual(call("events", "--stats", container).json()["data"]["pids"], {"current": 1, "limit": 20})
+        call("update", "--pids-limit", 33, container)
+        self.assertEqual(call("events", "--stats", container).json()["data"]["pids"]["limit"], 33)
+        call("update", "-r", "-", container, stdin='{"pids": {"limit": 34}}')
+        stats = call("events", "--stats", container).json()["data"]
+        self.assertEqual(stats["pids"]["limit"], 34)
+        self.assertGreater(stats["memory"]["usage"]["usage"], 0)
+        call("delete", "--force", container)
+
+    def test_runc(self):
+        self.life("runc")
+
+    def test_crun(self):
+        with support.crun_can_run():
+            self.life("crun")
 
 
 @support.needs_root

@@ -15,7 +15,6 @@ import support
 
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "golden/oci-options.txt")
 VERSIONS = {"runc": "runc version 1.1.5", "crun": "crun version 1.8.1"}
-NOT_LISTED = {"checkpoint", "restore"}  # of runc only; tests/cli/test_runtimes.py runs them
 # Values that pass the first look, where a word would not.
 VALUES = {"--log-format": "json", "--rootless": "auto", "--cgroup-manager": "cgroupfs", "--preserve-fds": "0",
           "--format": "json", "--interval": "1s", "--additional-gids": "5", "--log": "/dev/null"}
@@ -105,13 +104,13 @@ class Options(unittest.TestCase):
             if name == runtime:
                 known.setdefault(verb, set()).update(n for n in names if n.startswith("--"))
         text = subprocess.run([program, "--help"], capture_output=True, text=True, check=True).stdout
-        verbs = set(re.findall(r"(?m)^(?:   |\t)([a-z]+)(?:,| ) ", text)) - {"init", "help"} - NOT_LISTED
+        verbs = set(re.findall(r"(?m)^(?:   |\t)([a-z]+)(?:,| ) ", text)) - {"init", "help"}
         self.assertGreater(len(verbs), 10)
         for verb in {"", *verbs}:
             text = subprocess.run([program, *([verb] if verb else []), "--help"], capture_output=True, text=True,
                                   check=True).stdout
             real = long_options(text[max(text.find("OPTIONS:"), 0):])
-            real -= {"--help", "--criu"} | ({"--usage"} if verb else set())
+            real -= {"--help"} | ({"--usage"} if verb else set())
             self.assertEqual(real, known.get(verb, set()) - {"--help"}, f"{runtime} {verb}")
 
 

@@ -23,7 +23,7 @@ class Unprivileged(support.Case):
         os.chown(cls.home, USER, USER)
 
     def as_user(self, *args, **env):
-        return self.world.raw([self.binary, *args], env={"XDG_RUNTIME_DIR": "", **env}, user=USER, group=USER, extra_groups=[],
+        return self.world.raw([self.binary, *args], env={"XDG_RUNTIME_DIR": "", "HOME": self.home, **env}, user=USER, group=USER, extra_groups=[],
                               cwd="/")
 
     def refused(self, *args, **env):
@@ -48,7 +48,29 @@ class Unprivileged(support.Case):
         self.refused("list", NEXCAGE_ROOT=os.path.join(closed, "run"))
         self.refused("image", "list", NEXCAGE_IMAGES=os.path.join(closed, "images"))
         self.refused("create", "--bundle", self.bundle(), "c1", XDG_RUNTIME_DIR=self.home)
-        self.assertEqual(os.listdir(os.path.join(self.home, "nexcage")), ["@undo"])
+        self.assertNotIn("c1", os.listdir(os.path.join(self.home, "nexcage")))
+
+    def test_rootless_is_what_lxc_cannot_do(self):
+        answer, records = self.world.logged("--rootless", "true", "create", "--bundle", self.bundle(), "c1")
+        self.assert_error(answer, records, "Unsupported", 1, "--rootless", "lxc")
+
+    @unittest.skipUnless(shutil.which("crun"), "needs the package crun")
+    def test_a_bundle_of_spec_rootless_runs_on_crun(self):
+        path = os.path.join(self.home, "rootless")
+        shutil.copytree(self.world.bundle(["true"]), path, symlinks=True)
+        for directory, names, files in os.walk(path):
+            for name in [".", *names, *files]:
+                os.lchown(os.path.join(directory, name), USER, USER)
+        os.unlink(os.path.join(path, "config.json"))
+        answer = self.as_user("spec", "--rootless", "--bundle", path)
+        self.assertEqual(answer.code, 0, str(answer))
+        with open(os.path.join(path, "config.json"), encoding="utf-8") as file:
+            spec = json.load(file)
+        spec["process"].update(terminal=False, args=["id", "-u"], env=["PATH=/bin"])
+        with open(os.path.join(path, "config.json"), "w", encoding="utf-8") as file:
+            json.dump(spec, file)
+        answer = self.as_user("--runtime", "crun", "run", "--bundle", path, "r1", XDG_RUNTIME_DIR=self.home)
+        self.assertEqual((answer.code, answer.out), (0, "0\n"), str(answer))
 
     def bundle(self):
         path = os.path.join(self.home, "bundle")

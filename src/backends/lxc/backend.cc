@@ -87,6 +87,9 @@ class LxcBackend : public Backend {
 };
 
 Result<> LxcBackend::probe() const {
+  if (setup_.invocation.rootless == "true")
+    return fail(Error(Errc::Unsupported, "--rootless true: the backend lxc needs root")
+                    .hint("leave the option away, or take a bundle and --runtime crun or runc"));
   if (::geteuid() != 0)
     return fail(Error(Errc::PermissionDenied, "the backend lxc makes containers as root only")
                     .hint("run nexcage as root, or take a bundle and --runtime crun or runc"));
