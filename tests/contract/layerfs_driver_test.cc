@@ -9,6 +9,7 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <set>
 #include <string>
 #include <vector>
@@ -201,8 +202,10 @@ TEST_P(LayerfsDriver, TwoProcessesPrepareALayerOnce) {
              usleep(50'000);
              return unpack::unpack_layer(job);
            }});
-      const bool good = driver && (*driver)->prepare(*store_, i % 2 == 0 ? one : two);
-      _exit(good ? 0 : 1);
+      if (!driver) _exit(1);
+      const auto stack = (*driver)->prepare(*store_, i % 2 == 0 ? one : two);
+      if (!stack) std::cerr << stack.error().message() << std::endl;
+      _exit(stack ? 0 : 1);
     }
     children.push_back(pid);
   }

@@ -13,6 +13,7 @@
 #include "nexcage/base/text.h"
 #include "nexcage/json/value.h"
 #include "nexcage/layerfs/unpack_protocol.h"
+#include "nexcage/sys/fs_resolve.h"
 
 namespace nexcage::layerfs::overlay {
 namespace {
@@ -46,6 +47,15 @@ Result<std::optional<sys::FileLock>> wait_for_lock(int dir, const std::string& n
   if (lock) return std::optional(std::move(*lock));
   if (lock.error().sys_errno() == ENOENT) return std::optional<sys::FileLock>();
   return fail(std::move(lock).error());
+}
+
+/// Removes a directory whose lock is held. It loses its name first: whoever waits for the lock and
+/// then finds the lock file gone, and makes a new one, must find the name gone as well.
+Result<> remove_locked(int tmp, const std::string& name) {
+  NX_TRY(const std::string suffix, sys::random_hex(8));
+  const std::string away = "removed-" + suffix;
+  if (renameat(tmp, name.c_str(), tmp, away.c_str()) != 0) return fail_errno("take away " + name);
+  return sys::remove_tree(tmp, away);
 }
 
 std::string work_name(const Layer& layer) { return std::string(layer.chain_id.hex()); }
@@ -133,7 +143,7 @@ Result<> LayerStore::remove_stale() const {
     const auto lock = sys::FileLock::try_acquire(dir->get(), kLock, sys::FileLock::Kind::exclusive);
     if (!lock || !*lock) continue;
     NX_TRY(const bool same, is_same(tmp_.get(), name, dir->get()));
-    if (same) NX_CHECK(sys::remove_tree(tmp_.get(), name), "remove an abandoned layer");
+    if (same) NX_CHECK(remove_locked(tmp_.get(), name), "remove an abandoned layer");
   }
   return {};
 }
@@ -158,8 +168,7 @@ WorkDirectory::WorkDirectory(const LayerStore& store, std::string name, UniqueFd
 WorkDirectory::WorkDirectory(WorkDirectory&& other) noexcept = default;
 
 WorkDirectory::~WorkDirectory() {
-  // Removed while the lock is held, so that a waiting process finds it gone and starts afresh.
-  if (dir_) (void)sys::remove_tree(store_->tmp_.get(), name_);
+  if (dir_) (void)remove_locked(store_->tmp_.get(), name_);
 }
 
 Result<WorkDirectory> WorkDirectory::claim(const LayerStore& store, const Layer& layer) {
