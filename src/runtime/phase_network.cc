@@ -1,4 +1,7 @@
 // Phase 8, its first half: the container's network, before the backend makes the container in it.
+#include <fcntl.h>
+#include <sys/stat.h>
+
 #include <array>
 #include <utility>
 
@@ -46,6 +49,25 @@ Result<> write_files(const Registered& made, const network::Attached& attached) 
   const sys::NoUmask exact_modes;
   for (const auto& [name, text] : files)
     NX_CHECK(sys::write_file_atomic(made.bundle + name, text, kFileMode, sys::Durable::no));
+  return {};
+}
+
+/// The places of these files, where the image lacks them, made so that the directory's times stay
+/// the image's: a backend that makes them itself leaves its own.
+Result<> make_places(const std::string& rootfs) {
+  NX_TRY(const UniqueFd root, sys::open_at(AT_FDCWD, rootfs, O_PATH | O_DIRECTORY));
+  NX_TRY(const UniqueFd etc, sys::mkdirs_in_root(root.get(), "/etc", 0755));
+  NX_TRY(const struct stat before, sys::stat_fd(etc.get()));
+  const sys::NoUmask exact_modes;
+  for (const char* name : {"hosts", "hostname", "resolv.conf"}) {
+    NX_TRY(const auto there, sys::stat_at(etc.get(), name));
+    if (there) continue;
+    NX_TRY(UniqueFd made,
+           sys::open_at(etc.get(), name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, kFileMode));
+  }
+  const std::array<timespec, 2> times = {before.st_atim, before.st_mtim};
+  if (::utimensat(etc.get(), "", times.data(), AT_EMPTY_PATH) != 0)
+    return fail_errno("set the times of /etc");
   return {};
 }
 
@@ -106,6 +128,7 @@ Result<Registered> connect_network(Registered made, Services& with) {
     testpoint("network");
   }
   NX_CHECK(write_files(made, attached), "network");
+  NX_CHECK(make_places(made.rootfs), "network");
   made.network_info = info_of(wanted, attached);
   annotate(made.final_spec->annotations, wanted, attached);
   annotate(made.record.state.annotations, wanted, attached);

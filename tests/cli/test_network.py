@@ -128,7 +128,8 @@ class NetworkCase(support.Case):
             if what != "host":
                 self.assertEqual(after[what], old, what)
         # host-local and mount(8) leave their files; leases are compared above.
-        self.assert_same_host(self.before["host"], ignore=("/run/cni/networks/", "/run/mount/"))
+        self.assert_same_host(self.before["host"], ignore=(
+            "/run/cni/networks/", "/run/mount/", "/@crun", "/@runc", "/run/crun/"))
 
     def detach(self, *options, command=("sleep", "100"), name=None):
         container = name or self.world.new_id()
