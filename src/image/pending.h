@@ -38,8 +38,8 @@ struct FreedBlob {
 };
 
 /// Removes temporary files of dead writers and, unless somebody is adding blobs just now, the blobs
-/// of abandoned lists that no manifest of the index needs. An image that cannot be read is warned of
-/// and keeps what of it can be. The caller holds no lock.
+/// of abandoned lists that no manifest of the index needs. An image that cannot be read is warned
+/// of and keeps what of it can be. The caller holds no lock.
 Result<std::vector<FreedBlob>> sweep(const Layout& layout);
 
 }  // namespace nexcage::image

@@ -106,11 +106,12 @@ class Exec(ContainerdCase):
     def test_terminal(self):
         container = self.run_detached("sleep", "1000")
         terminal = self.terminal("task", "exec", "-t", "--exec-id", "e1", container, "sh", rows=32, columns=92)
-        terminal.type("tty; stty size; echo $((6*7))\n")
+        # ctr tells the size after it has started the process.
+        terminal.type("until stty size 2>/dev/null | grep '32 92'; do sleep 0.1; done; echo $((6*7))\n")
         terminal.read_until("42")
         terminal.type("exit 8\n")
         text, code = terminal.finish()
-        self.assertIn("32 92", text)
+        self.assertIn("42", text)
         self.assertEqual(code, 8)
 
     def test_detached(self):

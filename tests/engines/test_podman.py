@@ -26,8 +26,9 @@ class Life(PodmanCase):
         self.assertEqual((answer.out, answer.err), ("given", "wrong\n"))
 
     def test_terminal(self):
-        text, code = self.terminal("run", "--rm", "-t", IMAGE, "sh", "-c", "tty; stty size; exit 4", rows=41,
-                                   columns=101).finish()
+        text, code = self.terminal("run", "--rm", "-t", IMAGE, "sh", "-c",
+                                   "tty; until stty size 2>/dev/null | grep '41 101'; do sleep 0.1; done; exit 4",
+                                   rows=41, columns=101).finish()
         self.assertIn("/dev/pts/0", text)
         self.assertIn("41 101", text)
         self.assertEqual(code, 4)
@@ -122,12 +123,12 @@ class Exec(PodmanCase):
     def test_terminal(self):
         container = self.run_detached(IMAGE, "sleep", "1000")
         terminal = self.terminal("exec", "-it", container, "sh", rows=33, columns=99)
-        terminal.type("tty; stty size; echo $((6*7))\n")
+        # The engine may tell the size after it has started the process.
+        terminal.type("tty; until stty size 2>/dev/null | grep '33 99'; do sleep 0.1; done; echo $((6*7))\n")
         terminal.read_until("42")
         terminal.type("exit 8\n")
         text, code = terminal.finish()
         self.assertIn("/dev/pts/", text)
-        self.assertIn("33 99", text)
         self.assertEqual(code, 8)
 
     def test_detached(self):
