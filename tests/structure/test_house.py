@@ -21,7 +21,7 @@ STRANGERS = [{"layerfs", "storage"}, {"layerfs", "backends"}, {"storage", "backe
 # and the plan it shares with its backend.
 NOT_FOR_INIT = {"json", "oci", "image", "registry", "layerfs", "storage", "network", "runtime", "cli"}
 # Parts of a folder that are linked apart from it, into one helper only.
-PARTS = {"image_content": "image/content", "layerfs_unpack": "layerfs/unpack"}
+PARTS = {"image_content": "image/content", "layerfs_unpack": "layerfs/unpack", "registry_client": "registry/client"}
 MAX_LINES = 500
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)
@@ -85,7 +85,7 @@ class FolderRule(unittest.TestCase):
             for _, path in includes(name):
                 if path.startswith(tuple(f"nexcage/{part}/" for part in PARTS.values())):
                     wrong.append(f"{name}: {path}")
-                if path.startswith(("openssl/", "isa-l", "zstd", "zlib", "archive")):
+                if path.startswith(("openssl/", "isa-l", "zstd", "zlib", "archive", "curl/")):
                     wrong.append(f"{name}: <{path}> belongs into libexec/nexcage/image")
         self.assertEqual(wrong, [])
 
