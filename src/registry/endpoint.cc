@@ -73,11 +73,11 @@ Result<Credential> parse_credential(const json::Value& value) {
   NX_TRY(std::string identity, text_of(*member, "identity_token"));
   NX_TRY(std::string token, text_of(*member, "registry_token"));
   using Kind = Credential::Kind;
-  if (!token.empty()) return Credential{Kind::registry_token, {}, std::move(token)};
+  if (!token.empty()) return Credential{Kind::registry_token, {}, Secret(std::move(token))};
   if (!identity.empty())
-    return Credential{Kind::identity_token, std::move(username), std::move(identity)};
+    return Credential{Kind::identity_token, std::move(username), Secret(std::move(identity))};
   if (!username.empty())
-    return Credential{Kind::password, std::move(username), std::move(password)};
+    return Credential{Kind::password, std::move(username), Secret(std::move(password))};
   return Credential{};
 }
 
@@ -99,14 +99,14 @@ json::Value to_json(const Credential& credential) {
       return nullptr;
     case Credential::Kind::password:
       out.set("username", credential.username);
-      out.set("password", credential.secret);
+      out.set("password", credential.secret.reveal());
       break;
     case Credential::Kind::identity_token:
       out.set("username", credential.username);
-      out.set("identity_token", credential.secret);
+      out.set("identity_token", credential.secret.reveal());
       break;
     case Credential::Kind::registry_token:
-      out.set("registry_token", credential.secret);
+      out.set("registry_token", credential.secret.reveal());
       break;
   }
   return out;

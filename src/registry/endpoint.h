@@ -10,6 +10,7 @@
 
 #include "nexcage/base/error.h"
 #include "nexcage/json/value.h"
+#include "nexcage/registry/secret.h"
 
 namespace nexcage::registry {
 
@@ -32,7 +33,7 @@ struct Credential {
   };
   Kind kind = Kind::none;
   std::string username;
-  std::string secret;
+  Secret secret;
   bool operator==(const Credential&) const = default;
 };
 

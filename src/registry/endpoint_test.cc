@@ -24,9 +24,10 @@ TEST(Endpoint, travels_as_json_unchanged) {
                             .client_key = "/etc/c.key"},
                     .credential = {}};
   using Kind = Credential::Kind;
-  for (const Credential& credential : {Credential{}, Credential{Kind::password, "user", "pass"},
-                                       Credential{Kind::identity_token, "user", "refresh"},
-                                       Credential{Kind::registry_token, "", "bearer"}}) {
+  for (const Credential& credential :
+       {Credential{}, Credential{Kind::password, "user", Secret("pass")},
+        Credential{Kind::identity_token, "user", Secret("refresh")},
+        Credential{Kind::registry_token, "", Secret("bearer")}}) {
     endpoint.credential = credential;
     auto back = parse_endpoint(parse(json::dump(to_json(endpoint))));
     ASSERT_OK(back);

@@ -4,6 +4,7 @@
 #include <optional>
 #include <ranges>
 
+#include "nexcage/base/base64.h"
 #include "nexcage/base/text.h"
 #include "nexcage/image/content/tar_input.h"
 
@@ -75,27 +76,6 @@ std::string percent_decode(std::string_view text) {
   return out;
 }
 
-/// RFC 4648 base64; libarchive leaves the padding out.
-std::optional<std::string> base64_decode(std::string_view text) {
-  constexpr std::string_view kAlphabet =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  while (text.ends_with('=')) text.remove_suffix(1);
-  std::string out;
-  std::uint32_t bits = 0;
-  int count = 0;
-  for (char c : text) {
-    auto value = kAlphabet.find(c);
-    if (value == std::string_view::npos) return std::nullopt;
-    bits = (bits << 6 | static_cast<std::uint32_t>(value)) & 0xffffff;
-    count += 6;
-    if (count >= 8) {
-      count -= 8;
-      out += static_cast<char>(bits >> count & 0xff);
-    }
-  }
-  return out;
-}
-
 Result<> apply_xattr(const std::string& name, std::string value, TarEntry& entry) {
   if (name.empty() || name.find('\0') != std::string::npos || name.size() > 255)
     return tar_error(entry.header_offset, "unusable attribute name " + quote(name));
@@ -139,7 +119,7 @@ Result<> apply_record(const std::string& keyword, const std::string& value, TarE
   if (keyword.starts_with(kSchilyXattr))
     return apply_xattr(keyword.substr(kSchilyXattr.size()), value, entry);
   if (keyword.starts_with(kLibarchiveXattr)) {
-    auto decoded = base64_decode(value);
+    auto decoded = base64_decode(value);  // libarchive leaves the padding out
     if (!decoded) return tar_error(entry.header_offset, quote(keyword) + " is no base64");
     return apply_xattr(percent_decode(keyword.substr(kLibarchiveXattr.size())), *std::move(decoded),
                        entry);
