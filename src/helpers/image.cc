@@ -30,6 +30,7 @@ constexpr std::array kSubcommands = {
     Subcommand{"import", nexcage::helpers::run_import},
     Subcommand{"verify", nexcage::helpers::run_verify},
     Subcommand{"unpack", nexcage::helpers::run_unpack},
+    Subcommand{"pull", nexcage::helpers::run_pull},
 };
 
 const Subcommand* find_subcommand(std::string_view name) {

@@ -1,0 +1,43 @@
+// Pulling an image: from a plan's endpoints to verified files in the staging directory. Whoever
+// asked for it links them into the store.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "nexcage/json/value.h"
+#include "nexcage/oci/image.h"
+#include "nexcage/oci/reference.h"
+#include "nexcage/registry/client/blob_fetch.h"
+#include "nexcage/registry/endpoint.h"
+
+namespace nexcage::registry::client {
+
+struct PullRequest {
+  std::string images;  // root of the store
+  oci::Reference reference;
+  oci::Platform platform;
+  std::vector<Endpoint> endpoints;       // in the order to be tried
+  std::optional<oci::Digest> if_digest;  // what the store has under this name
+  json::Value trust;
+  FetchSettings settings;
+};
+/// InvalidJson or InvalidSpec naming the member.
+Result<PullRequest> parse_pull_request(const json::Value& value);
+/// The member "settings": numbers; absent ones keep their default.
+Result<FetchSettings> parse_settings(const json::Value& request);
+
+/// Everything a pull needs from outside, opened before the process is confined.
+struct PullPlace {
+  Staging staging;
+  std::vector<EndpointTls> tls;  // one for each endpoint
+};
+Result<PullPlace> prepare_pull(const PullRequest& request);
+
+/// The answer of `image pull` (docs/registry-helper.md). ImageNotFound, PermissionDenied,
+/// RegistryError, Timeout, InvalidImage, FileError; with several endpoints the error is the last
+/// one's and names the others.
+Result<json::Value> run_pull(const PullRequest& request, PullPlace place, Events& events);
+
+}  // namespace nexcage::registry::client
