@@ -35,10 +35,11 @@ Result<std::string> text_of(const json::Value& value, std::string_view member) {
 }
 
 Result<std::string> parse_url(const json::Value& value) {
-  NX_TRY(std::string url, text_of(value, "url"));
-  const std::size_t scheme = url.starts_with("https://") ? 8 : url.starts_with("http://") ? 7 : 0;
+  auto url = text_of(value, "url");
+  if (!url) return url;
+  const std::size_t scheme = url->starts_with("https://") ? 8 : url->starts_with("http://") ? 7 : 0;
   if (scheme == 0) return refuse("url", "begins with neither https:// nor http://");
-  const std::string_view host = std::string_view(url).substr(scheme);
+  const std::string_view host = std::string_view(*url).substr(scheme);
   if (host.empty() || host.find_first_of("/?#@ \\") != std::string_view::npos)
     return refuse("url", "is not scheme://host[:port]");
   return url;
