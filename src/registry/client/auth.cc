@@ -107,7 +107,8 @@ Result<HttpRequest> Authenticator::token_request(const Challenge& challenge,
     request.body = form(form({}, "grant_type", "refresh_token"), "service", service);
     request.body = form(std::move(request.body), "client_id", kClient);
     request.body = form(std::move(request.body), "scope", join(scopes, " "));
-    request.body = form(std::move(request.body), "refresh_token", endpoint_.credential.secret.reveal());
+    request.body =
+        form(std::move(request.body), "refresh_token", endpoint_.credential.secret.reveal());
     return request;
   }
   request.url = challenge.parameter("realm");

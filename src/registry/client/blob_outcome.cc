@@ -1,4 +1,6 @@
 // What a finished transfer or check of a blob leads to.
+#include <algorithm>
+
 #include "nexcage/registry/client/blob_fetch.h"
 #include "nexcage/registry/client/jitter.h"
 

@@ -1,5 +1,7 @@
 #include "nexcage/registry/client/segment.h"
 
+#include <algorithm>
+
 #include "nexcage/base/text.h"
 
 namespace nexcage::registry::client {
