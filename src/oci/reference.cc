@@ -84,8 +84,8 @@ std::unexpected<Error> bad(std::string_view text, const std::string& why) {
 
 /// Splits "[registry/]repository" and completes it as Docker does.
 void normalise(std::string_view name, Reference& out) {
-  const std::size_t slash = name.find('/');
-  if (slash != std::string_view::npos && first_is_registry(name.substr(0, slash))) {
+  if (names_registry(name)) {
+    const std::size_t slash = name.find('/');
     out.registry = name.substr(0, slash);
     out.repository = name.substr(slash + 1);
   } else {
@@ -98,6 +98,18 @@ void normalise(std::string_view name, Reference& out) {
 }
 
 }  // namespace
+
+bool names_registry(std::string_view reference) {
+  const std::size_t slash = reference.find('/');
+  return slash != std::string_view::npos && first_is_registry(reference.substr(0, slash));
+}
+
+bool has_tag_or_digest(std::string_view reference) {
+  const std::size_t slash = reference.rfind('/');
+  const std::string_view last =
+      slash == std::string_view::npos ? reference : reference.substr(slash + 1);
+  return last.find_first_of(":@") != std::string_view::npos;
+}
 
 Result<Reference> Reference::parse(std::string_view text) {
   if (text.empty()) return bad(text, "is empty");

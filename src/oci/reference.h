@@ -26,4 +26,10 @@ struct Reference {
   bool operator==(const Reference&) const = default;
 };
 
+/// The text begins with a registry: what stands before its first slash has a '.', a ':' or upper
+/// case in it, or is "localhost". All else is a short name.
+bool names_registry(std::string_view reference);
+/// The text ends in a tag or a digest.
+bool has_tag_or_digest(std::string_view reference);
+
 }  // namespace nexcage::oci

@@ -100,5 +100,19 @@ INSTANTIATE_TEST_SUITE_P(Texts, BadDigest,
                                            "md5:" + std::string(32, 'a'),
                                            "sha256:../../../../../../etc/passwd", kSha256 + "\n"));
 
+TEST(Reference, short_names_have_no_registry) {
+  for (const char* text : {"busybox", "busybox:1.36", "library/busybox", "a/b/c:x"})
+    EXPECT_FALSE(names_registry(text)) << text;
+  for (const char* text : {"localhost/a", "host.example/a", "host:5000/a", "[::1]:5000/a"})
+    EXPECT_TRUE(names_registry(text)) << text;
+}
+
+TEST(Reference, tags_and_digests_stand_behind_the_last_slash) {
+  EXPECT_FALSE(has_tag_or_digest("host:5000/a"));
+  EXPECT_FALSE(has_tag_or_digest("a"));
+  EXPECT_TRUE(has_tag_or_digest("host:5000/a:b"));
+  EXPECT_TRUE(has_tag_or_digest("a@sha256:0"));
+}
+
 }  // namespace
 }  // namespace nexcage::oci
