@@ -104,7 +104,8 @@ Result<> restrict_paths(const Confinement& keep) {
 Result<> confine(const Confinement& keep) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("set no_new_privs");
   NX_CHECK(restrict_paths(keep));
-  return drop_capabilities(keep.capabilities);
+  NX_CHECK(drop_capabilities(keep.capabilities));
+  return enter_syscall_filter(keep.network);
 }
 
 }  // namespace nexcage::helpers

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "nexcage/base/error.h"
+#include "nexcage/helpers/syscall_filter.h"
 #include "nexcage/sys/caps.h"
 
 namespace nexcage::helpers {
@@ -14,12 +15,14 @@ struct Confinement {
   std::vector<std::string> read_only;   // files and directory trees that may be read
   std::vector<std::string> read_write;  // trees in which anything may be made, changed, removed
   sys::CapSet capabilities = 0;         // bits of CAP_*; those not held anyway are no error
+  Network network = Network::none;
 };
 
 /// Irrevocably, for the calling (single-threaded) process and its children: no_new_privs;
 /// capability sets cut to `capabilities` (bounding, inheritable and ambient emptied); Landlock
 /// rules for the paths, where the kernel has Landlock (5.13): without it the capability cut stands
-/// alone and this is logged at debug level. Missing paths are skipped. Descriptors that are open
+/// alone and this is logged at debug level; the system call filter of syscall_filter.h. Missing
+/// paths are skipped. Descriptors that are open
 /// stay usable.
 Result<> confine(const Confinement& keep);
 

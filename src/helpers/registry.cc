@@ -41,8 +41,10 @@ const std::vector<std::string> kForTheNetwork = {"/etc/resolv.conf",
 Result<> confine_to(const std::string& images, std::vector<std::string> writable) {
   // A peer that closes its connection is an error of that connection.
   if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return fail_errno("ignore SIGPIPE");
-  Confinement keep{
-      .read_only = kForTheNetwork, .read_write = std::move(writable), .capabilities = 0};
+  Confinement keep{.read_only = kForTheNetwork,
+                   .read_write = std::move(writable),
+                   .capabilities = 0,
+                   .network = Network::client};
   keep.read_only.push_back(images + "/blobs");
   return confine(keep);
 }

@@ -15,8 +15,8 @@ Result<json::Value> run_import(const json::Value& request);
 Result<json::Value> run_verify(const json::Value& request);
 /// Unpacks one layer into a directory (layerfs/layerfs.h, UnpackJob).
 Result<json::Value> run_unpack(const json::Value& request);
-/// Brings an image from a registry into the staging directory (registry/client/pull.h). Events go to
-/// descriptor 5 when it is open.
+/// Brings an image from a registry into the staging directory (registry/client/pull.h). Events go
+/// to descriptor 5 when it is open.
 Result<json::Value> run_pull(const json::Value& request);
 
 }  // namespace nexcage::helpers
