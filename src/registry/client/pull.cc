@@ -5,6 +5,7 @@
 
 #include "nexcage/base/text.h"
 #include "nexcage/image/load.h"
+#include "nexcage/registry/client/attached.h"
 #include "nexcage/registry/client/documents.h"
 #include "nexcage/registry/client/fetcher.h"
 
@@ -58,12 +59,16 @@ class Puller {
   Result<json::Value> run();
 
  private:
+  /// What the store has was accepted by an older policy: signatures are looked at anew.
+  bool may_be_unchanged() const {
+    return request_.if_digest && request_.trust.requirements.empty();
+  }
   Result<std::optional<Document>> resolve();
   Result<std::optional<Document>> resolve_at(Remote& remote);
   Result<> follow(Document top, Resolved& out);
   Result<Document> get(const oci::Descriptor& descriptor);
   Result<> read_config(Resolved& out);
-  Result<> check_trust() const;
+  Result<> check_trust(const Resolved& resolved) const;
   Result<> fetch_layers(const Resolved& resolved);
   Result<> keep_documents(const Resolved& resolved);
   void announce(const Resolved& resolved);
@@ -80,7 +85,7 @@ class Puller {
 /// The document the reference names, nullopt when the store has it.
 Result<std::optional<Document>> Puller::resolve_at(Remote& remote) {
   const oci::Reference& reference = request_.reference;
-  if (request_.if_digest && !reference.digest) {
+  if (may_be_unchanged() && !reference.digest) {
     NX_TRY(const auto digest, head_manifest(remote, reference.tag));
     if (digest == request_.if_digest) return std::nullopt;
   }
@@ -89,7 +94,7 @@ Result<std::optional<Document>> Puller::resolve_at(Remote& remote) {
 }
 
 Result<std::optional<Document>> Puller::resolve() {
-  if (request_.if_digest && request_.reference.digest == request_.if_digest) return std::nullopt;
+  if (may_be_unchanged() && request_.reference.digest == request_.if_digest) return std::nullopt;
   std::vector<std::string> others;
   for (std::size_t i = 0; i < remotes_.size(); ++i) {
     events_.endpoint(remotes_[i]->endpoint().url);
@@ -159,13 +164,12 @@ Result<> Puller::read_config(Resolved& out) {
   return {};
 }
 
-Result<> Puller::check_trust() const {
-  const json::Value* type = request_.trust.find("type");
-  const std::string* text = type != nullptr ? type->if_string() : nullptr;
-  if (request_.trust.is_null() || (text != nullptr && *text == "accept")) return {};
-  return fail(Errc::Unsupported, "the trust policy asks for " +
-                                     quote(text != nullptr ? *text : "nothing known") +
-                                     ", which this helper cannot verify");
+/// A signature of the image's own manifest counts, and one of the index that names it.
+Result<> Puller::check_trust(const Resolved& resolved) const {
+  if (request_.trust.requirements.empty()) return {};
+  std::vector<oci::Digest> manifests = {resolved.manifest->digest};
+  if (resolved.index) manifests.push_back(resolved.index->digest);
+  return check_signatures(remotes_, request_.trust, request_.reference, manifests);
 }
 
 Result<> Puller::fetch_layers(const Resolved& resolved) {
@@ -244,7 +248,6 @@ json::Value Puller::answer(const Resolved& resolved) const {
 }
 
 Result<json::Value> Puller::run() {
-  NX_CHECK(check_trust());
   Resolved resolved;
   NX_TRY(auto top, resolve());
   if (!top) {
@@ -252,6 +255,7 @@ Result<json::Value> Puller::run() {
     return answer(resolved);
   }
   NX_CHECK(follow(*std::move(top), resolved));
+  NX_CHECK(check_trust(resolved));
   NX_CHECK(read_config(resolved));
   announce(resolved);
   NX_CHECK(fetch_layers(resolved));

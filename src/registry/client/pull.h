@@ -11,6 +11,7 @@
 #include "nexcage/oci/reference.h"
 #include "nexcage/registry/client/blob_fetch.h"
 #include "nexcage/registry/endpoint.h"
+#include "nexcage/registry/trust.h"
 
 namespace nexcage::registry::client {
 
@@ -20,7 +21,7 @@ struct PullRequest {
   oci::Platform platform;
   std::vector<Endpoint> endpoints;       // in the order to be tried
   std::optional<oci::Digest> if_digest;  // what the store has under this name
-  json::Value trust;
+  Trust trust;                           // what the image must prove
   FetchSettings settings;
 };
 /// InvalidJson or InvalidSpec naming the member.

@@ -93,7 +93,9 @@ Result<PullRequest> parse_pull_request(const json::Value& value) {
   if (!digest.empty()) {
     NX_TRY(out.if_digest, oci::Digest::parse(digest), "if_digest");
   }
-  if (const json::Value* trust = value.find("trust")) out.trust = *trust;
+  const json::Value* trust = value.find("trust");
+  if (trust == nullptr) return refuse("trust", "is missing");
+  NX_TRY(out.trust, parse_trust(*trust));
   NX_TRY(out.settings, parse_settings(value));
   return out;
 }
