@@ -31,6 +31,10 @@ constexpr std::array kSubcommands = {
     Subcommand{"verify", nexcage::helpers::run_verify},
     Subcommand{"unpack", nexcage::helpers::run_unpack},
     Subcommand{"pull", nexcage::helpers::run_pull},
+    Subcommand{"push", nexcage::helpers::run_push},
+    Subcommand{"login", nexcage::helpers::run_login},
+    Subcommand{"tags", nexcage::helpers::run_tags},
+    Subcommand{"referrers", nexcage::helpers::run_referrers},
 };
 
 const Subcommand* find_subcommand(std::string_view name) {

@@ -18,5 +18,12 @@ Result<json::Value> run_unpack(const json::Value& request);
 /// Brings an image from a registry into the staging directory (registry/client/pull.h). Events go
 /// to descriptor 5 when it is open.
 Result<json::Value> run_pull(const json::Value& request);
+/// Brings an image of the store to a registry (registry/client/push.h). Events as for run_pull().
+Result<json::Value> run_push(const json::Value& request);
+/// Whether the endpoint takes its credential (registry/client/login.h).
+Result<json::Value> run_login(const json::Value& request);
+/// Tags of a repository, and referrers of a manifest (registry/client/listing.h).
+Result<json::Value> run_tags(const json::Value& request);
+Result<json::Value> run_referrers(const json::Value& request);
 
 }  // namespace nexcage::helpers

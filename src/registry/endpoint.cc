@@ -139,7 +139,6 @@ Result<Endpoint> parse_endpoint(const json::Value& value) {
   Endpoint endpoint;
   NX_TRY(endpoint.url, parse_url(value));
   NX_TRY(endpoint.repository, text_of(value, "repository"));
-  if (endpoint.repository.empty()) return refuse("repository", "is missing");
   NX_TRY(endpoint.rule, text_of(value, "prefix_rule"));
   NX_TRY(std::string serves, text_of(value, "for"));
   const auto* found = std::ranges::find(kServes, serves.empty() ? "all" : std::string_view(serves),

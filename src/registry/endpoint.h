@@ -42,7 +42,7 @@ struct Endpoint {
   enum class Serves : std::uint8_t { all, digest, tag };
 
   std::string url;         // "https://host[:port]" or "http://...", no path
-  std::string repository;  // "library/busybox", as this endpoint calls it
+  std::string repository;  // "library/busybox", as this endpoint calls it; empty to log in only
   std::string rule;        // where it comes from, for messages: "mirror of docker.io"; may be empty
   Serves serves = Serves::all;
   Tls tls;
@@ -57,8 +57,8 @@ struct Endpoint {
 /// {"url","repository","prefix_rule","for","tls":{...},"credential":null|{...}}. The JSON holds the
 /// secret: it is for a descriptor of ours only.
 json::Value to_json(const Endpoint& endpoint);
-/// InvalidJson naming the member: an URL with a path or a user, another scheme, an empty
-/// repository, control characters anywhere. Empty credential members count as none.
+/// InvalidJson naming the member: an URL with a path or a user, another scheme, control
+/// characters anywhere. Empty credential members count as none.
 Result<Endpoint> parse_endpoint(const json::Value& value);
 
 }  // namespace nexcage::registry

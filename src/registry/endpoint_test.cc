@@ -52,7 +52,7 @@ TEST(Endpoint, refuses_what_is_no_endpoint) {
        {R"([])", R"({"repository": "a"})", R"({"url": "ftp://h", "repository": "a"})",
         R"({"url": "https://", "repository": "a"})",
         R"({"url": "https://h/v2", "repository": "a"})",
-        R"({"url": "https://u:p@h", "repository": "a"})", R"({"url": "https://h"})",
+        R"({"url": "https://u:p@h", "repository": "a"})",
         R"({"url": "https://h", "repository": "a\nb"})",
         R"({"url": "https://h", "repository": "a", "for": "some"})",
         R"({"url": "https://h", "repository": "a", "tls": {"verify": "no"}})",

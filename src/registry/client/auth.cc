@@ -93,10 +93,10 @@ Result<> Authenticator::answer(const std::optional<Challenge>& challenge, const 
 
 Result<HttpRequest> Authenticator::token_request(const Challenge& challenge,
                                                  const std::string& scope) const {
-  const std::string asked(challenge.parameter("scope"));
+  // What we need, and what the registry says that we need.
   std::vector<std::string> scopes;
-  for (const std::string& one : split(asked.empty() ? scope : asked, ' '))
-    if (!one.empty()) scopes.push_back(one);
+  for (const std::string& one : split(scope + " " + std::string(challenge.parameter("scope")), ' '))
+    if (!one.empty() && std::ranges::find(scopes, one) == scopes.end()) scopes.push_back(one);
   const std::string_view service = challenge.parameter("service");
   HttpRequest request;
   request.limit = kTokenLimit;

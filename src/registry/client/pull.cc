@@ -53,7 +53,10 @@ class Puller {
         owned_.push_back(std::make_unique<Remote>(session, request.endpoints[i],
                                                   std::move(place.tls[i]), request.settings.retry,
                                                   events));
-    for (const auto& remote : owned_) remotes_.push_back(remote.get());
+    for (const auto& remote : owned_) {
+      remote->set_alternatives(remote != owned_.back());
+      remotes_.push_back(remote.get());
+    }
   }
 
   Result<json::Value> run();

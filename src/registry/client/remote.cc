@@ -119,7 +119,7 @@ bool Remote::worth_a_retry(const Finished& done, unsigned failures) const {
   using Kind = TransportFailure::Kind;
   const bool unreached =
       done.failure && (done.failure->kind == Kind::resolve || done.failure->kind == Kind::connect);
-  return answered_ || !unreached || failures < kUnansweredRetries;
+  return answered_ || !unreached || (!alternatives_ && failures < kUnansweredRetries);
 }
 
 Result<Finished> Remote::ask(const Ask& ask, BodySink* sink) {
@@ -130,7 +130,7 @@ Result<Finished> Remote::ask(const Ask& ask, BodySink* sink) {
     Finished done = session_.perform(exchange->request(), sink);
     const Verdict verdict = judge(done, std::chrono::system_clock::now());
     if (!done.failure) answered_ = true;
-    if (verdict.is == Verdict::Is::retry && worth_a_retry(done, retries.failures())) {
+    if (verdict.is == Verdict::Is::retry && !ask.once && worth_a_retry(done, retries.failures())) {
       if (const auto delay = retries.next(verdict.asked, jitter())) {
         events_.retry(ask.what, refusal(done, "").message(), *delay);
         session_.sleep_until(std::chrono::steady_clock::now() + *delay);

@@ -22,6 +22,8 @@ struct EndpointTls {
 };
 /// ConfigError naming the file that cannot be read.
 Result<EndpointTls> read_tls(const Tls& tls);
+/// One for each endpoint.
+Result<std::vector<EndpointTls>> read_tls(const std::vector<Endpoint>& endpoints);
 
 class Remote;
 
@@ -34,6 +36,7 @@ struct Ask {
   std::string body;
   BodySource* upload = nullptr;
   bool own_connection = false;
+  bool once = false;  // no retries: sending it again would not be the same
   std::chrono::milliseconds limit{0};
   std::string what;  // for messages: "manifest latest"
 };
@@ -97,6 +100,9 @@ class Remote {
   /// A host that never answered is not waited for as long as one that did.
   bool worth_a_retry(const Finished& done, unsigned failures) const;
   void answered() { answered_ = true; }
+  bool has_answered() const { return answered_; }
+  /// Another endpoint comes after this one: it is not worth waiting until somebody listens here.
+  void set_alternatives(bool any) { alternatives_ = any; }
 
  private:
   friend class Exchange;
@@ -107,7 +113,7 @@ class Remote {
   const RetrySettings& retries_;
   Events& events_;
   Authenticator auth_;
-  bool answered_ = false;
+  bool answered_ = false, alternatives_ = false;
 };
 
 /// What the registry itself says in an error's body ({"errors": [{"code", "message"}]}), for a

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "nexcage/registry/client/pull.h"
+#include "nexcage/registry/client/push.h"
 
 namespace nexcage::registry::client {
 
@@ -30,6 +31,12 @@ Result<oci::Platform> parse_platform(const json::Value& request) {
   if (platform.os.empty() || platform.architecture.empty())
     return refuse("platform", "lacks os or architecture");
   return platform;
+}
+
+Result<> check_repositories(const std::vector<Endpoint>& endpoints) {
+  for (const Endpoint& endpoint : endpoints)
+    if (endpoint.repository.empty()) return refuse("endpoints", "has one without a repository");
+  return {};
 }
 
 /// A whole number within its bounds, through `take`.
@@ -75,6 +82,23 @@ Result<FetchSettings> parse_settings(const json::Value& request) {
   return out;
 }
 
+Result<std::vector<Endpoint>> parse_endpoints(const json::Value& request) {
+  std::vector<Endpoint> out;
+  if (const json::Value* one = request.find("endpoint")) {
+    NX_TRY(Endpoint endpoint, parse_endpoint(*one));
+    out.push_back(std::move(endpoint));
+    return out;
+  }
+  const json::Value* endpoints = request.find("endpoints");
+  const json::Array* list = endpoints != nullptr ? endpoints->if_array() : nullptr;
+  if (list == nullptr || list->empty()) return refuse("endpoints", "is no list with a member");
+  for (const json::Value& member : *list) {
+    NX_TRY(Endpoint endpoint, parse_endpoint(member));
+    out.push_back(std::move(endpoint));
+  }
+  return out;
+}
+
 Result<PullRequest> parse_pull_request(const json::Value& value) {
   PullRequest out;
   NX_TRY(out.images, text_of(value, "images"));
@@ -82,13 +106,8 @@ Result<PullRequest> parse_pull_request(const json::Value& value) {
   NX_TRY(std::string reference, text_of(value, "reference"));
   NX_TRY(out.reference, oci::Reference::parse(reference));
   NX_TRY(out.platform, parse_platform(value));
-  const json::Value* endpoints = value.find("endpoints");
-  const json::Array* list = endpoints != nullptr ? endpoints->if_array() : nullptr;
-  if (list == nullptr || list->empty()) return refuse("endpoints", "is no list with a member");
-  for (const json::Value& member : *list) {
-    NX_TRY(Endpoint endpoint, parse_endpoint(member));
-    out.endpoints.push_back(std::move(endpoint));
-  }
+  NX_TRY(out.endpoints, parse_endpoints(value));
+  NX_CHECK(check_repositories(out.endpoints));
   NX_TRY(std::string digest, text_of(value, "if_digest"));
   if (!digest.empty()) {
     NX_TRY(out.if_digest, oci::Digest::parse(digest), "if_digest");
@@ -100,14 +119,50 @@ Result<PullRequest> parse_pull_request(const json::Value& value) {
   return out;
 }
 
-Result<PullPlace> prepare_pull(const PullRequest& request) {
-  NX_TRY(Staging staging, Staging::open(request.images));
+Result<std::vector<EndpointTls>> read_tls(const std::vector<Endpoint>& endpoints) {
   std::vector<EndpointTls> tls;
-  for (const Endpoint& endpoint : request.endpoints) {
+  for (const Endpoint& endpoint : endpoints) {
     NX_TRY(EndpointTls read, read_tls(endpoint.tls), "registry " + std::string(endpoint.host()));
     tls.push_back(std::move(read));
   }
+  return tls;
+}
+
+Result<PullPlace> prepare_pull(const PullRequest& request) {
+  NX_TRY(Staging staging, Staging::open(request.images));
+  NX_TRY(auto tls, read_tls(request.endpoints));
   return PullPlace{.staging = std::move(staging), .tls = std::move(tls)};
+}
+
+Result<PushRequest> parse_push_request(const json::Value& value) {
+  NX_TRY(std::string digest, text_of(value, "manifest"));
+  NX_TRY(oci::Digest manifest, oci::Digest::parse(digest), "manifest");
+  PushRequest out{.images = {},
+                  .manifest = std::move(manifest),
+                  .reference = {},
+                  .endpoints = {},
+                  .mount_from = {},
+                  .settings = {},
+                  .upload = {}};
+  NX_TRY(out.images, text_of(value, "images"));
+  if (!out.images.starts_with('/')) return refuse("images", "is no absolute path");
+  NX_TRY(std::string reference, text_of(value, "reference"));
+  NX_TRY(out.reference, oci::Reference::parse(reference));
+  NX_TRY(out.endpoints, parse_endpoints(value));
+  NX_CHECK(check_repositories(out.endpoints));
+  NX_TRY(out.settings, parse_settings(value));
+  if (const json::Value* settings = value.find("settings"))
+    NX_CHECK(number(*settings, "chunk_bytes", 1, 1u << 30,
+                    [&](std::uint64_t n) { out.upload.chunk = n; }));
+  const json::Value* from = value.find("mount_from");
+  const json::Array* list = from != nullptr ? from->if_array() : nullptr;
+  for (std::size_t i = 0; list != nullptr && i < list->size(); ++i) {
+    const std::string* repository = (*list)[i].if_string();
+    if (repository == nullptr || repository->empty())
+      return refuse("mount_from", "holds no repository");
+    out.mount_from.push_back(*repository);
+  }
+  return out;
 }
 
 }  // namespace nexcage::registry::client
