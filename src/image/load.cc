@@ -1,5 +1,7 @@
 #include "nexcage/image/load.h"
 
+#include <map>
+
 #include "nexcage/base/text.h"
 
 namespace nexcage::image {
@@ -8,11 +10,6 @@ namespace {
 
 /// Indexes in indexes: the spec sets no limit, nobody goes beyond one.
 constexpr int kMaxNesting = 4;
-
-std::string platform_text(const oci::Platform& platform) {
-  std::string text = platform.os + "/" + platform.architecture;
-  return platform.variant.empty() ? text : text + "/" + platform.variant;
-}
 
 /// The manifest descriptor that an index leads to on this machine.
 Result<oci::Descriptor> choose(const Layout& layout, oci::Descriptor descriptor) {
@@ -23,8 +20,9 @@ Result<oci::Descriptor> choose(const Layout& layout, oci::Descriptor descriptor)
     NX_TRY(oci::Index index, oci::parse_index(document), name);
     const oci::Descriptor* chosen = oci::choose_platform(index, oci::host_platform());
     if (chosen == nullptr)
-      return fail(Errc::ImageNotFound,
-                  name + ": has no image for " + platform_text(oci::host_platform()));
+      return fail(Errc::ImageNotFound, name + ": has no image for " +
+                                           oci::platform_text(oci::host_platform()) +
+                                           ", only for " + oci::platform_list(index));
     oci::Descriptor next = *chosen;
     descriptor = std::move(next);
   }
@@ -72,12 +70,18 @@ Result<std::vector<LayerBlob>> match_layers(const oci::Manifest& manifest,
                                         " has " + std::to_string(config.diff_ids.size()) +
                                         " diff IDs");
   std::vector<LayerBlob> layers;
+  std::map<oci::Digest, oci::Digest> diff_ids;
   for (std::size_t i = 0; i < manifest.layers.size(); ++i) {
     const oci::Descriptor& blob = manifest.layers[i];
     auto compression = oci::layer_compression(blob.media_type);
     if (!compression)
       return fail(Errc::InvalidImage, "layer " + blob.digest.str() + ": media type " +
                                           quote(blob.media_type) + " is no layer we can unpack");
+    // Who fetches or unpacks a blob once may check it against one diff ID only.
+    const auto known = diff_ids.emplace(blob.digest, config.diff_ids[i]).first;
+    if (known->second != config.diff_ids[i])
+      return fail(Errc::InvalidImage, "layer " + blob.digest.str() + " has two diff IDs: " +
+                                          known->second.str() + " and " + config.diff_ids[i].str());
     layers.push_back({.blob = blob, .diff_id = config.diff_ids[i], .compression = *compression});
   }
   return layers;

@@ -9,7 +9,7 @@
 namespace nexcage::image {
 
 /// Layers of a manifest with their diff IDs. InvalidImage when manifest and config disagree on
-/// their number, or a layer is of a type we cannot unpack. Pure.
+/// their number, one blob has two diff IDs, or a layer is of a type we cannot unpack. Pure.
 Result<std::vector<LayerBlob>> match_layers(const oci::Manifest& manifest,
                                             const oci::ImageConfig& config);
 

@@ -210,6 +210,13 @@ TEST(MatchLayers, NumbersAndTypesMustFit) {
   auto layers = match_layers(manifest, config);
   ASSERT_OK(layers);
   EXPECT_EQ(layers->front().compression, oci::Compression::gzip);
+  manifest.layers.push_back(layer);
+  config.diff_ids.push_back(digest_of('d'));
+  EXPECT_OK(match_layers(manifest, config));
+  config.diff_ids.back() = digest_of('e');
+  EXPECT_ERROR(match_layers(manifest, config), Errc::InvalidImage, HasSubstr("two diff IDs"));
+  manifest.layers.pop_back();
+  config.diff_ids.pop_back();
   manifest.layers[0].media_type = "application/x-unknown";
   EXPECT_ERROR(match_layers(manifest, config), Errc::InvalidImage, HasSubstr("no layer we can"));
 }

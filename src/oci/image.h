@@ -104,6 +104,10 @@ json::Value to_json(const Index& index);
 /// The entry for this platform: exact os and architecture, best variant; entries of attestations
 /// (platform unknown/unknown) are skipped. nullptr when none fits.
 const Descriptor* choose_platform(const Index& index, const Platform& wanted);
+/// "linux/arm64/v8", for people.
+std::string platform_text(const Platform& platform);
+/// The platforms of an index, attestations left out: "linux/amd64, linux/arm64/v8"; at most ten.
+std::string platform_list(const Index& index);
 /// The platform of this machine, in the spec's (Go's) names: linux/amd64, linux/arm64/v8 ...
 Platform host_platform();
 

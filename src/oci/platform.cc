@@ -1,4 +1,6 @@
 // Choosing the entry of an index for a platform.
+#include <algorithm>
+
 #include "nexcage/base/text.h"
 #include "nexcage/oci/image.h"
 
@@ -52,6 +54,23 @@ const Descriptor* choose_platform(const Index& index, const Platform& wanted) {
     }
   }
   return best;
+}
+
+std::string platform_text(const Platform& platform) {
+  const std::string text = platform.os + "/" + platform.architecture;
+  return platform.variant.empty() ? text : text + "/" + platform.variant;
+}
+
+std::string platform_list(const Index& index) {
+  constexpr std::size_t kMost = 10;
+  std::vector<std::string> texts;
+  for (const Descriptor& descriptor : index.manifests) {
+    if (!descriptor.platform || descriptor.platform->os == "unknown") continue;
+    std::string text = platform_text(*descriptor.platform);
+    if (std::ranges::find(texts, text) == texts.end()) texts.push_back(std::move(text));
+    if (texts.size() == kMost) break;
+  }
+  return texts.empty() ? "none" : join(texts, ", ");
 }
 
 Platform host_platform() {

@@ -135,8 +135,11 @@ Result<std::string> Authenticator::ask(const HttpRequest& request, const Url& re
         continue;
       }
     }
-    if (done.failure)
-      return fail(Errc::RegistryError, "token server " + realm.shown() + ": " + done.failure->text);
+    if (done.failure) {
+      const bool late = done.failure->kind == TransportFailure::Kind::timeout;
+      return fail(late ? Errc::Timeout : Errc::RegistryError,
+                  "token server " + realm.shown() + ": " + done.failure->text);
+    }
     const int status = done.response.status;
     if (status == 400 || status == 401 || status == 403)
       return denied("token server " + realm.authority + " refuses: HTTP status " +

@@ -32,15 +32,29 @@ BlobFetch::~BlobFetch() {
   if (checker_.joinable()) checker_.join();
 }
 
-Result<> BlobFetch::begin() {
+Result<bool> BlobFetch::is_there() {
   NX_TRY(const Staging::Found found, with_.staging.find(promise_.digest, promise_.size));
-  if (found != Staging::Found::nowhere) {
-    present_ = true;
-    state_ = State::done;
-    with_.events.blob(promise_.digest, "present");
-    return {};
-  }
+  if (found == Staging::Found::nowhere) return false;
+  present_ = true;
+  state_ = State::done;
+  with_.events.blob(promise_.digest, "present");
+  return true;
+}
+
+Result<> BlobFetch::begin() {
+  NX_TRY(const bool before, is_there());
+  if (before) return {};
   NX_TRY(partial_, with_.staging.try_begin(promise_.digest, promise_.size), what());
+  if (partial_) {
+    // Another process may have finished it between the look and the lock: then the file is a new
+    // one.
+    NX_TRY(const bool meanwhile, is_there());
+    if (meanwhile) {
+      NX_CHECK(partial_->discard(), what());
+      partial_.reset();
+      return {};
+    }
+  }
   if (!partial_) {
     if (!announced_wait_) with_.events.blob(promise_.digest, "waiting");
     announced_wait_ = true;

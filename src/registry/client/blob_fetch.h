@@ -57,6 +57,7 @@ class BlobFetch final : public SegmentOwner {
 
  private:
   enum class State : std::uint8_t { waiting, fetching, checking, done };
+  Result<bool> is_there();
   Result<> begin();
   void start_check();
   Result<> collect_check();

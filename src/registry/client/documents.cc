@@ -76,6 +76,11 @@ oci::Descriptor Document::descriptor() const {
 
 bool Document::is_index() const { return image::is_index_type(media_type); }
 
+Result<bool> has_digest(std::string_view text, const oci::Digest& digest) {
+  NX_TRY(const oci::Digest actual, digest_of(digest.algorithm(), text));
+  return actual == digest;
+}
+
 Result<std::string> manifest_type(std::string_view content_type, const json::Value& value) {
   const std::string header = to_lower(trim(content_type.substr(0, content_type.find(';'))));
   const json::Value* member = value.find("mediaType");

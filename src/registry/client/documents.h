@@ -38,6 +38,9 @@ Result<Document> get_manifest(Remote& remote, const std::string& tag,
 Result<std::string> get_small_blob(const std::vector<Remote*>& remotes, const oci::Descriptor& blob,
                                    std::string_view what);
 
+/// Whether a document has the digest.
+Result<bool> has_digest(std::string_view text, const oci::Digest& digest);
+
 /// The type of a manifest: what the Content-Type header says, unless it is a general one, and what
 /// the document itself says must agree. InvalidImage, Unsupported for schema 1. Pure.
 Result<std::string> manifest_type(std::string_view content_type, const json::Value& value);

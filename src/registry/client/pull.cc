@@ -28,11 +28,6 @@ bool serves(const Endpoint& endpoint, const oci::Reference& reference) {
   return false;
 }
 
-std::string platform_text(const oci::Platform& platform) {
-  const std::string text = platform.os + "/" + platform.architecture;
-  return platform.variant.empty() ? text : text + "/" + platform.variant;
-}
-
 /// What the reference leads to.
 struct Resolved {
   bool unchanged = false;         // then there are no documents
@@ -70,6 +65,7 @@ class Puller {
   Result<std::optional<Document>> resolve_at(Remote& remote);
   Result<> follow(Document top, Resolved& out);
   Result<Document> get(const oci::Descriptor& descriptor);
+  Result<std::string> config_text(const oci::Descriptor& config);
   Result<> read_config(Resolved& out);
   Result<> check_trust(const Resolved& resolved) const;
   Result<> fetch_layers(const Resolved& resolved);
@@ -142,8 +138,9 @@ Result<> Puller::follow(Document top, Resolved& out) {
     NX_TRY(const oci::Index index, oci::parse_index(top.value), name);
     const oci::Descriptor* chosen = oci::choose_platform(index, request_.platform);
     if (chosen == nullptr)
-      return fail(Errc::ImageNotFound,
-                  name + ": has no image for " + platform_text(request_.platform));
+      return fail(Errc::ImageNotFound, name + ": has no image for " +
+                                           oci::platform_text(request_.platform) + ", only for " +
+                                           oci::platform_list(index));
     NX_TRY(Document next, get(*chosen));
     if (out.index)
       out.inner.push_back(std::move(top));
@@ -155,10 +152,22 @@ Result<> Puller::follow(Document top, Resolved& out) {
   return {};
 }
 
+/// From the store when it is there and whole, else from the endpoints.
+Result<std::string> Puller::config_text(const oci::Descriptor& config) {
+  if (config.size <= kMaxDocument) {
+    NX_TRY(const auto kept, staging_.read(config.digest, config.size));
+    if (kept) {
+      NX_TRY(const bool whole, has_digest(*kept, config.digest));
+      if (whole) return *kept;
+    }
+  }
+  return get_small_blob(remotes_, config, "config");
+}
+
 Result<> Puller::read_config(Resolved& out) {
   const std::string name = "manifest " + out.manifest->digest.str();
   NX_TRY(oci::Manifest manifest, oci::parse_manifest(out.manifest->value), name);
-  NX_TRY(out.config_text, get_small_blob(remotes_, manifest.config, "config"));
+  NX_TRY(out.config_text, config_text(manifest.config));
   auto value = json::parse(out.config_text);
   if (!value) return fail(std::move(value).error().as(Errc::InvalidImage).wrap(name + ": config"));
   NX_TRY(const oci::ImageConfig config, oci::parse_image_config(*value), name + ": config");

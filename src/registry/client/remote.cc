@@ -92,11 +92,11 @@ Error Remote::refusal(const Finished& done, std::string_view what) const {
     if (failure.error) return describe(*failure.error, what);
     const bool late = failure.kind == TransportFailure::Kind::timeout;
     Error error(late ? Errc::Timeout : Errc::RegistryError, failure.text);
-    if (failure.kind == TransportFailure::Kind::tls)
-      error = std::move(error).hint(
-          "put the registry's CA into certs.d, or pass --tls-verify=false if you trust the "
-          "network");
-    return describe(std::move(error), what);
+    if (failure.kind != TransportFailure::Kind::tls) return describe(std::move(error), what);
+    return describe(
+        std::move(error).hint("put the registry's CA into certs.d, or pass --tls-verify=false if "
+                              "you trust the network"),
+        what);
   }
   const int status = done.response.status;
   std::string text = "HTTP status " + std::to_string(status);
@@ -106,13 +106,14 @@ Error Remote::refusal(const Finished& done, std::string_view what) const {
                     : status == 401 || status == 403 ? Errc::PermissionDenied
                                                      : Errc::RegistryError;
   Error error(code, std::move(text));
+  std::string hint;
   if (code == Errc::PermissionDenied)
-    error = std::move(error).hint(
+    hint =
         (auth_.has_credential() ? "log in again: nexcage login " : "log in first: nexcage login ") +
-        std::string(endpoint_.host()));
-  if (status == 429)
-    error = std::move(error).hint("the registry limits requests: log in, or try again later");
-  return describe(std::move(error), what);
+        std::string(endpoint_.host());
+  if (status == 429) hint = "the registry limits requests: log in, or try again later";
+  if (hint.empty()) return describe(std::move(error), what);
+  return describe(std::move(error).hint(std::move(hint)), what);
 }
 
 bool Remote::worth_a_retry(const Finished& done, unsigned failures) const {

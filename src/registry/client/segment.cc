@@ -7,8 +7,11 @@
 namespace nexcage::registry::client {
 
 namespace {
-constexpr std::size_t kGather = 256u << 10;
-}
+constexpr std::uint64_t kLeastGathered = 16u << 10;
+constexpr std::uint64_t kMostGathered = 256u << 10;
+/// What is gathered is lost with the process: a small part of the blob.
+constexpr std::uint64_t kPartGathered = 128;
+}  // namespace
 
 std::optional<ContentRange> parse_content_range(std::string_view text) {
   text = trim(text);
@@ -36,8 +39,9 @@ Segment::Segment(SegmentOwner& owner, Exchange sent, Interval range, std::uint64
       range_(range),
       blob_size_(blob_size),
       at_(range.begin),
-      whole_(whole) {
-  gathered_.reserve(std::min<std::uint64_t>(kGather, range.size()));
+      whole_(whole),
+      gather_(std::clamp(blob_size / kPartGathered, kLeastGathered, kMostGathered)) {
+  gathered_.reserve(std::min(gather_, range.size()));
 }
 
 Result<> Segment::begin(const HttpResponse& response) {
@@ -78,7 +82,7 @@ Result<> Segment::data(std::span<const std::byte> bytes) {
                                         std::to_string(range_.size()) + " bytes it should");
   gathered_.insert(gathered_.end(), bytes.begin(), bytes.end());
   at_ += bytes.size();
-  return gathered_.size() >= kGather || complete() ? flush() : Result<>();
+  return gathered_.size() >= gather_ || complete() ? flush() : Result<>();
 }
 
 Result<> Segment::flush() {

@@ -66,6 +66,7 @@ class Segment final : public BodySink {
   std::uint64_t blob_size_;
   std::uint64_t at_;  // offset of the next byte from the wire
   bool whole_, got_whole_ = false, got_range_ = false, wrong_range_ = false;
+  std::uint64_t gather_;  // bytes
   std::vector<std::byte> gathered_;
 };
 

@@ -102,6 +102,11 @@ Result<> Partial::open_map(std::uint64_t size) {
   return {};
 }
 
+Result<> Partial::discard() {
+  NX_CHECK(sys::remove_file(dir_, map_name(name_)));
+  return sys::remove_file(dir_, name_);
+}
+
 Result<> Partial::publish() {
   if (::renameat(dir_, name_.c_str(), dir_, done_name(name_).c_str()) != 0)
     return fail_errno("rename " + name_);
@@ -118,10 +123,24 @@ Result<Staging> Staging::open(const std::string& images) {
 }
 
 Result<Staging::Found> Staging::find(const oci::Digest& digest, std::uint64_t size) const {
+  // In the order of its way: what is moved on between the two looks is seen by the second.
+  NX_TRY(bool staged, is_file(dir_.get(), done_name(name_of(digest)), size));
   NX_TRY(bool stored, is_file(images_.get(), digest.blob_path(), size));
   if (stored) return Found::stored;
-  NX_TRY(bool staged, is_file(dir_.get(), done_name(name_of(digest)), size));
   return staged ? Found::staged : Found::nowhere;
+}
+
+Result<std::optional<std::string>> Staging::read(const oci::Digest& digest,
+                                                 std::uint64_t size) const {
+  NX_TRY(const Found found, find(digest, size));
+  if (found == Found::nowhere) return std::nullopt;
+  // It may be on its way from one name to the other.
+  auto text = sys::read_file(dir_.get(), done_name(name_of(digest)), size);
+  if (!text && text.error().sys_errno() == ENOENT)
+    text = sys::read_file(images_.get(), digest.blob_path(), size);
+  if (!text && text.error().sys_errno() == ENOENT) return std::nullopt;
+  if (!text) return fail(std::move(text).error());
+  return *std::move(text);
 }
 
 Result<std::optional<Partial>> Staging::try_begin(const oci::Digest& digest,
@@ -148,16 +167,20 @@ Result<> Staging::add_document(const oci::Digest& digest, std::string_view text)
   NX_TRY(Found found, find(digest, text.size()));
   if (found != Found::nowhere) return {};
   const std::string name = name_of(digest);
-  // Two processes may write the same text at the same time; both names are right.
-  const std::string temporary = name + ".new-" + std::to_string(::getpid());
+  // One name for all: two processes write the same bytes to the same places, and what a killed one
+  // leaves is taken up by the next.
+  const std::string temporary = name + ".new";
   NX_TRY(UniqueFd file, open_file(dir_.get(), temporary));
-  Result<> written = write_at(file.get(), 0, text, name);
-  if (written) written = sys::fsync_fd(file.get(), name);
-  if (written &&
-      ::renameat(dir_.get(), temporary.c_str(), dir_.get(), done_name(name).c_str()) != 0)
-    written = fail_errno("rename " + temporary);
-  if (!written) (void)sys::remove_file(dir_.get(), temporary);
-  return written;
+  NX_CHECK(write_at(file.get(), 0, text, name));
+  if (::ftruncate(file.get(), static_cast<off_t>(text.size())) != 0)
+    return fail_errno("truncate " + temporary);
+  NX_CHECK(sys::fsync_fd(file.get(), name));
+  if (::renameat(dir_.get(), temporary.c_str(), dir_.get(), done_name(name).c_str()) == 0)
+    return {};
+  const int error = errno;
+  NX_TRY(found, find(digest, text.size()));
+  if (error == ENOENT && found != Found::nowhere) return {};  // the other one was faster
+  return fail_errno(error, "rename " + temporary);
 }
 
 }  // namespace nexcage::registry::client

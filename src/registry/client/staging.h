@@ -55,6 +55,8 @@ class Partial {
   Result<> set_durable(std::uint64_t end);
   /// Forgets all bytes.
   Result<> start_over();
+  /// Removes what has come: the blob is there under another name.
+  Result<> discard();
   /// Gives the whole, verified and fsynced blob its .done name.
   Result<> publish();
 
@@ -83,6 +85,8 @@ class Staging {
   };
   /// Whether a blob of this digest and size is there. It was verified when it got its name.
   Result<Found> find(const oci::Digest& digest, std::uint64_t size) const;
+  /// The bytes of a small blob that find() finds; nullopt when it finds none. Not checked again.
+  Result<std::optional<std::string>> read(const oci::Digest& digest, std::uint64_t size) const;
   /// Locks the blob for fetching; nullopt while another process has it.
   Result<std::optional<Partial>> try_begin(const oci::Digest& digest, std::uint64_t size) const;
   /// A small document whose digest has been checked, durably.

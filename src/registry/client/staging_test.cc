@@ -98,6 +98,8 @@ TEST_F(StagingTest, a_blob_is_gone_on_from_where_it_was_left) {
   EXPECT_EQ(*staging_->find(digest_, 11), Staging::Found::nowhere);
   EXPECT_THAT(names(), UnorderedElementsAre("sha256-" + std::string(digest_.hex()) + ".done"));
   EXPECT_EQ(*sys::read_file(AT_FDCWD, file(digest_, ".done")), text_);
+  EXPECT_EQ(staging_->read(digest_, 10).value(), text_);
+  EXPECT_EQ(staging_->read(digest_, 11).value(), std::nullopt);
 }
 
 TEST_F(StagingTest, one_process_at_a_time_has_a_blob) {
@@ -108,6 +110,14 @@ TEST_F(StagingTest, one_process_at_a_time_has_a_blob) {
   EXPECT_FALSE(*second);
   first->reset();
   EXPECT_TRUE(staging_->try_begin(digest_, 10).value());
+}
+
+TEST_F(StagingTest, what_is_discarded_leaves_nothing) {
+  auto partial = staging_->try_begin(digest_, 10);
+  ASSERT_OK(partial);
+  ASSERT_OK((*partial)->write(0, bytes("0123")));
+  ASSERT_OK((*partial)->discard());
+  EXPECT_THAT(names(), testing::IsEmpty());
 }
 
 TEST_F(StagingTest, another_size_begins_anew) {
@@ -128,6 +138,13 @@ TEST_F(StagingTest, without_a_readable_map_nothing_counts) {
   ASSERT_OK((*staging_->try_begin(digest_, 10))->write(0, bytes("012345")));
   std::ofstream(file(digest_, ".map")) << "nonsense";
   EXPECT_TRUE((*staging_->try_begin(digest_, 10))->have().empty());
+}
+
+TEST_F(StagingTest, a_document_takes_up_what_a_killed_process_left) {
+  std::ofstream(file(digest_, ".new")) << text_ << "and more than that";
+  ASSERT_OK(staging_->add_document(digest_, text_));
+  EXPECT_THAT(names(), UnorderedElementsAre("sha256-" + std::string(digest_.hex()) + ".done"));
+  EXPECT_EQ(staging_->read(digest_, 10).value(), text_);
 }
 
 TEST_F(StagingTest, documents_are_there_at_once_and_readable_by_all) {
