@@ -11,7 +11,7 @@ import registry_images
 import support
 from registry_auth import Authority, Basic, Tokens
 from registry_docker import DockerRegistry, TokenServer, skopeo
-from registry_images import Image, Index, write_layout
+from registry_images import Image, Index, write_images
 from registry_server import Answer, ScriptedRegistry, connecting
 
 
@@ -125,7 +125,7 @@ class Scripted(Scratch):
 class Docker(Scratch):
     def setUp(self):
         self.image = Image()
-        self.transport = write_layout(self.new("layout"), {"1": self.image})["1"]
+        self.transport = write_images(self.new("layout"), {"1": self.image})["1"]
 
     def check(self, registry):
         self.addCleanup(registry.stop)

@@ -7,7 +7,6 @@ import os
 import random
 import struct
 import subprocess
-import zlib
 
 import support
 
@@ -60,14 +59,21 @@ def zstd_frames(data, count=5):
     return b"".join(skippable + zstd(data[at:at + step]) for at in range(0, len(data), step))
 
 
-def gzip_of_zeros(size):
-    """gzip of `size` zero bytes, with the stream's digest: a thousandth of it on the wire."""
-    packer, plain = zlib.compressobj(9, zlib.DEFLATED, 31), hashlib.sha256()
-    block, parts = bytes(1 << 20), []
-    for _ in range(size >> 20):
+def zstd_with_window(data, power):
+    """A zstd frame of raw blocks that asks the reader for a window of 2**power bytes (RFC 8878, 3.1.1)."""
+    blocks = [data[at:at + (100 << 10)] for at in range(0, len(data), 100 << 10)]
+    frame = [struct.pack("<IBB", 0xFD2FB528, 0, (power - 10) << 3)]
+    for number, block in enumerate(blocks):
+        frame += [struct.pack("<I", len(block) << 3 | (number == len(blocks) - 1))[:3], block]
+    return b"".join(frame)
+
+
+def bomb(pack, size):
+    """`size` zero bytes (a multiple of 16 MiB) packed, and the digest of them unpacked."""
+    block, plain = bytes(16 << 20), hashlib.sha256()
+    for _ in range(size // len(block)):
         plain.update(block)
-        parts.append(packer.compress(block))
-    return b"".join([*parts, packer.flush()]), "sha256:" + plain.hexdigest()
+    return pack(block) * (size // len(block)), "sha256:" + plain.hexdigest()
 
 
 def descriptor(media_type, data, **more):
@@ -188,27 +194,24 @@ def attestation(image):
     return made, entry
 
 
-def write_layout(path, images):
-    """An OCI layout with the given images and indexes by tag, for skopeo to push; returns its transport names."""
-    os.makedirs(os.path.join(path, "blobs/sha256"))
-    with open(os.path.join(path, "oci-layout"), "w", encoding="utf-8") as file:
-        json.dump({"imageLayoutVersion": "1.0.0"}, file)
-
-    def put(data):
-        with open(os.path.join(path, "blobs/sha256", digest_of(data).split(":")[1]), "wb") as file:
+def write_images(path, images):
+    """Images and indexes by tag, as directories that skopeo pushes as they are (containers-transports(5), dir:);
+    returns its names for them by tag."""
+    def put(directory, name, data):
+        with open(os.path.join(directory, name), "wb") as file:
             file.write(data)
 
-    def put_image(image):
-        put(image.bytes)
+    def put_blobs(directory, image):
+        for digest, data in getattr(image, "blobs", {}).items():
+            put(directory, digest.split(":")[1], data)
         for inner in getattr(image, "images", ()):
-            put_image(inner)
-        for data in getattr(image, "blobs", {}).values():
-            put(data)
+            put(directory, inner.digest.split(":")[1] + ".manifest.json", inner.bytes)
+            put_blobs(directory, inner)
 
-    entries = []
     for tag, image in images.items():
-        put_image(image)
-        entries.append(dict(image.entry, annotations={"org.opencontainers.image.ref.name": tag}))
-    with open(os.path.join(path, "index.json"), "w", encoding="utf-8") as file:
-        json.dump({"schemaVersion": 2, "manifests": entries}, file)
-    return {tag: f"oci:{path}:{tag}" for tag in images}
+        directory = os.path.join(path, tag)
+        os.makedirs(directory)
+        put(directory, "version", b"Directory Transport Version: 1.1\n")
+        put(directory, "manifest.json", image.bytes)
+        put_blobs(directory, image)
+    return {tag: f"dir:{path}/{tag}" for tag in images}

@@ -14,6 +14,7 @@ import struct
 import termios
 import threading
 import time
+import traceback
 import urllib.parse
 
 from registry_images import dumps
@@ -92,7 +93,7 @@ class Wire:
     """One connection, for rules that write by themselves."""
 
     def __init__(self, registry, sock):
-        self.registry, self.sock, self.request = registry, sock, None
+        self.registry, self.sock, self.request, self.total = registry, sock, None, 0
 
     def send(self, data, rate=None):
         """Sends everything, at most `rate` bytes a second, and counts what the kernel took."""
@@ -106,6 +107,7 @@ class Wire:
                 count = self.sock.send(piece)
             except OSError:
                 raise Gone from None
+            self.total += count
             if self.request:
                 self.request.sent += count
             view = view[count:]
@@ -134,6 +136,12 @@ class Wire:
     def unsent(self):
         """Bytes that the other side has not taken yet."""
         return struct.unpack("i", fcntl.ioctl(self.sock.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))[0]
+
+    def take_back(self):
+        """What the other side's kernel has not acknowledged was not sent (tcp_info.tcpi_bytes_acked)."""
+        acknowledged, = struct.unpack_from("Q", self.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 128), 120)
+        if self.request:
+            self.request.sent -= min(self.request.sent, max(0, self.total - acknowledged))
 
     def reset(self):
         """RST once all that was sent has arrived."""
@@ -192,13 +200,8 @@ class ScriptedRegistry:
         self.auth, self.rate, self.ranges = auth, rate, ranges
         self.rules, self.requests, self.repositories, self.tags = [], [], {}, {}
         self.stopped, self.lock, self.connections = threading.Event(), threading.Lock(), 0
-        self.context = None
-        if tls:
-            self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self.context.load_cert_chain(tls[0], tls[1])
-            if len(tls) > 2:
-                self.context.load_verify_locations(tls[2])
-                self.context.verify_mode = ssl.CERT_REQUIRED
+        self.errors = []  # of the rules themselves
+        self.contexts = {version: tls_context(tls, version) for version in ("http/1.1", "h2")} if tls else None
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = self.listener.getsockname()[1]
         self.host = f"127.0.0.1:{self.port}"
@@ -276,15 +279,28 @@ class ScriptedRegistry:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4 * PIECE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(30)
-        with contextlib.suppress(OSError, Gone, ValueError), contextlib.ExitStack() as stack:
+        try:
+            self._talk(sock)
+        except (OSError, Gone):
+            pass
+        except Exception:  # a test must hear of it
+            self.errors.append(traceback.format_exc())
+
+    def _talk(self, sock):
+        with contextlib.ExitStack() as stack:
             stack.callback(lambda: sock.close())
-            for rule in [r for r in self.rules if r.fits is connecting]:
-                if rule.takes(None):
-                    rule.act(Wire(self, sock), None, None)
-            if self.context:
-                sock = self.context.wrap_socket(sock, server_side=True)
+            rule = next((r for r in self.rules if r.fits in (connecting, http2) and r.takes(None)), None)
+            if rule and rule.fits is connecting:
+                rule.act(Wire(self, sock), None, None)
+            if self.contexts:
+                sock = self.contexts["h2" if rule and rule.fits is http2 else "http/1.1"].wrap_socket(sock, server_side=True)
                 stack.callback(sock.close)
-            self._serve(Wire(self, sock), sock)
+            if rule and rule.fits is http2:
+                rule.act(Wire(self, sock), None, None)
+            wire = Wire(self, sock)
+            if not self.contexts:
+                stack.callback(wire.take_back)
+            self._serve(wire, sock)
 
     def _serve(self, wire, sock):
         buffer = b""
@@ -306,7 +322,7 @@ class ScriptedRegistry:
             request = wire.request = Request(self, head, body, sock.getpeername())
             with self.lock:
                 self.requests.append(request)
-                rule = next((r for r in self.rules if r.fits is not connecting and r.takes(request)), None)
+                rule = next((r for r in self.rules if r.fits not in (connecting, http2) and r.takes(request)), None)
             good = self.good(request)
             try:
                 rule.act(wire, request, good) if rule else wire.answer(good)
@@ -362,3 +378,18 @@ class ScriptedRegistry:
 def connecting(_):
     """Fits a connection before its first byte: on(connecting, act); act gets no request."""
     return True
+
+
+def http2(_):
+    """Fits a connection that is to speak HTTP/2: on(http2, act); act writes its frames, there is no request."""
+    return True
+
+
+def tls_context(tls, version):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls[0], tls[1])
+    context.set_alpn_protocols([version])
+    if len(tls) > 2:
+        context.load_verify_locations(tls[2])
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
