@@ -10,10 +10,10 @@ import unittest
 
 import registry_docker
 import support
-from registry_auth import Authority
+from registry_auth import Authority, Basic
 from registry_docker import PASSWORD, USER, DockerRegistry, TokenServer
 from registry_images import Image, Index, noise, tar, write_images
-from registry_server import Basic, ScriptedRegistry, problem
+from registry_server import ScriptedRegistry, problem
 from scenario import cut
 
 REFUSED = 125
