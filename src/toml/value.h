@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -13,10 +12,11 @@
 namespace nexcage::toml {
 
 struct Value;
+struct Member;
 
 using Array = std::vector<Value>;
 /// The keys of one table, sorted; they are unique.
-using Table = std::vector<std::pair<std::string, Value>>;
+using Table = std::vector<Member>;
 
 /// A value and the line it stands on. Floating-point numbers, dates and times are monostate: no
 /// configuration takes them, `type` says what they are.
@@ -30,6 +30,12 @@ struct Value {
   const std::string* if_string() const { return std::get_if<std::string>(&data); }
   const Array* if_array() const { return std::get_if<Array>(&data); }
   const Table* if_table() const { return std::get_if<Table>(&data); }
+};
+
+/// A key of a table. No std::pair: that needs a complete Value, which a Table is part of.
+struct Member {
+  std::string first;
+  Value second;
 };
 
 /// nullptr when the table has no such key.

@@ -20,6 +20,7 @@ int fuzz_state(const std::uint8_t* data, std::size_t size);
 int fuzz_tar_reader(const std::uint8_t* data, std::size_t size);
 int fuzz_decompress(const std::uint8_t* data, std::size_t size);
 int fuzz_network(const std::uint8_t* data, std::size_t size);
+int fuzz_registry_headers(const std::uint8_t* data, std::size_t size);
 
 namespace {
 
@@ -39,6 +40,7 @@ constexpr std::array kHarnesses = {
     Harness{"tar_reader", fuzz_tar_reader},
     Harness{"decompress", fuzz_decompress},
     Harness{"network", fuzz_network},
+    Harness{"registry_headers", fuzz_registry_headers},
 };
 
 class Seeds : public ::testing::TestWithParam<Harness> {};
