@@ -49,7 +49,8 @@ Value convert(const ::toml::node& node) {
 /// toml++ keeps the keys sorted.
 Table convert(const ::toml::table& table) {
   Table out;
-  for (const auto& [name, node] : table) out.push_back({.first = std::string(name.str()), .second = convert(node)});
+  for (const auto& [name, node] : table)
+    out.push_back({.first = std::string(name.str()), .second = convert(node)});
   return out;
 }
 
