@@ -11,6 +11,11 @@ Options& Options::flag(std::string names, bool& target, std::string help) {
   return *this;
 }
 
+Options& Options::flag(std::string names, std::optional<bool>& target, std::string help) {
+  options_.push_back({std::move(names), "", std::move(help), &target});
+  return *this;
+}
+
 Options& Options::text(std::string names, std::string value, std::string& target,
                        std::string help) {
   options_.push_back({std::move(names), std::move(value), std::move(help), &target});

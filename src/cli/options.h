@@ -15,8 +15,8 @@ namespace nexcage::cli {
 
 /// One option and where its value goes. The target outlives the parse.
 struct Option {
-  using Target =
-      std::variant<bool*, std::string*, std::optional<std::string>*, std::vector<std::string>*>;
+  using Target = std::variant<bool*, std::optional<bool>*, std::string*,
+                              std::optional<std::string>*, std::vector<std::string>*>;
   std::string names;  // "-e,--env"
   std::string value;  // "NAME=VALUE" as shown in help; empty for a flag
   std::string help;   // one sentence
@@ -29,6 +29,8 @@ class Options {
  public:
   /// A switch: `--name`, or `--name=true|false`.
   Options& flag(std::string names, bool& target, std::string help);
+  /// A switch that also can be not given.
+  Options& flag(std::string names, std::optional<bool>& target, std::string help);
   /// An option with one value; given twice, the last one counts.
   Options& text(std::string names, std::string value, std::string& target, std::string help);
   Options& text(std::string names, std::string value, std::optional<std::string>& target,

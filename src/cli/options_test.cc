@@ -32,6 +32,22 @@ struct Sample {
   }
 };
 
+TEST(ParseOptions, a_switch_can_be_on_off_or_not_given) {
+  const auto parsed = [](std::vector<std::string> words) -> Result<std::optional<bool>> {
+    std::optional<bool> value;
+    Options options;
+    options.flag("--verify", value, "");
+    NX_CHECK(parse_options(options, Order::anywhere, words));
+    return value;
+  };
+  EXPECT_EQ(parsed({}).value(), std::nullopt);
+  EXPECT_EQ(parsed({"--verify"}).value(), true);
+  EXPECT_EQ(parsed({"--verify=true"}).value(), true);
+  EXPECT_EQ(parsed({"--verify=false"}).value(), false);
+  EXPECT_EQ(parsed({"--verify", "--verify=false"}).value(), false);
+  EXPECT_ERROR(parsed({"--verify=maybe"}), Errc::InvalidSpec, HasSubstr("--verify = maybe"));
+}
+
 TEST(ParseOptions, reads_every_form_of_an_option) {
   Sample s;
   auto words = s.parse({"--rm", "-it", "--name=a", "-e", "A=1", "-eB=2", "--env=C=3", "image"});

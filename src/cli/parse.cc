@@ -3,6 +3,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,6 +34,17 @@ struct Declare {
   const Option& option;
 
   void operator()(bool* target) const { app.add_flag(option.names, *target, ""); }
+  void operator()(std::optional<bool>* target) const {
+    const auto word = std::make_shared<std::string>();
+    const std::string names = option.names;
+    app.add_flag(names, *word, "")->each([target, word, names](const std::string& value) {
+      try {
+        *target = CLI::detail::to_flag_value(value) > 0;
+      } catch (const std::exception&) {  // of std::stoll
+        throw CLI::ConversionError(names, std::vector<std::string>{value});
+      }
+    });
+  }
   void operator()(std::string* target) const {
     take([target](const CLI::results_t& values) { *target = unmark(values.back()); });
   }

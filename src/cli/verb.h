@@ -78,6 +78,8 @@ std::unique_ptr<Verb> make_restore();
 std::unique_ptr<Verb> make_logs();
 std::unique_ptr<Verb> make_stop();
 std::unique_ptr<Verb> make_wait();
+std::unique_ptr<Verb> make_login();
+std::unique_ptr<Verb> make_logout();
 std::unique_ptr<Verb> make_image_import();
 std::unique_ptr<Verb> make_image_list();
 std::unique_ptr<Verb> make_image_inspect();

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "nexcage/base/error.h"
@@ -22,6 +23,11 @@ Result<> set_window_size(int tty, WindowSize size);
 Result<WindowSize> window_size(int tty);
 /// ONLCR and friends as runc sets them on a container's terminal: output is left as it is.
 Result<> disable_onlcr(int tty);
+
+/// Writes the question to `out` and reads one line from the user's terminal, without its end and
+/// not shown while it is typed; what was typed before the question is thrown away. A signal that
+/// ends the program does so with the terminal as it was. FileError (ENODATA) at the end of input.
+Result<std::string> read_hidden_line(int tty, int out, std::string_view question);
 
 /// Raw mode on the user's terminal for as long as this lives.
 class RawTerminal {

@@ -1,9 +1,13 @@
 #include "nexcage/sys/pty.h"
 
 #include <fcntl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
+#include <string>
+#include <thread>
 
 #include "result_matchers.h"
 
@@ -61,12 +65,49 @@ TEST_F(PtyTest, raw_mode_ends_with_its_owner) {
   EXPECT_EQ(settings().c_iflag, before.c_iflag);
 }
 
+TEST_F(PtyTest, a_hidden_line_is_read_and_not_shown) {
+  const termios before = settings();
+  std::thread typist([&] {
+    // The settings are changed with what was typed before thrown away: wait for them.
+    while ((settings().c_lflag & ECHO) != 0) std::this_thread::yield();
+    EXPECT_EQ(::write(master_.get(), "open sesame\n", 12), 12);
+  });
+  const auto line = read_hidden_line(tty_.get(), tty_.get(), "? ");
+  typist.join();
+  ASSERT_OK(line);
+  EXPECT_EQ(*line, "open sesame");
+  EXPECT_EQ(settings().c_lflag, before.c_lflag);
+  char shown[64];
+  const ssize_t n = ::read(master_.get(), shown, sizeof shown);
+  ASSERT_GT(n, 0);
+  const std::string_view all(shown, static_cast<std::size_t>(n));
+  EXPECT_THAT(all, HasSubstr("? "));
+  EXPECT_THAT(all, testing::Not(HasSubstr("sesame")));
+}
+
+TEST_F(PtyTest, a_signal_ends_the_program_with_the_terminal_as_it_was) {
+  const termios before = settings();
+  const pid_t child = ::fork();
+  if (child == 0) {
+    (void)read_hidden_line(tty_.get(), tty_.get(), "? ");
+    ::_exit(0);
+  }
+  while ((settings().c_lflag & ECHO) != 0) std::this_thread::yield();
+  ASSERT_EQ(::kill(child, SIGINT), 0);
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT) << status;
+  EXPECT_EQ(settings().c_lflag, before.c_lflag);
+}
+
 TEST_F(PtyTest, what_is_no_terminal_is_refused) {
   UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
   EXPECT_ERROR(RawTerminal::enter(null.get()), Errc::FileError, HasSubstr("terminal"));
   EXPECT_ERROR(window_size(null.get()), Errc::FileError, HasSubstr("terminal"));
   EXPECT_ERROR(set_window_size(null.get(), {}), Errc::FileError, HasSubstr("terminal"));
   EXPECT_ERROR(disable_onlcr(null.get()), Errc::FileError, HasSubstr("terminal"));
+  EXPECT_ERROR(read_hidden_line(null.get(), null.get(), ""), Errc::FileError,
+               HasSubstr("terminal"));
 }
 
 }  // namespace

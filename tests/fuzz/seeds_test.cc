@@ -21,6 +21,9 @@ int fuzz_tar_reader(const std::uint8_t* data, std::size_t size);
 int fuzz_decompress(const std::uint8_t* data, std::size_t size);
 int fuzz_network(const std::uint8_t* data, std::size_t size);
 int fuzz_registry_headers(const std::uint8_t* data, std::size_t size);
+int fuzz_registries_conf(const std::uint8_t* data, std::size_t size);
+int fuzz_auth_file(const std::uint8_t* data, std::size_t size);
+int fuzz_policy(const std::uint8_t* data, std::size_t size);
 
 namespace {
 
@@ -41,6 +44,9 @@ constexpr std::array kHarnesses = {
     Harness{"decompress", fuzz_decompress},
     Harness{"network", fuzz_network},
     Harness{"registry_headers", fuzz_registry_headers},
+    Harness{"registries_conf", fuzz_registries_conf},
+    Harness{"auth_file", fuzz_auth_file},
+    Harness{"policy", fuzz_policy},
 };
 
 class Seeds : public ::testing::TestWithParam<Harness> {};

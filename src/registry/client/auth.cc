@@ -66,8 +66,9 @@ std::unexpected<Error> Authenticator::denied(std::string_view why) const {
   Error error(Errc::PermissionDenied, std::string(why));
   const std::string host(endpoint_.host());
   if (!has_credential()) return fail(std::move(error).hint("log in first: nexcage login " + host));
-  return fail(std::move(error).hint("log in again, or ask for access to " + endpoint_.repository +
-                                    ": nexcage login " + host));
+  const std::string access =
+      endpoint_.repository.empty() ? "" : ", or ask for access to " + endpoint_.repository;
+  return fail(std::move(error).hint("log in again" + access + ": nexcage login " + host));
 }
 
 Result<> Authenticator::answer(const std::optional<Challenge>& challenge, const std::string& scope,

@@ -81,7 +81,7 @@ std::string Remote::scope(std::string_view actions) const {
 Error Remote::describe(Error error, std::string_view what) const {
   std::string where = "registry " + std::string(endpoint_.host());
   if (!endpoint_.rule.empty()) where += " (" + endpoint_.rule + ")";
-  where += ", repository " + endpoint_.repository;
+  if (!endpoint_.repository.empty()) where += ", repository " + endpoint_.repository;
   if (!what.empty()) where += ": " + std::string(what);
   return std::move(error).wrap(std::move(where));
 }
