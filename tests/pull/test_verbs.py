@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
@@ -57,6 +58,7 @@ class Verbs(support.Case):
 
     def setUp(self):
         self.settings()
+        shutil.rmtree(self.world.path("images/.partial"), ignore_errors=True)
         for name in (os.environ["REGISTRY_AUTH_FILE"],):
             if os.path.exists(name):
                 os.unlink(name)
@@ -110,6 +112,8 @@ class Verbs(support.Case):
                 name = f"{registry.host}/some/thing:{tag}"
                 if tag in marks:
                     self.assertEqual(self.mark(name), marks[tag])
+                if tag == "schema2":
+                    continue  # containers/image 5.23 finds no Docker manifest in an OCI layout
                 copy = self.world.path(self.world.new_id())
                 registry_docker.skopeo("copy", "-q", f"oci:{self.world.path('images')}:{name}", f"dir:{copy}")
         self.clean()
@@ -211,11 +215,14 @@ class Verbs(support.Case):
 
     def podman_digest(self, registry, name):
         """The digest that Podman has after pulling it into a store of its own."""
-        root = self.world.path(self.world.new_id())
+        root = tempfile.mkdtemp(prefix="nxp.")  # Podman takes a --runroot of 50 characters at most
+        self.addCleanup(shutil.rmtree, root, ignore_errors=True)
         base = ["podman", "--root", root + "/root", "--runroot", root + "/run", "--tmpdir", root + "/tmp", "--storage-driver", "vfs"]
-        done = subprocess.run([*base, "pull", "-q", "--tls-verify=false", f"{registry.host}/{name}"], capture_output=True, text=True, check=False)
+        env = {key: value for key, value in os.environ.items() if key != "REGISTRY_AUTH_FILE"}  # it must exist for Podman
+        done = subprocess.run([*base, "pull", "-q", "--tls-verify=false", f"{registry.host}/{name}"], env=env, capture_output=True, text=True,
+                              check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
-        seen = subprocess.run([*base, "image", "inspect", "--format", "{{.Digest}}", done.stdout.strip()], capture_output=True, text=True, check=True)
+        seen = subprocess.run([*base, "image", "inspect", "--format", "{{.Digest}}", done.stdout.strip()], env=env, capture_output=True, text=True, check=True)
         return seen.stdout.strip()
 
     def test_push(self):
@@ -270,10 +277,12 @@ class Verbs(support.Case):
     def test_interrupted(self):
         """Ctrl-C ends it at once; what came is kept for the next time."""
         registry = self.faulty()
-        registry.on("GET blobs", cut(1_000_000, "hang"))
+        large = registry.repositories["some/thing"][registry.tags["some/thing", "1"]]
+        layer = json.loads(large[1])["layers"][1]["digest"]
+        registry.on("GET blobs " + layer, cut(1_000_000, "hang"))
         process = self.world.popen("pull", "--tls-verify=false", f"{registry.host}/some/thing:1", stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        support.wait_for(lambda: registry.bytes_of("GET blobs") > 1_000_000, what="a beginning")
+        support.wait_for(lambda: registry.bytes_of("GET blobs " + layer) >= 1_000_000, what="a beginning")
         process.send_signal(signal.SIGINT)
         self.assertNotEqual(process.wait(10), 0)
         registry.heal()

@@ -70,9 +70,11 @@ class DockerRegistry:
             self.settings["http"]["addr"] = self.host
             with open(self.path("config.yml"), "w", encoding="utf-8") as file:
                 json.dump(self.settings, file)  # JSON is YAML
+            # Variables that begin with REGISTRY_ are settings for it, REGISTRY_AUTH_FILE of containers-auth.json(5) too.
+            env = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
             with open(self.path("log"), "ab") as log:
                 self.process = subprocess.Popen(["docker-registry", "serve", self.path("config.yml")], stdin=subprocess.DEVNULL,
-                                                stdout=log, stderr=log)
+                                                stdout=log, stderr=log, env=env)
             with contextlib.suppress(AssertionError):
                 support.wait_for(lambda port=port: self.process.poll() is not None or listens(port), 20, "the registry")
             if self.process.poll() is None:
