@@ -82,7 +82,7 @@ Result<bool> has_digest(std::string_view text, const oci::Digest& digest) {
 }
 
 Result<std::string> manifest_type(std::string_view content_type, const json::Value& value) {
-  const std::string header = to_lower(trim(content_type.substr(0, content_type.find(';'))));
+  std::string header = to_lower(trim(content_type.substr(0, content_type.find(';'))));
   const json::Value* member = value.find("mediaType");
   const std::string* own = member != nullptr ? member->if_string() : nullptr;
   const json::Value* version = value.find("schemaVersion");

@@ -8,7 +8,7 @@ namespace {
 constexpr std::chrono::milliseconds kProgressEvery{100};
 }
 
-void Events::emit(std::string_view event, json::Object fields) {
+void Events::emit(std::string_view event, const json::Object& fields) {
   if (fd_ < 0) return;
   json::Object line;
   line.append("event", event);
@@ -19,14 +19,14 @@ void Events::emit(std::string_view event, json::Object fields) {
 void Events::endpoint(std::string_view url) {
   json::Object fields;
   fields.append("url", url);
-  emit("endpoint", std::move(fields));
+  emit("endpoint", fields);
 }
 
 void Events::blob(const oci::Digest& digest, std::string_view state) {
   json::Object fields;
   fields.append("digest", digest.str());
   fields.append("state", state);
-  emit("blob", std::move(fields));
+  emit("blob", fields);
 }
 
 void Events::progress(const oci::Digest& digest, std::uint64_t bytes, std::uint64_t size) {
@@ -39,7 +39,7 @@ void Events::progress(const oci::Digest& digest, std::uint64_t bytes, std::uint6
   fields.append("digest", digest.str());
   fields.append("bytes", bytes);
   fields.append("size", size);
-  emit("progress", std::move(fields));
+  emit("progress", fields);
 }
 
 void Events::retry(std::string_view what, std::string_view why, std::chrono::milliseconds delay) {
@@ -47,7 +47,7 @@ void Events::retry(std::string_view what, std::string_view why, std::chrono::mil
   fields.append("what", what);
   fields.append("why", why);
   fields.append("delay", static_cast<double>(delay.count()) / 1000);
-  emit("retry", std::move(fields));
+  emit("retry", fields);
 }
 
 }  // namespace nexcage::registry::client

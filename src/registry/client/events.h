@@ -17,7 +17,7 @@ class Events {
  public:
   /// Writes to `fd` (borrowed); -1: to nobody. What cannot be written is lost.
   explicit Events(int fd) : fd_(fd) {}
-  void emit(std::string_view event, json::Object fields);
+  void emit(std::string_view event, const json::Object& fields);
   void endpoint(std::string_view url);
   void blob(const oci::Digest& digest, std::string_view state);
   /// At most ten a second for each blob; the last one (bytes == size) always.

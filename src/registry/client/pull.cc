@@ -224,7 +224,7 @@ void Puller::announce(const Resolved& resolved) {
   fields.append("digest", resolved.manifest->digest.str());
   fields.append("size", size);
   fields.append("layers", std::move(layers));
-  events_.emit("resolved", std::move(fields));
+  events_.emit("resolved", fields);
 }
 
 json::Value blob_json(const oci::Digest& digest, std::uint64_t size, json::Value diff_id) {

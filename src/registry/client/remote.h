@@ -75,6 +75,7 @@ class Remote {
          Events& events);
   Remote(const Remote&) = delete;
   Remote& operator=(const Remote&) = delete;
+  ~Remote() = default;
 
   const Endpoint& endpoint() const { return endpoint_; }
   const Url& url() const { return url_; }
