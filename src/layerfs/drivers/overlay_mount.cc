@@ -28,6 +28,9 @@ constexpr std::array<FixedOption, 5> kFixedOptions = {{{"redirect_dir", "on"},
                                                        {"nfs_export", "off"},
                                                        {"metacopy", "off"},
                                                        {"xino", "auto"}}};
+/// Unmounting writes nothing to disk, where otherwise it waits for all of the upper directory's file
+/// system (overlayfs.rst, "Volatile mount"): a container and its upper directory end with the boot.
+constexpr std::string_view kVolatile = "volatile";
 // mount(2) takes at most one page of options.
 constexpr std::size_t kMaxLegacyOptions = 4095;
 
@@ -45,6 +48,7 @@ Result<> mount_new_api(MountMethod method, const OverlaySpec& spec, const std::s
   if (spec.upper) {
     params.push_back(directory_param(method, "upperdir", spec.upper.get()));
     params.push_back(directory_param(method, "workdir", spec.work.get()));
+    params.push_back({.key = std::string(kVolatile), .value = {}, .is_flag = true});
   }
   const std::uint64_t attributes = spec.upper ? 0 : MOUNT_ATTR_RDONLY;
   NX_TRY(const sys::DetachedMount mount, sys::new_mount("overlay", params, attributes));
@@ -59,7 +63,7 @@ std::string legacy_options(const OverlaySpec& spec) {
   }
   if (spec.upper)
     options += ",upperdir=" + std::to_string(spec.upper.get()) +
-               ",workdir=" + std::to_string(spec.work.get());
+               ",workdir=" + std::to_string(spec.work.get()) + ',' + std::string(kVolatile);
   for (const FixedOption& option : kFixedOptions) {
     options += ',';
     options += option.key;

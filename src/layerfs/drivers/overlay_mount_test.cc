@@ -64,6 +64,11 @@ TEST_P(OverlayMount, MergesInOrder) {
   ASSERT_OK(mounted);
   EXPECT_EQ(text("top"), "199");
   EXPECT_EQ(text("n0") + text("n100"), "0100");
+  std::ifstream table("/proc/self/mountinfo");
+  std::string line;
+  while (std::getline(table, line) && line.find(path("target")) == std::string::npos) {
+  }
+  EXPECT_NE(line.find("volatile"), std::string::npos);  // newer kernels say fsync=volatile
   std::ofstream(path("target/new")) << "x";
   EXPECT_EQ(sys::read_file(AT_FDCWD, path("upper/new")).value_or("?"), "x");
 }
