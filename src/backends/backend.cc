@@ -41,7 +41,7 @@ Result<Foreign> Backend::foreign(const Record& /*record*/) const {
 Result<ExecCommand> Backend::exec_command(const Record& record,
                                           const ExecRequest& /*request*/) const {
   NX_TRY(sys::Command command, this->command(record, {"exec"}));
-  return ExecCommand{std::move(command), {}};
+  return ExecCommand{std::move(command), {}, {}};
 }
 
 }  // namespace nexcage::backends

@@ -132,11 +132,11 @@ struct ExecStarted {
   UniqueFd pty_master;
 };
 
-/// `exec` as a command line; `process` is the file it reads the process from, to be open until
-/// then.
+/// `exec` as a command line, with what has to be open until then: the file it reads the process
+/// from and, if it is executed by descriptor, the program.
 struct ExecCommand {
   sys::Command command;
-  UniqueFd process;
+  UniqueFd process, program;
 };
 
 struct Features {

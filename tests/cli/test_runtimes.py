@@ -60,6 +60,16 @@ class LifeCycle(runtimes.OverRuntime):
         self.rt_ok("kill", "--all", container, "9")
         support.wait_for(lambda: all(support.stopped(p) for p in pids))
 
+    def test_crun_is_spared_its_second_start(self):
+        if self.runtime != "crun":
+            self.skipTest("runc is too large to be copied")
+        seen = self.world.path("seen")
+        bundle = self.world.bundle(["true"], hooks={"createRuntime": [
+            {"path": "/bin/sh", "args": ["sh", "-c", f"readlink /proc/$PPID/exe > {seen}"]}]})
+        self.create(bundle)
+        with open(seen, encoding="utf-8") as file:
+            self.assertEqual(file.read(), "/memfd:crun (deleted)\n")
+
     def test_state_and_kill_never_run_the_binary(self):
         self.wrapped()
         container = self.started()

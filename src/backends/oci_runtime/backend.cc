@@ -198,7 +198,9 @@ Result<> OciRuntimeBackend::remove_parent(const Record& record) const {
 Result<sys::Command> OciRuntimeBackend::command(const Record& record, Words words) const {
   NX_TRY(const Runtime runtime, of(record));
   words.push_back(record.state.id);
-  return command_of(runtime.program, words);
+  sys::Command command = command_of(runtime.program, words);
+  command.exec_fd = sealed_program(runtime).release();  // execve closes it
+  return command;
 }
 
 Result<Foreign> OciRuntimeBackend::foreign(const Record& record) const {
@@ -218,7 +220,10 @@ Result<ExecCommand> OciRuntimeBackend::exec_command(const Record& record,
     file = sys::fd_path(process.get());
   }
   NX_TRY(const Words words, plan_exec(dialect_, request, file, record.state.id));
-  return ExecCommand{command_of(runtime.program, words), std::move(process)};
+  UniqueFd program = sealed_program(runtime);
+  sys::Command command = command_of(runtime.program, words);
+  command.exec_fd = program.get();
+  return ExecCommand{std::move(command), std::move(process), std::move(program)};
 }
 
 }  // namespace

@@ -20,6 +20,7 @@ struct Dialect {
   bool config_option;         // create --config FILE
   bool ignore_paused;         // exec --ignore-paused
   bool cgroup_manager;        // --cgroup-manager NAME; all have --systemd-cgroup
+  bool seals_itself;          // starts itself again unless it runs from a sealed copy in memory
   bool cgroup_below_callers;  // a cgroupsPath that is relative or missing lies below our own cgroup
 };
 
@@ -30,15 +31,18 @@ inline constexpr Dialect kCrun = {.name = "crun",
                                   .config_option = true,
                                   .ignore_paused = false,
                                   .cgroup_manager = true,
+                                  .seals_itself = true,
                                   .cgroup_below_callers = false};
 
-/// runc(8). 1.0 is the first that implements the runtime spec 1.0.2 in full.
+/// runc(8) seals itself, too, but is so large that copying it costs more than it does. 1.0 is the
+/// first that implements the runtime spec 1.0.2 in full.
 inline constexpr Dialect kRunc = {.name = "runc",
                                   .package = "runc",
                                   .minimum = {1, 0, 0},
                                   .config_option = false,
                                   .ignore_paused = true,
                                   .cgroup_manager = false,
+                                  .seals_itself = false,
                                   .cgroup_below_callers = true};
 
 }  // namespace nexcage::backends::oci_runtime

@@ -1,7 +1,10 @@
 #include "nexcage/backends/oci_runtime/verbs.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include <array>
 #include <utility>
 
 #include "nexcage/backends/oci_runtime/answer.h"
@@ -63,6 +66,23 @@ Foreign foreign_of(const Runtime& runtime, const std::string& id) {
   return {.state_dir = runtime.state_dir(id), .remove = command_of(program, removal_of(id)).argv};
 }
 
+UniqueFd sealed_program(const Runtime& runtime) {
+  constexpr off_t kMost = 4 << 20;
+  if (!runtime.dialect->seals_itself || ::geteuid() != 0) return {};
+  // Label and profile come with the path of what is executed.
+  if (const auto selinux = sys::exists(AT_FDCWD, "/sys/fs/selinux/enforce"); !selinux || *selinux)
+    return {};
+  auto file = sys::open_at(AT_FDCWD, runtime.program.path, O_RDONLY);
+  struct stat info{};
+  std::array<char, 4> magic{};
+  if (!file || ::fstat(file->get(), &info) != 0 || info.st_size > kMost ||
+      ::pread(file->get(), magic.data(), magic.size(), 0) != static_cast<ssize_t>(magic.size()) ||
+      std::string_view(magic.data(), magic.size()) != "\177ELF")  // a script needs its path
+    return {};
+  auto copy = sys::sealed_copy(file->get(), runtime.dialect->name);
+  return copy ? *std::move(copy) : UniqueFd();
+}
+
 Result<std::string> path_for_others(int fd) {
   // By our pid: then nothing is inherited, for a container to find.
   NX_TRY(const std::string self, sys::read_link(AT_FDCWD, "/proc/self"));
@@ -76,6 +96,8 @@ Result<> run_verb(const Runtime& runtime, const Words& words,
   program.options.log = log.path();
   program.options.log_format = "json";
   sys::Command command = command_of(program, words);
+  const UniqueFd sealed = sealed_program(runtime);
+  command.exec_fd = sealed.get();
   command.die_with_parent = true;
   NX_TRY(sys::Child child, sys::Child::spawn(command));
   if (started) NX_CHECK(started(child));

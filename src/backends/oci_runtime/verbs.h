@@ -27,6 +27,10 @@ struct Runtime {
 /// had been called directly.
 sys::Command command_of(const Program& program, const Words& words);
 
+/// A sealed copy of the program, to be executed by descriptor in its place, where that spares the
+/// program a second start of itself (Dialect::seals_itself). Else none: the path is executed.
+UniqueFd sealed_program(const Runtime& runtime);
+
 /// `delete --force ID`.
 Words removal_of(const std::string& id);
 /// The container for the undo log: later commands of ours decide about the log file, so this one
