@@ -11,6 +11,7 @@
 #include <errno.h>  // NOLINT(modernize-deprecated-headers): lxccontainer.h needs the macros first
 #include <fcntl.h>
 #include <lxc/lxccontainer.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -26,8 +27,9 @@
 
 namespace {
 
-/// Set once by main, read in the child that liblxc clones.
+/// Set once by main and configure, read in the child that liblxc clones.
 int g_init_fd = -1;
+bool g_new_cgroup_namespace = false;
 
 using nexcage::Errc;
 using nexcage::Result;
@@ -48,6 +50,8 @@ Result<> configure(lxc_container* container, std::string_view config) {
     if (equals == std::string::npos) continue;
     const std::string key = line.substr(0, equals);
     const std::string value = line.substr(equals + 1);
+    if (key == "lxc.namespace.clone")
+      g_new_cgroup_namespace = value.find("cgroup") != std::string::npos;
     if (!container->set_config_item(container, key.c_str(), value.c_str()))
       return nexcage::fail(Errc::LXCError, "liblxc refuses " + key + " = " + nexcage::quote(value));
   }
@@ -99,6 +103,13 @@ extern "C" int faccessat(int dir, const char* path, int mode, int flags) noexcep
     return -1;
   }
   return static_cast<int>(::syscall(SYS_faccessat2, dir, path, mode, flags));
+}
+
+/// And here: with any namespace given by path liblxc makes a new cgroup namespace unasked, and by
+/// no other call than this one.
+extern "C" int unshare(int flags) noexcept {
+  if (!g_new_cgroup_namespace) flags &= ~CLONE_NEWCGROUP;
+  return static_cast<int>(::syscall(SYS_unshare, flags));
 }
 
 int main(int argc, char** argv) {

@@ -159,6 +159,10 @@ class Settings(ContainerdCase):
                 self.assertEqual(self.shell("--with-ns", f"{kind}:/proc/{pid}/ns/{name}",
                                             script=f"readlink /proc/self/ns/{name}").strip(),
                                  os.readlink(f"/proc/{pid}/ns/{name}"))
+                # A namespace that nobody asked for stays the host's.
+                self.assertEqual(self.shell("--with-ns", f"{kind}:/proc/{pid}/ns/{name}",
+                                            script="readlink /proc/self/ns/cgroup").strip(),
+                                 os.readlink("/proc/self/ns/cgroup"))
 
     def test_user_namespace(self):
         out = self.shell("--uidmap", "0:100000:65536", "--gidmap", "0:100000:65536",

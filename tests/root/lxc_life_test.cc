@@ -41,6 +41,24 @@ TEST_F(LxcLife, NamespaceByPath) {
   record = first;
 }
 
+/// liblxc makes one as soon as a namespace is given by path (libexec/nexcage/lxc keeps it from
+/// that).
+TEST_F(LxcLife, ANamespaceByPathBringsNoCgroupNamespace) {
+  const auto cgroup_namespace = [](const std::string& pid) {
+    return std::filesystem::read_symlink("/proc/" + pid + "/ns/cgroup");
+  };
+  spec.linux_->namespaces = {{.type = oci::NamespaceType::mount, .path = ""},
+                             {.type = oci::NamespaceType::pid, .path = "/proc/self/ns/pid"}};
+  spec.hostname.clear();
+  ASSERT_OK(create_and_start());
+  EXPECT_EQ(cgroup_namespace(std::to_string(record.init.pid)), cgroup_namespace("self"));
+  ASSERT_OK(backend->remove(record));
+  id += "b";
+  spec.linux_->namespaces.push_back({.type = oci::NamespaceType::cgroup, .path = ""});
+  ASSERT_OK(create_and_start());
+  EXPECT_NE(cgroup_namespace(std::to_string(record.init.pid)), cgroup_namespace("self"));
+}
+
 TEST_F(LxcLife, ANamespaceOfAnotherTypeIsRefused) {
   for (oci::Namespace& ns : spec.linux_->namespaces)
     if (ns.type == oci::NamespaceType::network) ns.path = "/proc/self/ns/uts";
