@@ -58,11 +58,16 @@ Result<> configure(lxc_container* container, std::string_view config) {
   return {};
 }
 
-/// The runtime moves this process into the container's cgroups while it loads; what is cloned after
-/// that is born there.
-Result<> await_cgroups(int channel) {
+/// The runtime makes the container's cgroups while this process loads, and tells the files by which
+/// to get into them; what is cloned after that is born there.
+Result<> enter_cgroups(int channel) {
   NX_TRY(nexcage::sys::Message message, nexcage::sys::receive_message(channel));
   if (message.data.empty()) ::_exit(1);  // the runtime is gone
+  for (const std::string& file : nexcage::split(message.data.substr(1), '\n')) {
+    if (file.empty()) continue;
+    NX_TRY(nexcage::UniqueFd fd, nexcage::sys::open_at(AT_FDCWD, file, O_WRONLY));
+    NX_CHECK(nexcage::sys::write_all(fd.get(), "0"), "enter the cgroup of " + file);
+  }
   return {};
 }
 
@@ -74,7 +79,7 @@ Result<> run(const char* name_of_container, int config_fd, int channel) {
     return nexcage::fail(Errc::LXCError, "liblxc makes no container object");
   container->clear_config(container);
   NX_CHECK(configure(container, config));
-  NX_CHECK(await_cgroups(channel));
+  NX_CHECK(enter_cgroups(channel));
   container->want_daemonize(container, false);
   container->want_close_all_fds(container, false);
   std::string channel_number = std::to_string(channel);

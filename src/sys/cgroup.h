@@ -55,6 +55,13 @@ class Cgroup {
   /// memory of its parent; in version 2 the parents make all their controllers available. One that
   /// is there stays as it is.
   Result<> create() const;
+  /// The part of create() that is version 2, opened for Command::cgroup; no descriptor on a host
+  /// without version 2.
+  Result<UniqueFd> create_v2() const;
+  /// The files to which a process with a single thread writes "0" to get into all hierarchies of
+  /// version 1: unlike add_process() this does not wait until no thread of the whole host is at a
+  /// fork or an exit (cgroup_threadgroup_rwsem, an RCU grace period).
+  std::vector<std::string> v1_thread_files() const;
   Result<> add_process(pid_t pid) const;
   /// Every process in it and below, sorted; each once.
   Result<std::vector<pid_t>> processes() const;

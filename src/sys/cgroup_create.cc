@@ -59,4 +59,19 @@ Result<> Cgroup::create() const {
   return {};
 }
 
+Result<UniqueFd> Cgroup::create_v2() const {
+  NX_CHECK(check_own(*this));
+  const std::string own = dir("");
+  if (own.empty()) return UniqueFd();
+  NX_CHECK(make_in(*layout_.with(""), path_), "make cgroup " + path_);
+  return open_at(AT_FDCWD, own, O_PATH | O_DIRECTORY);
+}
+
+std::vector<std::string> Cgroup::v1_thread_files() const {
+  std::vector<std::string> files;
+  for (const CgroupHierarchy& hierarchy : layout_.hierarchies)
+    if (!hierarchy.v2()) files.push_back(hierarchy.mount_point + "/" + path_ + "/tasks");
+  return files;
+}
+
 }  // namespace nexcage::sys

@@ -73,6 +73,15 @@ class CgroupRootTest : public testing::Test {
 
   CgroupLayout layout_;
   std::string parent_;
+  /// Where a process is; "" when nowhere.
+  static std::string path_in(const CgroupHierarchy& hierarchy, pid_t pid) {
+    const auto paths = read_process_cgroups(pid);
+    EXPECT_OK(paths);
+    for (const auto& [id, path] : *paths)
+      if (id == hierarchy.id) return path;
+    return "";
+  }
+
   std::optional<Cgroup> cgroup_;
 };
 
@@ -157,15 +166,40 @@ TEST_F(CgroupRootTest, the_parent_stays_while_it_has_other_children) {
 }
 
 TEST_F(CgroupRootTest, members_show_their_cgroup) {
-  Child child = member("exec sleep 100");
-  auto paths = read_process_cgroups(child.pid());
-  ASSERT_OK(paths);
-  for (const CgroupHierarchy& hierarchy : layout_.hierarchies) {
-    const auto of = std::ranges::find_if(
-        *paths, [&hierarchy](const auto& entry) { return entry.first == hierarchy.id; });
-    ASSERT_NE(of, paths->end());
-    EXPECT_THAT(of->second, testing::EndsWith(cgroup_->path()));
-  }
+  const Child child = member("exec sleep 100");
+  for (const CgroupHierarchy& hierarchy : layout_.hierarchies)
+    EXPECT_THAT(path_in(hierarchy, child.pid()), testing::EndsWith(cgroup_->path()));
+}
+
+TEST_F(CgroupRootTest, a_child_is_born_in_version_2_and_enters_the_others_by_itself) {
+  const auto directory = cgroup_->create_v2();
+  ASSERT_OK(directory);
+  Command command;
+  command.argv = {"/bin/sh", "-c", "for f; do echo 0 > $f; done; echo; exec sleep 100", "sh"};
+  for (const std::string& file : cgroup_->v1_thread_files()) command.argv.push_back(file);
+  int ready[2];
+  ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+  const UniqueFd from(ready[0]);
+  UniqueFd to(ready[1]);
+  command.fds = {{to.get(), 1}};
+  command.inherit_env = true;
+  command.cgroup = directory->get();
+  auto child = Child::spawn(command);
+  ASSERT_OK(child);
+  to.reset();
+  char byte = 0;
+  ASSERT_EQ(::read(from.get(), &byte, 1), 1);
+  EXPECT_EQ(child->in_cgroup(), static_cast<bool>(*directory));
+  for (const CgroupHierarchy& hierarchy : layout_.hierarchies)
+    EXPECT_THAT(path_in(hierarchy, child->pid()), testing::EndsWith(cgroup_->path()));
+}
+
+TEST_F(CgroupRootTest, a_child_that_cannot_be_born_there_is_an_error) {
+  const UniqueFd somewhere(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  Command command;
+  command.argv = {"/bin/true"};
+  command.cgroup = somewhere.get();
+  EXPECT_FALSE(Child::spawn(command).has_value());
 }
 
 TEST_F(CgroupRootTest, detection_is_cheap) {

@@ -2,8 +2,8 @@
 // not grow with our size, and errors of the child come back in a variable.
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <linux/sched.h>
 #include <sched.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -15,6 +15,7 @@
 #include <csignal>
 #include <cstdlib>
 
+#include "nexcage/sys/child_parts.h"
 #include "nexcage/sys/exec_parts.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/process.h"
@@ -25,7 +26,6 @@
 namespace nexcage::sys {
 namespace {
 
-constexpr std::size_t kChildStack = 128u << 10;
 constexpr int kExecFailed = 127;
 
 enum class Step : std::uint8_t { none, parent, signals, group, cwd, descriptors, exec };
@@ -135,49 +135,28 @@ NX_IN_CHILD int child_main(void* argument) {
   return kExecFailed;
 }
 
-/// The child's stack, with a page below it that must not be touched.
-class Stack {
- public:
-  static Result<Stack> make() {
-    void* base = ::mmap(nullptr, kChildStack, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-    if (base == MAP_FAILED) return fail_errno("make a stack for a child");
-    Stack stack(base);
-    if (::mprotect(base, static_cast<std::size_t>(::getpagesize()), PROT_NONE) != 0)
-      return fail_errno("protect the stack of a child");
-    return stack;
-  }
-  Stack(Stack&& other) noexcept : base_(std::exchange(other.base_, nullptr)) {}
-  Stack& operator=(Stack&&) = delete;
-  Stack(const Stack&) = delete;
-  Stack& operator=(const Stack&) = delete;
-  ~Stack() {
-    if (base_ != nullptr) (void)::munmap(base_, kChildStack);
-  }
-  void* top() const { return static_cast<char*>(base_) + kChildStack; }
-
- private:
-  explicit Stack(void* base) : base_(base) {}
-  void* base_;
-};
-
-/// All signals blocked, those that libc keeps to itself too, for as long as this lives.
-class BlockedSignals {
- public:
-  BlockedSignals() {
-    const std::uint64_t all = ~std::uint64_t{0};
-    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before_, sizeof before_);
-  }
-  BlockedSignals(const BlockedSignals&) = delete;
-  BlockedSignals& operator=(const BlockedSignals&) = delete;
-  ~BlockedSignals() {
-    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before_, nullptr, sizeof before_);
-  }
-  std::uint64_t before() const { return before_; }
-
- private:
-  std::uint64_t before_ = 0;
-};
+/// clone3(2) with a stack of the child's own, which libc has no function for: the child calls
+/// child_main(argument) and does not come back. Negative errno for errors.
+NX_IN_CHILD long clone_with_stack(clone_args& arguments, ChildPlan* plan) {
+#ifdef __x86_64__
+  long result = SYS_clone3;
+  asm volatile(
+      "syscall\n\t"
+      "test %%rax, %%rax\n\t"
+      "jnz 1f\n\t"
+      "mov %[plan], %%rdi\n\t"
+      "call *%[main]\n\t"
+      "ud2\n"
+      "1:"
+      : "+a"(result)
+      : "D"(&arguments), "S"(sizeof arguments), [plan] "r"(plan), [main] "r"(&child_main)
+      : "rcx", "r11", "memory");
+  return result;
+#else
+  (void)arguments, (void)plan;
+  return -ENOSYS;
+#endif
+}
 
 /// Who ignores SIGCHLD gets no exit status (waitpid(2)), and our caller may have made us ignore it.
 void notice_children() {
@@ -227,6 +206,34 @@ Error spawn_error(const ChildPlan& plan, const Command& command, const std::stri
   }
 }
 
+/// Kernels before 5.7 have no CLONE_INTO_CGROUP, and filters that do not know clone3 say ENOSYS.
+bool knows_no_clone_into(long error) {
+  return error == -ENOSYS || error == -EINVAL || error == -E2BIG;
+}
+
+/// Starts child_main; its pid, or -1 with errno.
+pid_t clone_child(const Stack& stack, ChildPlan& plan, int cgroup, int& pidfd, bool& in_cgroup) {
+  // CLONE_VFORK: we go on when the child has become another program or has ended.
+  constexpr int kFlags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD;
+  if (cgroup >= 0) {
+    clone_args arguments{};
+    arguments.flags = kFlags | CLONE_INTO_CGROUP;
+    arguments.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+    arguments.exit_signal = SIGCHLD;
+    arguments.stack = reinterpret_cast<std::uintptr_t>(stack.base());
+    arguments.stack_size = Stack::kSize;
+    arguments.cgroup = static_cast<std::uint64_t>(cgroup);
+    const long pid = clone_with_stack(arguments, &plan);
+    in_cgroup = pid > 0;
+    if (pid > 0) return static_cast<pid_t>(pid);
+    if (!knows_no_clone_into(pid)) {
+      errno = static_cast<int>(-pid);
+      return -1;
+    }
+  }
+  return ::clone(child_main, stack.top(), kFlags | SIGCHLD, &plan, &pidfd);
+}
+
 int reap(pid_t pid, int flags, int* status) {
   pid_t got = -1;
   do got = ::waitpid(pid, status, flags | __WALL);
@@ -243,6 +250,7 @@ Child::Child(Child&& other) noexcept
     : pid_(std::exchange(other.pid_, 0)),
       pidfd_(std::move(other.pidfd_)),
       group_(other.group_),
+      in_cgroup_(other.in_cgroup_),
       status_(std::exchange(other.status_, std::nullopt)) {}
 
 Child& Child::operator=(Child&& other) noexcept {
@@ -251,6 +259,7 @@ Child& Child::operator=(Child&& other) noexcept {
   pid_ = std::exchange(other.pid_, 0);
   pidfd_ = std::move(other.pidfd_);
   group_ = other.group_;
+  in_cgroup_ = other.in_cgroup_;
   status_ = std::exchange(other.status_, std::nullopt);
   return *this;
 }
@@ -287,17 +296,19 @@ Result<Child> Child::spawn(const Command& command) {
 
   int pidfd = -1;
   pid_t pid = -1;
+  bool in_cgroup = false;
   {
     const BlockedSignals blocked;
     plan.mask = command.reset_signals ? 0 : blocked.before();
-    // CLONE_VFORK: we go on when the child has become another program or has ended.
-    pid = ::clone(child_main, stack.top(), CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &plan,
-                  &pidfd);
+    pid = clone_child(stack, plan, command.cgroup, pidfd, in_cgroup);
   }
   if (pid < 0) return fail_errno("start " + program);
   UniqueFd owned(pidfd);
-  if (plan.failed == Step::none)
-    return Child(pid, std::move(owned), command.new_session || command.new_process_group);
+  if (plan.failed == Step::none) {
+    Child child(pid, std::move(owned), command.new_session || command.new_process_group);
+    child.in_cgroup_ = in_cgroup;
+    return child;
+  }
   (void)reap(pid, 0, nullptr);
   return fail(spawn_error(plan, command, program));
 }

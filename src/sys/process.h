@@ -58,6 +58,9 @@ struct Command {
   std::vector<std::pair<int, int>> fds;  // {ours, theirs}
   int keep_from = -1, keep_count = 0;    // further inherited range (--preserve-fds): 3 .. 3+N-1
   bool keep_all = false;                 // every descriptor without O_CLOEXEC stays, as for execve
+  /// Directory of a version 2 cgroup in which the child is born (clone3(2), CLONE_INTO_CGROUP):
+  /// nothing has to be moved. -1, and where the kernel knows no such thing: the caller's.
+  int cgroup = -1;
   bool new_session = false;
   bool new_process_group = false;
   bool die_with_parent = false;
@@ -79,6 +82,8 @@ class Child {
   ~Child();
   pid_t pid() const { return pid_; }
   int pidfd() const { return pidfd_.get(); }
+  /// Born in Command::cgroup.
+  bool in_cgroup() const { return in_cgroup_; }
   /// The raw wait status (waitpid). Blocks. Asked again it gives the same answer.
   Result<int> wait();
   /// nullopt after the time.
@@ -93,6 +98,7 @@ class Child {
   pid_t pid_ = 0;
   UniqueFd pidfd_;
   bool group_ = false;
+  bool in_cgroup_ = false;
   std::optional<int> status_;  // set once reaped: from then on the pid may be somebody else's
 };
 

@@ -170,6 +170,8 @@ Result<oci::Status> LxcBackend::status(const Record& record) const {
   if (!alive) return oci::Status::stopped;
   auto frozen = with_cgroup(record, [](sys::Cgroup& cgroup) { return cgroup.frozen(); });
   if (frozen && *frozen) return oci::Status::paused;
+  // Written when it had been started; that was the socket's end.
+  if (record.state.status == oci::Status::running) return oci::Status::running;
   NX_TRY(bool waiting, sys::exists(AT_FDCWD, start_socket(record)));
   return waiting ? oci::Status::created : oci::Status::running;
 }

@@ -38,9 +38,8 @@ Result<Incoming> expect(int channel, MessageKind kind) {
   return incoming;
 }
 
-Result<> send(int channel, MessageKind kind) {
-  const char byte = static_cast<char>(kind);
-  return sys::send_message(channel, std::string_view(&byte, 1));
+Result<> send(int channel, MessageKind kind, std::string_view content) {
+  return sys::send_message(channel, std::string(1, static_cast<char>(kind)).append(content));
 }
 
 Result<> send_plan(int channel, const sys::plan::Plan& plan, const std::vector<UniqueFd>& fds) {

@@ -29,7 +29,7 @@ struct Incoming {
 Result<Incoming> receive(int channel);
 /// The same, which must be of this kind.
 Result<Incoming> expect(int channel, sys::plan::MessageKind kind);
-Result<> send(int channel, sys::plan::MessageKind kind);
+Result<> send(int channel, sys::plan::MessageKind kind, std::string_view content = {});
 /// Sends plan and descriptors (the plan's, in order).
 Result<> send_plan(int channel, const sys::plan::Plan& plan, const std::vector<UniqueFd>& fds);
 /// Who answers the notifications of a seccomp filter, and what it is told of the process.

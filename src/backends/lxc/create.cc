@@ -13,6 +13,7 @@
 #include "nexcage/backends/lxc/channel.h"
 #include "nexcage/backends/lxc/helper_log.h"
 #include "nexcage/base/testpoint.h"
+#include "nexcage/base/text.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/id_map.h"
 #include "nexcage/sys/link.h"
@@ -95,8 +96,8 @@ class LxcConfigured : public Configured {
 
   Result<Created> try_create(UndoLog& undo, const RunHooks& hooks);
   Result<> announce(UndoLog& undo) const;
-  Result<Running> spawn_helper() const;
-  Result<> enter_cgroup(const Running& running) const;
+  Result<Running> spawn_helper(int cgroup) const;
+  Result<Running> start_in_cgroup() const;
   Result<> move_devices(pid_t init);
   Result<> send_all(int channel, UniqueFd listener) const;
   Result<> converse(int channel, pid_t init, const RunHooks& hooks, UniqueFd& kept_terminal) const;
@@ -122,7 +123,8 @@ Result<> LxcConfigured::announce(UndoLog& undo) const {
   return undo.will_create_file(job_.state_dir + "/" + kStartSocket);
 }
 
-Result<LxcConfigured::Running> LxcConfigured::spawn_helper() const {
+/// `cgroup`: its directory in version 2, -1 without.
+Result<LxcConfigured::Running> LxcConfigured::spawn_helper(int cgroup) const {
   NX_TRY(UniqueFd init, sealed_init(setup_.libexec));
   NX_TRY(UniqueFd config, sys::sealed_data(config_text(plan_.config), "lxc-config"));
   NX_TRY(sys::SocketPair channel, sys::socket_pair());
@@ -138,20 +140,28 @@ Result<LxcConfigured::Running> LxcConfigured::spawn_helper() const {
     command.keep_from = 3;
     command.keep_count = job_.preserve_fds;
   }
+  command.cgroup = cgroup;
   command.die_with_parent = true;
   NX_TRY(sys::Child helper, sys::Child::spawn(command), "start the helper for liblxc");
   return Running{std::move(helper), std::move(channel.first)};
 }
 
-/// The helper enters the container's cgroup while it loads liblxc: the first process is born there.
-Result<> LxcConfigured::enter_cgroup(const Running& running) const {
+/// The helper is born in the container's cgroup of version 2, enters those of version 1, made while
+/// it loads liblxc, by itself, and so does what it clones. A process that is moved by another waits
+/// milliseconds for the kernel each time (docs/adr/0008).
+Result<LxcConfigured::Running> LxcConfigured::start_in_cgroup() const {
   // Held shared while cgroups come into being; remove() takes the parent away only when it gets the
   // lock for itself.
   NX_TRY(UniqueFd creating, lock_cgroups(setup_.root, LOCK_SH));
   const sys::Cgroup cgroup(facts_.cgroups, plan_.cgroup);
+  NX_TRY(const UniqueFd unified, cgroup.create_v2());
+  NX_TRY(Running running, spawn_helper(unified.get()));
+  testpoint("lxc-helper-started");
   NX_CHECK(cgroup.create());
-  NX_CHECK(cgroup.add_process(running.helper.pid()));
-  return send(running.channel.get(), MessageKind::proceed);
+  std::vector<std::string> files = cgroup.v1_thread_files();
+  if (unified && !running.helper.in_cgroup()) files.push_back(cgroup.dir("") + "/cgroup.procs");
+  NX_CHECK(send(running.channel.get(), MessageKind::proceed, join(files, "\n")));
+  return running;
 }
 
 /// Into the network namespace of the first process, which then sets them up under their new names.
@@ -227,9 +237,7 @@ Result<Created> LxcConfigured::try_create(UndoLog& undo, const RunHooks& hooks) 
   NX_CHECK(announce(undo));
   NX_TRY(UniqueFd state_dir, sys::open_at(AT_FDCWD, job_.state_dir, O_RDONLY | O_DIRECTORY));
   NX_TRY(UniqueFd listener, sys::listen_unix(state_dir.get(), kStartSocket, SOCK_SEQPACKET, 0600));
-  NX_TRY(Running running, spawn_helper());
-  testpoint("lxc-helper-started");
-  NX_CHECK(enter_cgroup(running));
+  NX_TRY(Running running, start_in_cgroup());
   NX_TRY(Incoming hello, expect(running.channel.get(), MessageKind::hello));
   // liblxc has done its part. It ends while the first process works.
   NX_CHECK(sys::send_signal(running.helper.pidfd(), SIGKILL));
