@@ -59,6 +59,14 @@ struct Foreign {
   bool operator==(const Foreign&) const = default;
 };
 
+/// A transient unit of systemd. Undone by running `stop`; then its cgroup goes where systemd left
+/// it.
+struct Unit {
+  std::vector<std::string> stop;  // argv
+  std::string cgroup;             // relative path
+  bool operator==(const Unit&) const = default;
+};
+
 /// Undo of side effects, on disk before each act (runtime/undo.h implements it). A backend records
 /// what it is about to make; everything recorded is undone, last first, if creation fails or is
 /// killed.
@@ -71,6 +79,7 @@ class UndoLog {
   virtual Result<> will_create_cgroup(const std::string& relative_path) = 0;
   virtual Result<> will_run_process(const sys::ProcessId& id) = 0;  // killed
   virtual Result<> will_create_foreign(const Foreign& container) = 0;
+  virtual Result<> will_create_unit(const Unit& unit) = 0;
 };
 
 enum class Pivot : std::uint8_t { pivot_root, move_mount };  // --no-pivot
@@ -141,6 +150,7 @@ struct ExecCommand {
 
 struct Features {
   bool pause = false, exec = false, terminal = false, update = false, checkpoint = false;
+  bool systemd = false;  // --systemd-cgroup
   std::vector<std::string> hooks;
   std::vector<std::string> namespaces, mount_options, capabilities, seccomp_actions, seccomp_archs;
   std::vector<std::string> unsupported_fields;  // JSON pointers it refuses
@@ -176,6 +186,9 @@ class Backend {
   /// Writes a running container to files, with CRIU; `options` are those of the runtime's verb.
   /// Unsupported with the reason unless overridden.
   virtual Result<> checkpoint(const Record& record, const std::vector<std::string>& options) const;
+  /// Writes what remove() takes away into a log that finishes the removal if we are killed. Its
+  /// processes and the cgroup that the spec names are there already. Nothing unless overridden.
+  virtual Result<> announce_removal(UndoLog& undo, const Record& record) const;
   /// Removes everything of the container that this backend made, killing what still runs. Gone
   /// already is success.
   virtual Result<> remove(const Record& record) const = 0;

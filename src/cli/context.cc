@@ -73,8 +73,9 @@ void Globals::declare(Options& options) {
       .flag("--debug", debug, "log more, and show where an error arose")
       .text("--config", "FILE", config, "read this file instead of /etc/nexcage/config.toml")
       .text("--runtime", "NAME", runtime, "backend for new containers: lxc, crun, runc, vm")
-      .flag("--systemd-cgroup", systemd_cgroup, "ask for cgroups made by systemd")
-      .text("--cgroup-manager", "NAME", cgroup_manager, "manager of cgroups: cgroupfs")
+      .flag("--systemd-cgroup", systemd_cgroup, "have systemd make the cgroups")
+      .text("--cgroup-manager", "NAME", cgroup_manager,
+            "manager of cgroups: cgroupfs, systemd or disabled")
       .text("--rootless", "MODE", rootless,
             "true, false or auto: handed on to crun and runc; true is refused by lxc")
       .flag("-v,--version", version, "print the version")

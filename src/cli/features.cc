@@ -47,7 +47,7 @@ namespaces, capabilities, seccomp, and the fields of config.json that it refuses
     json::Object cgroup;
     cgroup.set("v1", true);
     cgroup.set("v2", true);
-    cgroup.set("systemd", false);
+    cgroup.set("systemd", features.systemd);
     cgroup.set("systemdUser", false);
     json::Object linux_section;
     linux_section.set("namespaces", array_of(features.namespaces));

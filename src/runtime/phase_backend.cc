@@ -11,10 +11,15 @@ namespace {
 
 /// Without a path in the spec the container gets {cgroup_parent}/{id}, a relative one lies below
 /// {cgroup_parent}: so that `state` and `delete` know it whatever the backend. The systemd form
-/// ("slice:prefix:name") is the backend's to judge.
-void set_cgroup_path(oci::Spec& spec, const std::string& id, const Settings& settings) {
+/// ("slice:prefix:name") is the backend's to judge, and any path when systemd is asked.
+void set_cgroup_path(oci::Spec& spec, const Request& request, const Settings& settings) {
   if (!spec.linux_) return;
+  const std::string& id = request.id;
   std::string& path = spec.linux_->cgroups_path;
+  if (request.cgroup_manager == backends::CgroupManager::systemd) {
+    if (path.empty()) path = "system.slice:nexcage:" + id;
+    return;
+  }
   if (path.empty()) path = id;
   if (!path.starts_with('/') && path.find(':') == std::string::npos)
     path = "/" + settings.cgroup_parent + "/" + path;
@@ -32,7 +37,7 @@ void make_paths_absolute(oci::Spec& spec, const Ready& ready) {
 void settle_spec(Ready& ready, const Settings& settings) {
   const bool complete = ready.handler->complete();
   const bool image_form = ready.verified.has_value();
-  if (!complete || image_form) set_cgroup_path(ready.spec, ready.request->id, settings);
+  if (!complete || image_form) set_cgroup_path(ready.spec, *ready.request, settings);
   ready.final_spec = std::make_unique<oci::Spec>(ready.spec);
   if (complete && !image_form && !ready.spec_changed) {
     ready.config_text = std::move(ready.spec_text);

@@ -74,6 +74,7 @@ Result<> record_effects(FileUndoLog& log, const Record& record, const layerfs::M
   } else {
     NX_CHECK(record_cgroup(log, record));
   }
+  NX_CHECK(backend.announce_removal(log, record));
   if (record.init.pid > 0) NX_CHECK(log.will_run_process(record.init));
   return {};
 }

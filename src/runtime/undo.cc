@@ -37,6 +37,7 @@ bool known(char kind) {
     case Kind::process:
     case Kind::network:
     case Kind::foreign:
+    case Kind::unit:
       return true;
   }
   return false;
@@ -57,28 +58,63 @@ Result<> undo_process(const std::string& argument) {
   return {};
 }
 
-/// The other runtime takes its container away; of one that was cut short in its making it may know
-/// nothing, or too little to succeed, so what is left of the directory goes in any case.
-Result<> undo_foreign(const std::string& argument) {
+/// A place and the command that takes away what is there, as one argument.
+struct PlaceAndCommand {
+  std::string place;
+  sys::Command command;
+};
+
+std::string encode(const std::string& place, const std::vector<std::string>& argv) {
+  json::Array words;
+  words.emplace_back(place);
+  for (const std::string& word : argv) words.emplace_back(word);
+  return json::dump(json::Value(std::move(words)));
+}
+
+/// nullopt for a damaged record.
+std::optional<PlaceAndCommand> decode(const std::string& argument) {
   auto record = json::parse(argument);
   const json::Array* words = record ? record->if_array() : nullptr;
-  if (words == nullptr || words->size() < 2) return {};
-  sys::Command command;
-  command.inherit_env = true;
+  if (words == nullptr || words->size() < 2) return std::nullopt;
+  PlaceAndCommand out;
+  out.command.inherit_env = true;
   for (const json::Value& word : *words) {
-    if (word.if_string() == nullptr) return {};
-    command.argv.push_back(*word.if_string());
+    if (word.if_string() == nullptr) return std::nullopt;
+    out.command.argv.push_back(*word.if_string());
   }
-  const std::string state_dir = std::move(command.argv.front());
-  command.argv.erase(command.argv.begin());
-  NX_TRY(const bool there, sys::exists(AT_FDCWD, state_dir));
-  if (!there) return {};
+  out.place = std::move(out.command.argv.front());
+  out.command.argv.erase(out.command.argv.begin());
+  return out;
+}
+
+void run_removal(const sys::Command& command) {
   auto output = sys::run(command, "", kForeignTime);
   if (!output)
     log::warning(output.error().message());
   else if (output->status != 0)
     log::debug(command.argv.front() + ": " + std::string(trim(output->err)));
-  return sys::remove_tree(state_dir);
+}
+
+/// The other runtime takes its container away; of one that was cut short in its making it may know
+/// nothing, or too little to succeed, so what is left of the directory goes in any case.
+Result<> undo_foreign(const std::string& argument) {
+  const auto recorded = decode(argument);
+  if (!recorded) return {};
+  NX_TRY(const bool there, sys::exists(AT_FDCWD, recorded->place));
+  if (!there) return {};
+  run_removal(recorded->command);
+  return sys::remove_tree(recorded->place);
+}
+
+/// systemd first: it removes its directories itself, and has to forget the unit. The slice stays.
+Result<> undo_unit(const std::string& argument) {
+  const auto recorded = decode(argument);
+  if (!recorded) return {};
+  NX_TRY(auto layout, sys::detect_cgroups());
+  const sys::Cgroup cgroup(layout, recorded->place);
+  NX_CHECK(cgroup.signal_all(SIGKILL));
+  run_removal(recorded->command);
+  return cgroup.destroy(kKillTimeout, false);
 }
 
 Result<> undo_cgroup(const std::string& path) {
@@ -179,6 +215,8 @@ Result<> undo(const UndoEntry& entry) {
       return network::detach(entry.argument);
     case Kind::foreign:
       return undo_foreign(entry.argument);
+    case Kind::unit:
+      return undo_unit(entry.argument);
   }
   return {};
 }
@@ -254,10 +292,11 @@ Result<> FileUndoLog::will_attach_network(const std::string& directory) {
 }
 
 Result<> FileUndoLog::will_create_foreign(const backends::Foreign& container) {
-  json::Array words;
-  words.emplace_back(container.state_dir);
-  for (const std::string& word : container.remove) words.emplace_back(word);
-  return record({Kind::foreign, json::dump(json::Value(std::move(words)))});
+  return record({Kind::foreign, encode(container.state_dir, container.remove)});
+}
+
+Result<> FileUndoLog::will_create_unit(const backends::Unit& unit) {
+  return record({Kind::unit, encode(unit.cgroup, unit.stop)});
 }
 
 Result<> FileUndoLog::commit() {

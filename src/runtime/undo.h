@@ -23,9 +23,11 @@ struct UndoEntry {
     process = 'p',
     network = 'n',
     foreign = 'x',
+    unit = 'u',
   };
   Kind kind;
-  /// Path, cgroup path, "pid start_time"; network: its directory; foreign: a Foreign as JSON.
+  /// Path, cgroup path, "pid start_time"; network: its directory; foreign, unit: a
+  /// Foreign or Unit as JSON.
   std::string argument;
   bool operator==(const UndoEntry&) const = default;
 };
@@ -59,6 +61,7 @@ class FileUndoLog final : public backends::UndoLog {
   /// `directory`: network::Job's. Undone by DEL of the network's plugins (network::detach).
   Result<> will_attach_network(const std::string& directory);
   Result<> will_create_foreign(const backends::Foreign& container) override;
+  Result<> will_create_unit(const backends::Unit& unit) override;
 
   /// Everything stays; the log is removed. Call it when the state on disk owns the effects.
   Result<> commit();

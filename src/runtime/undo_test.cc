@@ -196,7 +196,18 @@ TEST_F(Undo, another_runtime_takes_its_container_away) {
   EXPECT_FALSE(*sys::exists(AT_FDCWD, state));
 }
 
+TEST_F(Undo, a_unit_is_stopped_and_its_cgroup_goes) {
+  const std::string asked = dir_->path() + "/asked";
+  auto log = FileUndoLog::create(dir_->path(), "c1");
+  ASSERT_OK(log);
+  ASSERT_OK(log->will_create_unit({.stop = {"/bin/sh", "-c", "echo $0 > " + asked, "x.scope"},
+                                   .cgroup = "nexcage-no.slice/x.scope"}));
+  ASSERT_OK(log->roll_back());
+  EXPECT_EQ(*sys::read_file(AT_FDCWD, asked), "x.scope\n");
+}
+
 TEST(UndoEntries, a_damaged_foreign_record_runs_nothing) {
+  EXPECT_OK(undo({Kind::unit, "[\"a\", {}]"}));
   EXPECT_OK(undo({Kind::foreign, "no JSON"}));
   EXPECT_OK(undo({Kind::foreign, "[\"/\"]"}));
   EXPECT_OK(undo({Kind::foreign, "[\"/\", 5]"}));

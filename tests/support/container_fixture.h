@@ -44,6 +44,10 @@ class MemoryUndo : public backends::UndoLog {
     foreign.push_back(container);
     return add('x', std::to_string(foreign.size() - 1));
   }
+  Result<> will_create_unit(const backends::Unit& unit) override {
+    units.push_back(unit);
+    return add('u', std::to_string(units.size() - 1));
+  }
   Result<> undo() {
     NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
     for (; !steps.empty(); steps.pop_back()) NX_CHECK(undo_one(layout, steps.back()));
@@ -52,6 +56,7 @@ class MemoryUndo : public backends::UndoLog {
   std::vector<std::pair<char, std::string>> steps;
   std::vector<sys::ProcessId> processes;
   std::vector<backends::Foreign> foreign;
+  std::vector<backends::Unit> units;
 
  private:
   Result<> add(char kind, const std::string& what) {
@@ -64,6 +69,12 @@ class MemoryUndo : public backends::UndoLog {
     if (kind == 'f') return sys::remove_file(AT_FDCWD, what);
     if (kind == 'c') return sys::Cgroup(layout, what).destroy(std::chrono::seconds(5));
     if (kind == 'x') return undo_foreign(foreign.at(std::stoul(what)));
+    if (kind == 'u') {
+      sys::Command command;
+      command.argv = units.at(std::stoul(what)).stop;
+      NX_CHECK(sys::run(command, "", std::chrono::seconds(10)));
+      return {};
+    }
     if (kind != 'p') return {};
     NX_TRY(auto pidfd, sys::open_process(processes.at(std::stoul(what))));
     if (!pidfd) return {};

@@ -11,6 +11,7 @@
 #include "nexcage/backends/lxc/exec.h"
 #include "nexcage/backends/lxc/fields.h"
 #include "nexcage/backends/lxc/plan.h"
+#include "nexcage/backends/lxc/systemd_run.h"
 #include "nexcage/backends/seccomp.h"
 #include "nexcage/sys/caps.h"
 #include "nexcage/sys/cgroup_stats.h"
@@ -40,12 +41,10 @@ Result<> end_process(const sys::ProcessId& id) {
   return {};
 }
 
-Result<> check_cgroup_manager(CgroupManager manager) {
+Result<> check_cgroup_manager(CgroupManager manager, const std::string& libexec) {
+  if (manager == CgroupManager::systemd) return check_systemd(libexec);
   if (manager == CgroupManager::cgroupfs) return {};
-  if (manager == CgroupManager::disabled)
-    return fail(Errc::Unsupported, "--cgroup-manager disabled: containers always have a cgroup");
-  return fail(Error(Errc::Unsupported, "cgroups made by systemd")
-                  .hint("Set the engine's cgroup manager to cgroupfs (SystemdCgroup = false)."));
+  return fail(Errc::Unsupported, "--cgroup-manager disabled: containers always have a cgroup");
 }
 
 class LxcBackend : public Backend {
@@ -66,6 +65,7 @@ class LxcBackend : public Backend {
   Result<std::vector<pid_t>> processes(const Record& record) const override;
   Result<> update(const Record& record, const oci::Resources& resources) const override;
   Result<sys::CgroupLayout> cgroup_dirs(const Record& record) const override;
+  Result<> announce_removal(UndoLog& undo, const Record& record) const override;
   Result<> remove(const Record& record) const override;
 
  private:
@@ -108,7 +108,7 @@ Result<> LxcBackend::probe() const {
 
 Features LxcBackend::features() const {
   Features out;
-  out.pause = out.exec = out.terminal = out.update = true;
+  out.pause = out.exec = out.terminal = out.update = out.systemd = true;
   for (HookPoint point :
        {HookPoint::prestart, HookPoint::create_runtime, HookPoint::create_container,
         HookPoint::start_container, HookPoint::poststart, HookPoint::poststop})
@@ -139,7 +139,7 @@ Features LxcBackend::features() const {
 }
 
 Result<std::unique_ptr<Configured>> LxcBackend::configure(const CreateJob& job) const {
-  NX_CHECK(check_cgroup_manager(job.cgroup_manager));
+  NX_CHECK(check_cgroup_manager(job.cgroup_manager, setup_.libexec));
   if (job.restore) return fail(no_checkpoint(name()));
   NX_TRY(HostFacts facts, read_host_facts());
   NX_TRY(CreatePlan plan, plan_create(job, facts, setup_.cgroup_parent));
@@ -211,13 +211,26 @@ Result<std::vector<pid_t>> LxcBackend::processes(const Record& record) const {
 Result<> LxcBackend::update(const Record& record, const oci::Resources& resources) const {
   NX_TRY(std::string path, recorded_cgroup(record));
   NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
-  return update_cgroup(sys::Cgroup(layout, path), layout, resources);
+  const sys::Cgroup cgroup(layout, path);
+  const std::string unit = text_of(record, "unit");
+  if (unit.empty()) return update_cgroup(cgroup, layout, resources);
+  NX_TRY(const auto limits, plan_cgroup_limits(resources, layout, read_limits_in_force(cgroup)));
+  NX_TRY(const auto properties, plan_unit_limits(limits));
+  NX_CHECK(update_cgroup(cgroup, layout, resources));
+  return set_unit(setup_.libexec, unit, properties);
 }
 
 Result<sys::CgroupLayout> LxcBackend::cgroup_dirs(const Record& record) const {
   NX_TRY(std::string path, recorded_cgroup(record));
   NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
   return sys::cgroup_dirs(layout, path);
+}
+
+Result<> LxcBackend::announce_removal(UndoLog& undo, const Record& record) const {
+  const std::string name = text_of(record, "unit");
+  if (name.empty()) return {};
+  return undo.will_create_unit(
+      undo_of(setup_.libexec, {.slice = "", .name = name, .cgroup = text_of(record, "cgroup")}));
 }
 
 Result<> LxcBackend::remove(const Record& record) const {
@@ -227,8 +240,14 @@ Result<> LxcBackend::remove(const Record& record) const {
   NX_CHECK(end_process(record.init));
   // Only alone: a container being created next to us may be about to use the common parent.
   auto lock = lock_cgroups(setup_.root, LOCK_EX | LOCK_NB);
-  if (const std::string path = text_of(record, "cgroup"); !path.empty())
-    NX_CHECK(sys::Cgroup(layout, path).destroy(kPatience, lock.has_value()),
+  const std::string path = text_of(record, "cgroup"), unit = text_of(record, "unit");
+  if (!unit.empty()) {
+    // Or systemd would first ask politely, and wait.
+    NX_CHECK(sys::Cgroup(layout, path).signal_all(SIGKILL));
+    NX_CHECK(stop_unit(setup_.libexec, unit));
+  }
+  if (!path.empty())
+    NX_CHECK(sys::Cgroup(layout, path).destroy(kPatience, lock.has_value() && unit.empty()),
              "remove cgroup " + path);
   NX_CHECK(sys::remove_file(AT_FDCWD, start_socket(record)));
   const std::string lxc_name = text_of(record, "lxc_name");

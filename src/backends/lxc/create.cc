@@ -12,6 +12,7 @@
 
 #include "nexcage/backends/lxc/channel.h"
 #include "nexcage/backends/lxc/helper_log.h"
+#include "nexcage/backends/lxc/systemd_run.h"
 #include "nexcage/base/testpoint.h"
 #include "nexcage/base/text.h"
 #include "nexcage/sys/fs.h"
@@ -98,6 +99,7 @@ class LxcConfigured : public Configured {
   Result<> announce(UndoLog& undo) const;
   Result<Running> spawn_helper(int cgroup) const;
   Result<Running> start_in_cgroup() const;
+  Result<> enter_unit(pid_t helper) const;
   Result<> move_devices(pid_t init);
   Result<> send_all(int channel, UniqueFd listener) const;
   Result<> converse(int channel, pid_t init, const RunHooks& hooks, UniqueFd& kept_terminal) const;
@@ -119,7 +121,8 @@ Result<> LxcConfigured::announce(UndoLog& undo) const {
   if (!others.empty())
     return fail(Errc::InvalidConfig,
                 "linux.cgroupsPath: processes are in cgroup " + plan_.cgroup + " already");
-  NX_CHECK(undo.will_create_cgroup(plan_.cgroup));
+  NX_CHECK(plan_.unit ? undo.will_create_unit(undo_of(setup_.libexec, *plan_.unit))
+                      : undo.will_create_cgroup(plan_.cgroup));
   return undo.will_create_file(job_.state_dir + "/" + kStartSocket);
 }
 
@@ -146,6 +149,21 @@ Result<LxcConfigured::Running> LxcConfigured::spawn_helper(int cgroup) const {
   return Running{std::move(helper), std::move(channel.first)};
 }
 
+/// systemd makes the cgroup and moves the helper there. All limits are set now, before there is
+/// anything in the container.
+Result<> LxcConfigured::enter_unit(pid_t helper) const {
+  NX_TRY(std::vector<std::string> properties, plan_unit_limits(plan_.cgroup_limits));
+  NX_TRY(const std::string devices, sys::read_file(AT_FDCWD, "/proc/devices"));
+  const auto allowed = plan_unit_devices(plan_.device_rules, devices);
+  if (!allowed && facts_.cgroups.mode() != sys::CgroupMode::v2)
+    // Version 1 has one list, which systemd writes anew when it likes.
+    return fail(Errc::Unsupported,
+                "linux.resources.devices: rules that systemd cannot keep: exceptions to what is "
+                "allowed");
+  if (allowed) properties.insert(properties.end(), allowed->begin(), allowed->end());
+  return start_unit(setup_.libexec, *plan_.unit, helper, properties);
+}
+
 /// The helper is born in the container's cgroup of version 2, enters those of version 1, made while
 /// it loads liblxc, by itself, and so does what it clones. A process that is moved by another waits
 /// milliseconds for the kernel each time (docs/adr/0008).
@@ -154,9 +172,13 @@ Result<LxcConfigured::Running> LxcConfigured::start_in_cgroup() const {
   // lock for itself.
   NX_TRY(UniqueFd creating, lock_cgroups(setup_.root, LOCK_SH));
   const sys::Cgroup cgroup(facts_.cgroups, plan_.cgroup);
-  NX_TRY(const UniqueFd unified, cgroup.create_v2());
+  UniqueFd unified;
+  if (!plan_.unit) {
+    NX_TRY(unified, cgroup.create_v2());
+  }
   NX_TRY(Running running, spawn_helper(unified.get()));
   testpoint("lxc-helper-started");
+  if (plan_.unit) NX_CHECK(enter_unit(running.helper.pid()));
   NX_CHECK(cgroup.create());
   std::vector<std::string> files = cgroup.v1_thread_files();
   if (unified && !running.helper.in_cgroup()) files.push_back(cgroup.dir("") + "/cgroup.procs");
@@ -259,6 +281,7 @@ Result<Created> LxcConfigured::try_create(UndoLog& undo, const RunHooks& hooks) 
   json::Object data;
   data.set("cgroup", plan_.cgroup);
   data.set("lxc_name", plan_.lxc_name);
+  if (plan_.unit) data.set("unit", plan_.unit->name);
   if (const auto& seccomp = job_.spec.linux_->seccomp; seccomp && !seccomp->listener_path.empty()) {
     data.set("seccomp_listener", seccomp->listener_path);
     data.set("seccomp_metadata", seccomp->listener_metadata);

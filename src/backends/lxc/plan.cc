@@ -126,8 +126,9 @@ Result<std::string> cgroup_path(const oci::Spec& spec, const std::string& id,
   std::string given = spec.linux_ ? spec.linux_->cgroups_path : "";
   if (given.empty()) return std::string(parent) + "/" + id;
   if (given.front() != '/' && split(given, ':').size() == 3)
-    return fail(Error(Errc::Unsupported, "linux.cgroupsPath " + quote(given) + ": systemd cgroups")
-                    .hint("use the cgroupfs manager of your engine"));
+    return fail(Error(Errc::InvalidConfig,
+                      "linux.cgroupsPath " + quote(given) + ": the form of cgroups made by systemd")
+                    .hint("give --systemd-cgroup"));
   for (const std::string& part : split(given, '/'))
     if (part == "..")
       return fail(Errc::InvalidConfig, "linux.cgroupsPath " + quote(given) + " contains \"..\"");
@@ -141,7 +142,12 @@ Result<CreatePlan> plan_create(const CreateJob& job, const HostFacts& facts,
   NX_CHECK(check_complete(job));
   NX_CHECK(check_fields(job.spec));
   CreatePlan out;
-  NX_TRY(out.cgroup, cgroup_path(job.spec, job.id, cgroup_parent));
+  if (job.cgroup_manager == CgroupManager::systemd) {
+    NX_TRY(out.unit, parse_systemd_unit(job.spec.linux_->cgroups_path, job.id));
+    out.cgroup = out.unit->cgroup;
+  } else {
+    NX_TRY(out.cgroup, cgroup_path(job.spec, job.id, cgroup_parent));
+  }
   plan_basics(job, out);
   NX_CHECK(plan_namespaces(job, out));
   if (job.spec.linux_->resources) NX_CHECK(plan_resources(*job.spec.linux_->resources, facts, out));
@@ -165,6 +171,7 @@ std::string describe(const CreatePlan& plan) {
   std::string out;
   for (const auto& [key, value] : plan.config) out += key + " = " + value + "\n";
   out += "cgroup = " + plan.cgroup + "\n";
+  if (plan.unit) out += "unit = " + plan.unit->name + " in " + plan.unit->slice + "\n";
   for (const CgroupLimit& limit : plan.cgroup_limits)
     out += (limit.v2 ? "cgroup2." : "cgroup.") + limit.file + " = " + limit.value + "\n";
   for (const sys::DeviceRule& rule : plan.device_rules)

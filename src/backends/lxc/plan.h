@@ -12,6 +12,7 @@
 
 #include "nexcage/backends/backend.h"
 #include "nexcage/backends/cgroup_limits.h"
+#include "nexcage/backends/lxc/systemd_unit.h"
 #include "nexcage/base/error.h"
 #include "nexcage/oci/spec.h"
 #include "nexcage/sys/cgroup.h"
@@ -70,6 +71,7 @@ struct CreatePlan {
   std::vector<ResourceLimit> limits;
   std::vector<NamespacePath> joined;  // checked before liblxc opens them
   std::string cgroup;                 // "nexcage/web1"
+  std::optional<SystemdUnit> unit;    // whose cgroup it is, when systemd makes it
   std::vector<CgroupLimit> cgroup_limits;
   std::vector<sys::DeviceRule> device_rules;
   std::string lxc_name;  // liblxc's own: keys its lock file and its socket

@@ -166,8 +166,11 @@ TEST(CreatePlan, CgroupPaths) {
   oci::Spec spec = small_spec();
   spec.linux_->cgroups_path = "/a//b/c";
   EXPECT_EQ(plan_of(spec)->cgroup, "a/b/c");
-  spec.linux_->cgroups_path = "x:y:z";
-  EXPECT_ERROR(plan_of(spec), Errc::Unsupported, HasSubstr("systemd"));
+  spec.linux_->cgroups_path = "x.slice:y:z";
+  EXPECT_ERROR(plan_of(spec), Errc::InvalidConfig, HasSubstr("systemd"));
+  backends::CreateJob job = job_for(spec);
+  job.cgroup_manager = CgroupManager::systemd;
+  EXPECT_EQ(plan_create(job, facts_v2(), "nexcage").value().cgroup, "x.slice/y-z.scope");
   spec.linux_->cgroups_path = "/a/../../b";
   EXPECT_ERROR(plan_of(spec), Errc::InvalidConfig, HasSubstr(".."));
   spec.linux_->cgroups_path = "/";

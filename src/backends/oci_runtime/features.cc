@@ -72,7 +72,7 @@ Features read_features(const Dialect& dialect, const std::string& program) {
   auto output = sys::run(command, "", kPatience);
   if (output && output->status == 0) out = parse_features(output->out);
   if (out.namespaces.empty()) out = described();
-  out.pause = out.exec = out.terminal = out.update = true;
+  out.pause = out.exec = out.terminal = out.update = out.systemd = true;
   out.checkpoint = check_checkpoint(dialect, program).has_value();
   return out;
 }

@@ -256,6 +256,45 @@ class Lxc(Suite, unittest.TestCase):
                               stdin='{"memory": {"limit": 4096, "checkBeforeUpdate": true}}')
         self.assertIn("bytes are in use", answer.err)
 
+    def test_the_limits_of_a_scope_outlive_a_reload(self):
+        if read("/proc/1/comm") != "systemd":
+            self.skipTest("systemd is not installed")
+        name = self.world.new_id()
+        devices = [{"allow": False, "access": "rwm"}, {"allow": True, "type": "c", "major": 1, "minor": 11, "access": "rw"}]
+        resources = {"memory": {"limit": 64 << 20}, "pids": {"limit": 50}, "devices": devices,
+                     "cpu": {"quota": 50000, "period": 100000, "cpus": "0"}}
+        bundle = self.world.bundle(["sleep", "1000"], linux={"cgroupsPath": f"nxt-a.slice:p:{name}", "resources": resources})
+        self.addCleanup(self.world.run, "delete", "--force", name)
+        self.command("--systemd-cgroup", "run", "--detach", "--bundle", bundle, name)
+        group = support.CGROUPS + read(f"/proc/{self.state(name)['pid']}/cgroup").split("::")[1]
+        self.assertIn(f"/nxt.slice/nxt-a.slice/p-{name}.scope", group)
+        self.command("update", "--memory", 70 << 20, "--pids-limit", 60, name)
+        subprocess.run(["systemctl", "daemon-reload"], check=True)
+        files = ("memory.max", "pids.max", "cpu.max", "cpuset.cpus")
+        self.assertEqual([read(group, file) for file in files], [str(70 << 20), "60", "50000 100000", "0"])
+        shown = subprocess.run(["systemctl", "show", "-p", "DevicePolicy,DeviceAllow", f"p-{name}.scope"], capture_output=True,
+                               text=True, check=True).stdout
+        self.assertIn("DevicePolicy=strict", shown)
+        self.assertIn("/dev/char/1:11 rw", shown)
+        self.command("exec", name, "sh", "-c", "echo x > /dev/null")
+        # The same name is refused while the scope is there, and is free afterwards.
+        self.command("delete", "--force", name)
+        self.assertFalse(os.path.exists(group))
+        self.command("--systemd-cgroup", "run", "--detach", "--bundle", bundle, name)
+
+    def test_a_scope_goes_with_a_create_that_is_killed(self):
+        if read("/proc/1/comm") != "systemd":
+            self.skipTest("systemd is not installed")
+        name = self.world.new_id()
+        hooks = {"createRuntime": [{"path": "/bin/sh", "args": ["sh", "-c", "kill -9 $PPID; sleep 1"]}]}
+        bundle = self.world.bundle(["true"], hooks=hooks, linux={"cgroupsPath": f"system.slice:nxt:{name}"})
+        self.command("--systemd-cgroup", "create", "--bundle", bundle, name, code=-9)
+        self.command("list")  # any command finishes the roll-back
+        self.assertEqual(self.command("list", "--quiet").out, "")
+        support.wait_for(lambda: subprocess.run(["systemctl", "is-active", f"nxt-{name}.scope"], capture_output=True,
+                                                text=True, check=False).stdout == "inactive\n")
+        self.assertFalse(os.path.exists(f"{support.CGROUPS}/system.slice/nxt-{name}.scope"))
+
     def test_out_of_memory_is_an_event(self):
         container, _ = self.limited(memory={"limit": 16 << 20, "swap": 16 << 20})
         events = self.world.popen("events", "--interval", "500ms", container, stdout=subprocess.PIPE, text=True)
