@@ -1,11 +1,13 @@
 #include "nexcage/cli/state_json.h"
 
-#include <pwd.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <utility>
 
+#include "nexcage/base/text.h"
 #include "nexcage/oci/state.h"
+#include "nexcage/sys/fs.h"
 
 namespace nexcage::cli {
 
@@ -36,11 +38,17 @@ std::string owner_name(const backends::Record& record) {
 }
 
 std::optional<std::string> user_name(uid_t uid) {
-  // Root is asked for most; getpwuid loads the name service's libraries.
+  // Root is asked for most. The name service of libc would have to be loaded: this program is
+  // static.
   if (uid == 0) return "root";
-  const passwd* user = ::getpwuid(uid);
-  if (user == nullptr) return std::nullopt;
-  return user->pw_name;
+  const auto users = sys::read_file(AT_FDCWD, "/etc/passwd");
+  if (!users) return std::nullopt;
+  for (const std::string& line : split(*users, '\n')) {
+    const std::vector<std::string> fields = split(line, ':');
+    constexpr std::size_t kName = 0, kUid = 2;  // passwd(5)
+    if (fields.size() > kUid && parse_u64(fields[kUid]) == uid) return fields[kName];
+  }
+  return std::nullopt;
 }
 
 }  // namespace nexcage::cli
