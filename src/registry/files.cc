@@ -1,7 +1,6 @@
 #include "nexcage/registry/files.h"
 
 #include <fcntl.h>
-#include <pwd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -24,13 +23,15 @@ std::string variable(const char* name) {
 
 std::string home_directory() {
   if (std::string home = variable("HOME"); !home.empty()) return home;
-  std::vector<char> buffer(16384);
-  passwd entry{};
-  passwd* found = nullptr;
-  if (::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found) != 0 ||
-      found == nullptr)
-    return "/";
-  return entry.pw_dir;
+  // The name service of libc would have to be loaded: the front binary is static.
+  const auto users = sys::read_file(AT_FDCWD, "/etc/passwd");
+  if (!users) return "/";
+  for (const std::string& line : split(*users, '\n')) {
+    const std::vector<std::string> fields = split(line, ':');
+    constexpr std::size_t kUid = 2, kHome = 5;  // passwd(5)
+    if (fields.size() > kHome && parse_u64(fields[kUid]) == ::geteuid()) return fields[kHome];
+  }
+  return "/";
 }
 
 /// nullopt when there is no such file.
