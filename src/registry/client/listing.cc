@@ -92,7 +92,7 @@ std::optional<std::string> next_link(std::string_view header) {
     const std::size_t open = header.find('<');
     const std::size_t close = header.find('>', open == std::string_view::npos ? 0 : open);
     if (open == std::string_view::npos || close == std::string_view::npos) return std::nullopt;
-    const std::string target(header.substr(open + 1, close - open - 1));
+    std::string target(header.substr(open + 1, close - open - 1));
     header.remove_prefix(close + 1);
     const std::size_t end = std::min(header.find('<'), header.size());
     const std::string parameters = to_lower(header.substr(0, end));
