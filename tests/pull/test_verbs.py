@@ -140,7 +140,8 @@ class Verbs(support.Case):
     def test_htpasswd(self):
         registry = self.registry("1", htpasswd=True)
         answer, records = self.world.logged("pull", "--tls-verify=false", f"{registry.host}/some/thing:1")
-        self.assert_error(answer, records, "PermissionDenied", REFUSED, registry.host, "login")
+        self.assert_error(answer, records, "PermissionDenied", REFUSED, registry.host, "401")
+        self.assertIn("nexcage login " + registry.host, self.pull(registry, "1").err)
         self.assertNotEqual(self.pull(registry, "1", "--creds-stdin", stdin=f"{USER}:wrong\n").code, 0)
         self.well(self.pull(registry, "1", "--creds-stdin", stdin=f"{USER}:{PASSWORD}\n"))
 
