@@ -1,5 +1,5 @@
-// Which devices a control group may use: lines of the devices controller of version 1, a BPF program
-// in version 2 (which has no such controller).
+// Which devices a control group may use: lines of the devices controller of version 1, a BPF
+// program in version 2 (which has no such controller).
 #pragma once
 
 #include <cstdint>
@@ -23,9 +23,9 @@ struct DeviceRule {
 /// "c 1:3 rwm", "a *:* rwm": what the files devices.allow and devices.deny take.
 std::string to_text(const DeviceRule& rule);
 
-/// The rules as a program of type BPF_PROG_TYPE_CGROUP_DEVICE: the last one that speaks of an access
-/// decides; what none speaks of is allowed, as in a new group of version 1. An array of struct
-/// bpf_insn. Pure.
+/// The rules as a program of type BPF_PROG_TYPE_CGROUP_DEVICE: the last one that speaks of an
+/// access decides; what none speaks of is allowed, as in a new group of version 1. An array of
+/// struct bpf_insn. Pure.
 std::string compile_device_rules(const std::vector<DeviceRule>& rules);
 
 /// Loads a program of compile_device_rules and attaches it to a directory of version 2 for as long
