@@ -68,22 +68,22 @@ Error Error::from_errno(Errc code, int err, std::string text, std::source_locati
   return error;
 }
 
-Error&& Error::wrap(std::string text, std::source_location where) && {
+Error Error::wrap(std::string text, std::source_location where) && {
   frames_.push_back({std::move(text), where});
   return std::move(*this);
 }
 
-Error&& Error::as(Errc code) && {
+Error Error::as(Errc code) && {
   code_ = code;
   return std::move(*this);
 }
 
-Error&& Error::hint(std::string text) && {
+Error Error::hint(std::string text) && {
   if (hint_.empty()) hint_ = std::move(text);
   return std::move(*this);
 }
 
-Error&& Error::also(Error other) && {
+Error Error::also(Error other) && {
   also_.push_back(std::move(other));
   return std::move(*this);
 }

@@ -72,13 +72,13 @@ class [[nodiscard]] Error {
                           std::source_location where = std::source_location::current());
 
   /// Adds what the caller was attempting. Never repeats the callee's words.
-  Error&& wrap(std::string text, std::source_location where = std::source_location::current()) &&;
+  Error wrap(std::string text, std::source_location where = std::source_location::current()) &&;
   /// Replaces the code, for a caller that knows better what kind of failure this is.
-  Error&& as(Errc code) &&;
+  Error as(Errc code) &&;
   /// What the user can do about it, one sentence. The innermost hint wins.
-  Error&& hint(std::string text) &&;
+  Error hint(std::string text) &&;
   /// Records a failure of clean-up beside the failure itself.
-  Error&& also(Error other) &&;
+  Error also(Error other) &&;
 
   Errc code() const { return code_; }
   int sys_errno() const { return errno_; }

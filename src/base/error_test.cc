@@ -55,6 +55,13 @@ TEST(Error, the_innermost_hint_wins) {
   EXPECT_EQ(Error(Errc::FileError, "x").hint("inner").hint("outer").hint(), "inner");
 }
 
+TEST(Error, may_be_assigned_to_itself_with_more_said) {
+  Error error(Errc::FileError, "read");
+  error = std::move(error).wrap("open").hint("look").as(Errc::Timeout);
+  EXPECT_EQ(error.message(), "open: read");
+  EXPECT_EQ(error.hint(), "look");
+}
+
 TEST(Error, a_caller_may_know_the_kind_better) {
   const Error error = Error::from_errno(ENOENT, "open x").as(Errc::ImageNotFound);
   EXPECT_EQ(error.code(), Errc::ImageNotFound);

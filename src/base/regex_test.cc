@@ -1,5 +1,7 @@
 #include "nexcage/base/regex.h"
 
+#include <optional>
+
 #include "result_matchers.h"
 
 namespace nexcage {
@@ -25,9 +27,10 @@ TEST(Regex, a_bad_expression_says_why) {
 }
 
 TEST(Regex, copies_outlive_the_first) {
-  auto copy = [] { return *Regex::compile("a"); }();
-  const Regex other = copy;
-  EXPECT_TRUE(other.matches("a"));
+  std::optional<Regex> first = *Regex::compile("a");
+  const Regex copy = *first;
+  first.reset();
+  EXPECT_TRUE(copy.matches("a"));
 }
 
 }  // namespace

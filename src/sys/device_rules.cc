@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cstddef>
+#include <ranges>
 
 #include "nexcage/sys/fs.h"
 
@@ -114,10 +115,10 @@ std::string compile_device_rules(const std::vector<DeviceRule>& rules) {
       instruction(BPF_ALU64 | BPF_RSH | BPF_K, kAccess, 0, 16),
       instruction(BPF_ALU64 | BPF_AND | BPF_K, kType, 0, 0xffff),
   };
-  for (auto rule = rules.rbegin(); rule != rules.rend(); ++rule) {
-    append_rule(*rule, program);
+  for (const DeviceRule& rule : std::views::reverse(rules)) {
+    append_rule(rule, program);
     // The kernel refuses code that is never reached.
-    if (tests_of(*rule).empty())
+    if (tests_of(rule).empty())
       return {reinterpret_cast<const char*>(program.data()), program.size() * sizeof(bpf_insn)};
   }
   append_rule({.allow = true, .type = 'a', .major = {}, .minor = {}, .access = "rwm"}, program);
