@@ -49,6 +49,7 @@ Result<std::unique_ptr<Backend>> open(std::string_view name, const Setup& setup)
 
 std::vector<std::string> backend_names() {
   std::vector<std::string> names;
+  names.reserve(kBackends.size());
   for (const Entry& entry : kBackends) names.emplace_back(entry.name);
   return names;
 }

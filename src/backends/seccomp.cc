@@ -1,6 +1,5 @@
 #include "nexcage/backends/seccomp.h"
 
-#include <errno.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -8,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <map>
 #include <memory>
 #include <optional>

@@ -27,7 +27,7 @@ struct Services {
   std::function<Result<std::unique_ptr<backends::Backend>>(const std::string& name)> open_backend;
   std::function<Result<std::unique_ptr<layerfs::Driver>>()> open_layerfs;
 
-  static Result<Services> open(Settings settings);
+  static Result<Services> open(const Settings& settings);
 };
 
 struct Container {

@@ -33,7 +33,7 @@ Result<> open_root(const Settings& settings) {
 
 }  // namespace
 
-Result<Services> Services::open(Settings settings) {
+Result<Services> Services::open(const Settings& settings) {
   NX_CHECK(open_root(settings));
   Services services;
   services.settings = settings;

@@ -18,6 +18,7 @@ using ::testing::Pair;
 /// File and value of each limit, "cgroup2." before those of version 2.
 std::vector<ConfigLine> lines_of(const CreatePlan& plan) {
   std::vector<ConfigLine> out;
+  out.reserve(plan.cgroup_limits.size());
   for (const CgroupLimit& limit : plan.cgroup_limits)
     out.emplace_back((limit.v2 ? "cgroup2." : "cgroup.") + limit.file, limit.value);
   return out;

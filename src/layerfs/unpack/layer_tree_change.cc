@@ -116,10 +116,10 @@ Result<> LayerTree::hide_below(const std::string& path) {
   const std::string prefix = path.empty() ? path : path + "/";
   for (auto item = borrowed_.lower_bound(prefix);
        item != borrowed_.end() && item->starts_with(prefix); item = borrowed_.lower_bound(prefix)) {
-    std::string below = *item;  // removal takes the item away
-    NX_TRY(const DirectoryPtr parent, open_path(parent_path(below)));
-    NX_CHECK(remove(*parent, below.substr(below.rfind('/') + 1)));
-    borrowed_.erase(below);
+    NX_TRY(const DirectoryPtr parent, open_path(parent_path(*item)));
+    const std::string name = item->substr(item->rfind('/') + 1);
+    NX_CHECK(remove(*parent, name));
+    borrowed_.erase(join_path(parent->path, name));
   }
   return {};
 }
