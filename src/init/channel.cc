@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <ranges>
 
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/pty.h"
@@ -64,8 +65,8 @@ void report(int channel, const Error& error, int operation) {
   failure.code = static_cast<std::uint32_t>(error.code());
   failure.error = error.sys_errno();
   failure.operation = operation;
-  for (auto frame = error.frames().rbegin(); frame != error.frames().rend(); ++frame)
-    failure.text += (failure.text.empty() ? "" : ": ") + frame->text;
+  for (const Frame& frame : std::views::reverse(error.frames()))
+    failure.text += (failure.text.empty() ? "" : ": ") + frame.text;
   // Nobody may be left to read it; there is nothing else to be done about that here.
   (void)send(channel, MessageKind::failed, sys::plan::encode(failure));
 }

@@ -4,10 +4,11 @@
 #include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include <csignal>
 
 #include "nexcage/init/channel.h"
 #include "nexcage/init/context.h"
@@ -58,6 +59,7 @@ Result<> apply(const sys::plan::EnterTimeNamespace& operation, Context& context)
 
 Result<> apply(const sys::plan::SetUpLink& operation, Context&) {
   std::vector<sys::LinkAddress> addresses;
+  addresses.reserve(operation.addresses.size());
   for (const sys::plan::Address& address : operation.addresses)
     addresses.push_back({.family = address.family,
                          .prefix = address.prefix,

@@ -2,11 +2,11 @@
 // plan over the inherited socket (its number is the only argument), applies it, executes the user's
 // program. Static, run from a sealed memfd; knows no JSON and takes no decision.
 #include <fcntl.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 
 #include "nexcage/base/text.h"
