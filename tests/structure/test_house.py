@@ -211,6 +211,25 @@ class Files(unittest.TestCase):
                     wrong.append(f"{name}: {line.strip()}")
         self.assertEqual(wrong, [])
 
+    def test_decisions_are_numbered_once(self):
+        numbers = {}
+        for name in tracked(".md", below="docs/adr/"):
+            if name.endswith("template.md"):
+                continue
+            number = os.path.basename(name)[:4]
+            self.assertNotIn(number, numbers, name)
+            numbers[number] = name
+            self.assertTrue(read(name).startswith(f"# {number}: "), name)
+        self.assertTrue(numbers)
+        for name in tracked(".md", ".cc", ".h"):
+            for number in re.findall(r"(?:docs/adr/|ADR |see )(\d{4})\b", read(name)):
+                self.assertIn(number, numbers, name)
+
+    def test_error_codes_are_documented(self):
+        codes = re.search(r"enum class Errc[^{]*{([^}]*)}", read("src/base/error.h"))[1].replace(",", " ").split()
+        table = read("docs/cli.md").split("| code | what failed |")[1].split("\n\n")[0]
+        self.assertEqual(re.findall(r"^\| (\w+) \|", table, re.M), codes)
+
     def test_scripts_pass_shellcheck(self):
         if shutil.which("shellcheck") is None:
             self.skipTest("shellcheck is not installed")
