@@ -1,7 +1,6 @@
 #include "nexcage/cli/create_args.h"
 
 #include <fcntl.h>
-#include <sys/random.h>
 
 #include <array>
 #include <charconv>
@@ -155,7 +154,7 @@ Result<Request> CreateArgs::image_request(std::vector<std::string> words) const 
   request.source = std::move(source);
   request.id = name;
   if (name.empty()) {
-    NX_TRY(request.id, random_id());
+    NX_TRY(request.id, sys::random_hex(kIdBytes));
   }
   return request;
 }
@@ -208,16 +207,6 @@ Result<> add_annotations(oci::StringMap& to, const std::vector<std::string>& wor
     to[word.substr(0, equals)] = word.substr(equals + 1);
   }
   return {};
-}
-
-Result<std::string> random_id() {
-  std::array<unsigned char, kIdBytes> bytes{};
-  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
-    return fail_errno("get random numbers for an id");
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string id;
-  for (const unsigned char byte : bytes) id += {kHex[byte >> 4], kHex[byte & 15]};
-  return id;
 }
 
 Result<std::vector<std::string>> parse_entrypoint(const std::string& text) {

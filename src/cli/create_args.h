@@ -56,8 +56,6 @@ struct CreateArgs {
 
 /// "KEY=VALUE" words of --annotation.
 Result<> add_annotations(oci::StringMap& to, const std::vector<std::string>& words);
-/// Twelve hexadecimal digits from the kernel's random numbers.
-Result<std::string> random_id();
 /// "[\"a\",\"b\"]" is a JSON array of words, anything else one word; empty text: no words.
 Result<std::vector<std::string>> parse_entrypoint(const std::string& text);
 /// Lines NAME=VALUE or NAME; empty lines and those that begin with '#' do not count.

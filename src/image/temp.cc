@@ -7,7 +7,6 @@
 #include <cerrno>
 
 #include "nexcage/sys/fs.h"
-#include "nexcage/sys/fs_resolve.h"
 
 namespace nexcage::image {
 

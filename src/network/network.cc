@@ -1,10 +1,8 @@
 #include "nexcage/network/network.h"
 
 #include <fcntl.h>
-#include <sys/random.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <optional>
 #include <utility>
@@ -28,16 +26,6 @@ constexpr const char* kHostDir = "/run/cni";  // what all state roots of this ho
 
 std::string attachment_file(const std::string& directory) {
   return directory + std::string(kAttachmentFile);
-}
-
-Result<std::string> random_suffix() {
-  std::array<unsigned char, 4> bytes{};
-  if (::getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
-    return fail_errno("get random numbers");
-  constexpr std::string_view kHex = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : bytes) text += {kHex[byte >> 4], kHex[byte & 15]};
-  return text;
 }
 
 /// One user of a directory's lock file at a time.
@@ -180,7 +168,7 @@ Result<Attached> attach(const Job& job) {
   }
   Attachment attachment;
   NX_TRY(attachment.list, plan_list(job.wanted, job.config, host));
-  NX_TRY(const std::string unique, random_suffix());
+  NX_TRY(const std::string unique, sys::random_hex(4));
   attachment.container_id = plugin_container_id(job.id, unique);
   attachment.netns = namespace_path(job.directory);
   attachment.plugin_dirs = job.config.plugin_dirs;

@@ -74,6 +74,10 @@ Result<std::string> read_link(int dir, const std::string& name);
 /// True for a file system whose magic (statfs f_type) is this.
 Result<bool> is_fs(int fd, std::uint64_t magic);
 
+/// Lower-case hexadecimal digits of so many random bytes (at most 32) from getrandom(2): for names
+/// that nobody else has.
+Result<std::string> random_hex(std::size_t bytes);
+
 /// Purely textual: joins and cleans ("/a//b/../c" -> "/a/c"), never touches the disk.
 std::string clean_path(std::string_view path);
 

@@ -20,7 +20,4 @@ int openat2_retry(int dir, const char* path, int flags, mode_t mode, std::uint64
 /// "a/b/c" -> {"a/b", "c"}; "c" -> {"", "c"}; "/c" -> {"/", "c"}. Trailing slashes are dropped.
 std::pair<std::string, std::string> split_last(std::string_view path);
 
-/// Random lower-case hexadecimal digits from getrandom(2), for names of temporary files.
-Result<std::string> random_hex(std::size_t bytes);
-
 }  // namespace nexcage::sys

@@ -13,7 +13,6 @@
 #include "nexcage/base/text.h"
 #include "nexcage/json/value.h"
 #include "nexcage/layerfs/unpack_protocol.h"
-#include "nexcage/sys/fs_resolve.h"
 
 namespace nexcage::layerfs::overlay {
 namespace {
