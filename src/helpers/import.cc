@@ -24,16 +24,16 @@ json::Value to_json(const image::content::Imported& imported) {
 }  // namespace
 
 Result<json::Value> run_import(const json::Value& request) {
-  const json::Value* root = request.find("root");
+  const std::string root = request.text("root");
   const json::Value* import = request.find("import");
-  if (root == nullptr || root->if_string() == nullptr || import == nullptr)
+  if (root.empty() || import == nullptr)
     return fail(Errc::InvalidJson, "the request lacks root or import");
   NX_TRY(image::ImportRequest what, image::parse_import_request(*import));
-  NX_TRY(auto layout, image::Layout::open(*root->if_string(), image::Store::IfMissing::create));
-  NX_CHECK(confine({.read_only = {what.source.path},
-                    .read_write = {*root->if_string()},
-                    .capabilities = kCapabilities}),
-           "confine the importer");
+  NX_TRY(auto layout, image::Layout::open(root, image::Store::IfMissing::create));
+  NX_CHECK(
+      confine(
+          {.read_only = {what.source.path}, .read_write = {root}, .capabilities = kCapabilities}),
+      "confine the importer");
   NX_TRY(auto imported, image::content::run_import(layout, what));
   return to_json(imported);
 }

@@ -8,18 +8,17 @@
 namespace nexcage::helpers {
 
 Result<json::Value> run_verify(const json::Value& request) {
-  const json::Value* root = request.find("root");
-  const json::Value* what = request.find("image");
-  if (root == nullptr || root->if_string() == nullptr || what == nullptr ||
-      what->if_string() == nullptr)
+  const std::string root = request.text("root");
+  const std::string what = request.text("image");
+  if (root.empty() || what.empty())
     return fail(Errc::InvalidJson, "the request lacks root or image");
-  NX_TRY(auto layout, image::Layout::open(*root->if_string(), image::Store::IfMissing::fail));
+  NX_TRY(auto layout, image::Layout::open(root, image::Store::IfMissing::fail));
   NX_CHECK(layout.share_blobs());  // makes the lock's file: from here on nothing is written
-  NX_CHECK(confine({.read_only = {*root->if_string()},
+  NX_CHECK(confine({.read_only = {root},
                     .read_write = {},
                     .capabilities = sys::CapSet{1} << CAP_DAC_READ_SEARCH}),
            "confine the verifier");
-  NX_TRY(image::VerifyReport report, image::content::run_verify(layout, *what->if_string()));
+  NX_TRY(image::VerifyReport report, image::content::run_verify(layout, what));
   return image::to_json(report);
 }
 

@@ -74,20 +74,16 @@ json::Value error_to_json(const Error& error) {
 }
 
 Error error_from_json(const json::Value& value) {
-  auto text_of = [](const json::Value* member) {
-    const std::string* text = member != nullptr ? member->if_string() : nullptr;
-    return text != nullptr ? *text : std::string();
-  };
-  Errc code = errc_from_name(text_of(value.find("code")), Errc::FileError);
+  Errc code = errc_from_name(value.text("code"), Errc::FileError);
   const json::Value* number = value.find("errno");
   int saved_errno = number != nullptr ? static_cast<int>(number->as_i64().value_or(0)) : 0;
   const json::Value* member = value.find("frames");
   const json::Array* frames = member != nullptr ? member->if_array() : nullptr;
-  std::string first = frames != nullptr && !frames->empty() ? text_of(&frames->front()) : "";
+  std::string first = frames != nullptr && !frames->empty() ? frames->front().text() : "";
   Error error = Error::from_errno(code, saved_errno, std::move(first));
   for (std::size_t i = 1; frames != nullptr && i < frames->size(); ++i)
-    error = wrapped(std::move(error), text_of(&(*frames)[i]));
-  std::string hint = text_of(value.find("hint"));
+    error = wrapped(std::move(error), (*frames)[i].text());
+  std::string hint = value.text("hint");
   if (hint.empty()) return error;
   return std::move(error).hint(std::move(hint));
 }

@@ -43,12 +43,6 @@ std::vector<std::string> texts_at(const json::Value& value, std::string_view nam
   return texts;
 }
 
-std::string text_at(const json::Value& value, std::string_view name) {
-  const json::Value* member = value.find(name);
-  const std::string* text = member != nullptr ? member->if_string() : nullptr;
-  return text != nullptr ? *text : std::string();
-}
-
 }  // namespace
 
 std::string ImportSource::str() const {
@@ -92,16 +86,16 @@ json::Value to_json(const ImportRequest& request) {
 
 Result<ImportRequest> parse_import_request(const json::Value& value) {
   ImportRequest request;
-  NX_TRY(request.source, parse_source(text_at(value, "source")));
-  if (std::string name = text_at(value, "name"); !name.empty()) {
+  NX_TRY(request.source, parse_source(value.text("source")));
+  if (std::string name = value.text("name"); !name.empty()) {
     NX_TRY(request.name, oci::Reference::parse(name));
   }
   if (const json::Value* rootfs = value.find("rootfs")) {
     request.rootfs = {.entrypoint = texts_at(*rootfs, "entrypoint"),
                       .cmd = texts_at(*rootfs, "cmd"),
                       .env = texts_at(*rootfs, "env"),
-                      .user = text_at(*rootfs, "user"),
-                      .working_dir = text_at(*rootfs, "workingDir")};
+                      .user = rootfs->text("user"),
+                      .working_dir = rootfs->text("workingDir")};
   }
   return request;
 }
@@ -113,7 +107,7 @@ Result<Image> import_image(const ImportRequest& request, const std::string& libe
   message.set("import", to_json(request));
   std::string what = "import " + request.source.str();
   NX_TRY(json::Value answer, call_helper(libexec_dir, "import", std::move(message)), what);
-  NX_TRY(Image image, store.resolve(text_at(answer, "manifest")), what);
+  NX_TRY(Image image, store.resolve(answer.text("manifest")), what);
   return image;
 }
 

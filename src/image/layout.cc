@@ -36,9 +36,7 @@ Result<> ensure_dir(int dir, const std::string& name, mode_t mode) {
 
 Result<> check_marker(const std::string& text, const std::string& root) {
   auto marker = json::parse(text);
-  const json::Value* version = marker ? marker->find("imageLayoutVersion") : nullptr;
-  const std::string* value = version != nullptr ? version->if_string() : nullptr;
-  if (value == nullptr || !value->starts_with("1."))
+  if (!marker || !marker->text("imageLayoutVersion").starts_with("1."))
     return fail(Errc::ConfigError,
                 root + "/oci-layout is not that of an OCI image layout of version 1");
   return {};

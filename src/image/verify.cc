@@ -8,19 +8,9 @@ namespace nexcage::image {
 
 namespace {
 
-Result<std::string> text_at(const json::Value& value, std::string_view name) {
-  const json::Value* member = value.find(name);
-  const std::string* text = member != nullptr ? member->if_string() : nullptr;
-  if (text == nullptr)
-    return fail(Errc::FileError, "the helper's report lacks " + std::string(name));
-  return *text;
-}
-
 Result<BlobCheck> parse_check(const json::Value& value) {
-  NX_TRY(std::string what, text_at(value, "what"));
-  NX_TRY(std::string digest_text, text_at(value, "digest"));
-  NX_TRY(oci::Digest digest, oci::Digest::parse(digest_text));
-  BlobCheck check{.what = std::move(what), .digest = std::move(digest), .error = std::nullopt};
+  NX_TRY(oci::Digest digest, oci::Digest::parse(value.text("digest")), "the helper's report");
+  BlobCheck check{.what = value.text("what"), .digest = std::move(digest), .error = std::nullopt};
   const json::Value* size = value.find("size");
   check.size = size != nullptr ? size->as_u64().value_or(0) : 0;
   if (const json::Value* error = value.find("error")) check.error = error_from_json(*error);
@@ -62,13 +52,11 @@ json::Value to_json(const VerifyReport& report) {
 }
 
 Result<VerifyReport> parse_verify_report(const json::Value& value) {
-  NX_TRY(std::string text, text_at(value, "manifest"));
-  NX_TRY(oci::Digest manifest, oci::Digest::parse(text));
+  NX_TRY(oci::Digest manifest, oci::Digest::parse(value.text("manifest")), "the helper's report");
   VerifyReport report{.manifest = std::move(manifest), .names = {}, .blobs = {}};
   for (const json::Value& element : array_at(value, "names")) {
-    const std::string* name = element.if_string();
-    auto reference = oci::Reference::parse(name != nullptr ? *name : "");
-    if (reference) report.names.push_back(*std::move(reference));
+    if (auto reference = oci::Reference::parse(element.text()))
+      report.names.push_back(*std::move(reference));
   }
   for (const json::Value& element : array_at(value, "blobs")) {
     NX_TRY(BlobCheck check, parse_check(element));

@@ -29,6 +29,11 @@ Value* Object::find(std::string_view name) {
   return nullptr;
 }
 
+std::string Object::text(std::string_view name) const {
+  const Value* member = find(name);
+  return member == nullptr ? std::string() : member->text();
+}
+
 Value& Object::set(std::string name, Value value) {
   if (Value* present = find(name)) return *present = std::move(value);
   return append(std::move(name), std::move(value));
@@ -74,6 +79,11 @@ std::optional<std::uint64_t> Value::as_u64() const {
 const Value* Value::find(std::string_view name) const {
   const Object* object = if_object();
   return object == nullptr ? nullptr : object->find(name);
+}
+
+std::string Value::text(std::string_view name) const {
+  const Object* object = if_object();
+  return object == nullptr ? std::string() : object->text(name);
 }
 
 std::string_view Value::type_name() const {

@@ -25,6 +25,8 @@ class Object {
  public:
   const Value* find(std::string_view name) const;
   Value* find(std::string_view name);
+  /// The string that is the member of this name; empty when it is missing or no string.
+  std::string text(std::string_view name) const;
   /// Replaces the member of this name in place, or appends it.
   Value& set(std::string name, Value value);
   /// Appends without looking for the name: for builders that know it to be new, in constant time.
@@ -74,6 +76,9 @@ class Value {
   std::optional<std::uint64_t> as_u64() const;
   /// Member of an object, or nullptr (also when this is no object).
   const Value* find(std::string_view name) const;
+  /// The string, or the one that is the member of this name; empty when there is none.
+  std::string text() const { return if_string() != nullptr ? *if_string() : std::string(); }
+  std::string text(std::string_view name) const;
   /// "object", "array", "string", "number", "boolean", "null": for messages.
   std::string_view type_name() const;
   const Storage& storage() const { return data_; }

@@ -142,6 +142,16 @@ TEST(JsonObject, SetReplacesInPlaceAndAppends) {
   EXPECT_EQ(Value(object).find("b")->as_i64(), 2);
 }
 
+TEST(JsonValue, TextIsTheStringOrNothing) {
+  const Value value = parsed(R"({"name":"web","empty":"","number":1,"list":["a"]})");
+  EXPECT_EQ(value.text("name"), "web");
+  EXPECT_EQ(value.find("name")->text(), "web");
+  EXPECT_EQ(value.if_object()->text("name"), "web");
+  for (const char* name : {"empty", "number", "list", "missing"}) EXPECT_EQ(value.text(name), "");
+  EXPECT_EQ(value.text(), "");
+  EXPECT_EQ(parsed("[1]").text("name"), "");
+}
+
 TEST(JsonObject, EqualityIgnoresOrder) {
   EXPECT_EQ(parsed(R"({"a":1,"b":[2]})"), parsed(R"({"b":[2],"a":1})"));
   EXPECT_NE(parsed(R"({"a":1,"b":2})"), parsed(R"({"b":1,"a":2})"));

@@ -181,8 +181,7 @@ std::vector<std::string> plugin_environment(const Attachment& attachment, Operat
 }
 
 std::string plugin_type(const Attachment& attachment, std::size_t index) {
-  const json::Value* type = attachment.list.plugins.at(index).find("type");
-  return type != nullptr && type->if_string() != nullptr ? *type->if_string() : std::string();
+  return attachment.list.plugins.at(index).text("type");
 }
 
 }  // namespace nexcage::network

@@ -28,10 +28,6 @@ bool has_iptables() {
   });
 }
 
-std::string text_of(const json::Value* value) {
-  return value != nullptr && value->if_string() != nullptr ? *value->if_string() : std::string();
-}
-
 bool masquerades(const json::Object& plugin) {
   const json::Value* value = plugin.find("ipMasq");
   return value != nullptr && value->if_bool() != nullptr && *value->if_bool();
@@ -41,7 +37,7 @@ bool masquerades(const json::Object& plugin) {
 bool needs_iptables(const NetworkList& list, const json::Object& plugin, const std::string& type) {
   if (std::ranges::find(kUseIptables, type) == kUseIptables.end()) return false;
   if (type == "bridge") return masquerades(plugin);
-  if (type == "firewall") return text_of(plugin.find("backend")) != "firewalld";
+  if (type == "firewall") return plugin.text("backend") != "firewalld";
   return list.takes("portMappings");
 }
 
@@ -82,10 +78,10 @@ Result<std::string> find_plugin(const std::string& dirs, const std::string& type
 Result<> check_programs(const NetworkList& list, const std::string& dirs) {
   bool iptables = false;
   for (const json::Object& plugin : list.plugins) {
-    const std::string name = text_of(plugin.find("type"));
+    const std::string name = plugin.text("type");
     NX_CHECK(find_plugin(dirs, name), "network " + list.name);
     const json::Value* addresses = plugin.find("ipam");
-    const std::string ipam = addresses != nullptr ? text_of(addresses->find("type")) : "";
+    const std::string ipam = addresses != nullptr ? addresses->text("type") : "";
     if (!ipam.empty()) NX_CHECK(find_plugin(dirs, ipam), "network " + list.name);
     iptables = iptables || needs_iptables(list, plugin, name);
   }

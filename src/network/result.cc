@@ -16,11 +16,6 @@ std::unexpected<Error> bad(std::string_view member, std::string_view why) {
   return fail(Errc::InvalidJson, std::string(member) + ": " + std::string(why));
 }
 
-const std::string* text_at(const json::Value& value, std::string_view name) {
-  const json::Value* member = value.find(name);
-  return member != nullptr ? member->if_string() : nullptr;
-}
-
 const json::Array* array_at(const json::Value& value, std::string_view name) {
   const json::Value* member = value.find(name);
   return member != nullptr ? member->if_array() : nullptr;
@@ -41,17 +36,16 @@ bool on_host(const json::Value& result, const json::Value& ip) {
   const json::Array* interfaces = array_at(result, "interfaces");
   const auto number = index != nullptr ? index->as_u64() : std::nullopt;
   if (!number || interfaces == nullptr || *number >= interfaces->size()) return false;
-  const std::string* sandbox = text_at((*interfaces)[*number], "sandbox");
-  return sandbox == nullptr || sandbox->empty();
+  return (*interfaces)[*number].text("sandbox").empty();
 }
 
-Result<> add_address(Outcome& outcome, const std::string* text, const std::string* gateway) {
-  const auto prefix = text != nullptr ? parse_prefix(*text) : std::nullopt;
+Result<> add_address(Outcome& outcome, const std::string& text, const std::string& gateway) {
+  const auto prefix = parse_prefix(text);
   if (!prefix) return bad("/ips", "an address without prefix length or no address at all");
   outcome.addresses.push_back(*prefix);
-  if (gateway == nullptr || gateway->empty() || !outcome.gateway.empty()) return {};
-  const auto address = parse_address(*gateway);
-  if (!address) return bad("/ips", "gateway " + quote(*gateway) + " is no address");
+  if (gateway.empty() || !outcome.gateway.empty()) return {};
+  const auto address = parse_address(gateway);
+  if (!address) return bad("/ips", "gateway " + quote(gateway) + " is no address");
   outcome.gateway = address->str();
   return {};
 }
@@ -61,12 +55,12 @@ Result<> read_addresses(Outcome& outcome, const json::Value& result) {
     if (ips->size() > kMaxItems) return bad("/ips", "too many");
     for (const json::Value& ip : *ips)
       if (!on_host(result, ip))
-        NX_CHECK(add_address(outcome, text_at(ip, "address"), text_at(ip, "gateway")));
+        NX_CHECK(add_address(outcome, ip.text("address"), ip.text("gateway")));
     return {};
   }
   for (const std::string_view old : {"ip4", "ip6"})
     if (const json::Value* ip = result.find(old))
-      NX_CHECK(add_address(outcome, text_at(*ip, "ip"), text_at(*ip, "gateway")));
+      NX_CHECK(add_address(outcome, ip->text("ip"), ip->text("gateway")));
   return {};
 }
 
@@ -74,11 +68,10 @@ void read_mac(Outcome& outcome, const json::Value& result) {
   const json::Array* interfaces = array_at(result, "interfaces");
   if (interfaces == nullptr) return;
   for (const json::Value& interface : *interfaces) {
-    const std::string* sandbox = text_at(interface, "sandbox");
-    const std::string* mac = text_at(interface, "mac");
-    if (sandbox == nullptr || sandbox->empty() || mac == nullptr || mac->empty()) continue;
+    const std::string mac = interface.text("mac");
+    if (interface.text("sandbox").empty() || mac.empty()) continue;
     // Other kinds of interfaces have longer ones: those are not shown.
-    if (auto known = parse_mac(*mac)) outcome.mac = std::move(*known);
+    if (auto known = parse_mac(mac)) outcome.mac = std::move(*known);
     return;
   }
 }
@@ -139,11 +132,11 @@ Error plugin_error(int exit_code, std::string_view out, std::string_view err) {
   const std::string status = "exit status " + std::to_string(exit_code);
   if (const auto value = json::parse(out, kLimits)) {
     const json::Value* number = value->find("code");
-    const std::string* message = text_at(*value, "msg");
-    const std::string* details = text_at(*value, "details");
-    if (message != nullptr && !trim(*message).empty()) {
-      std::string text = shown(*message);
-      if (details != nullptr && !details->empty()) text += ": " + shown(*details);
+    const std::string message = value->text("msg");
+    const std::string details = value->text("details");
+    if (!trim(message).empty()) {
+      std::string text = shown(message);
+      if (!details.empty()) text += ": " + shown(details);
       return {code_of(number != nullptr ? number->as_i64() : std::nullopt), text};
     }
   }

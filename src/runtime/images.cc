@@ -25,9 +25,7 @@ Result<std::string> user_of(const oci::Digest& manifest, const Settings& setting
     if (!text) continue;
     auto info = json::parse(*text);
     if (!info) continue;
-    const json::Value* digest = info->find("image_digest");
-    const std::string* value = digest != nullptr ? digest->if_string() : nullptr;
-    if (value != nullptr && *value == manifest.str()) return id;
+    if (info->text("image_digest") == manifest.str()) return id;
   }
   return std::string();
 }

@@ -49,21 +49,17 @@ Result<std::string> find_program(const std::string& name) {
 }
 
 Error error_from_record(const json::Value& record) {
-  const auto text_of = [&](const json::Value& value, std::string_view name) -> std::string {
-    const json::Value* found = value.find(name);
-    return found != nullptr && found->if_string() != nullptr ? *found->if_string() : "";
-  };
-  const Errc code = errc_from_name(text_of(record, "code"), Errc::RuntimeNotAvailable);
+  const Errc code = errc_from_name(record.text("code"), Errc::RuntimeNotAvailable);
   std::vector<std::string> texts;
   if (const json::Value* frames = record.find("frames"); frames && frames->if_array())
-    for (const json::Value& frame : *frames->if_array()) texts.push_back(text_of(frame, "text"));
-  if (texts.empty()) texts.push_back(text_of(record, "msg"));
+    for (const json::Value& frame : *frames->if_array()) texts.push_back(frame.text("text"));
+  if (texts.empty()) texts.push_back(record.text("msg"));
 
   const json::Value* number = record.find("errno");
   const auto sys_errno = number != nullptr ? number->as_i64() : std::nullopt;
   Error error = Error::from_errno(code, static_cast<int>(sys_errno.value_or(0)), texts[0]);
   for (std::size_t i = 1; i < texts.size(); ++i) error = Error(std::move(error).wrap(texts[i]));
-  if (std::string hint = text_of(record, "hint"); !hint.empty())
+  if (std::string hint = record.text("hint"); !hint.empty())
     error = Error(std::move(error).hint(std::move(hint)));
   return error;
 }
@@ -81,10 +77,7 @@ std::optional<Report> parse_report(std::string_view text) {
   const json::Value* number = value->find("data");
   if (number == nullptr) number = value->find("pid");
   if (number == nullptr || !number->as_i64()) return std::nullopt;
-  Report report{*number->as_i64(), ""};
-  if (const json::Value* message = value->find("message"); message && message->if_string())
-    report.message = *message->if_string();
-  return report;
+  return Report{*number->as_i64(), value->text("message")};
 }
 
 /// Error of the inner create: its own log knows best, then conmon's message.
@@ -118,10 +111,7 @@ std::optional<Error> error_from_log(std::string_view text) {
   for (const std::string& line : split(text, '\n')) {
     if (line.empty()) continue;
     const auto record = json::parse(line);
-    if (!record) continue;
-    const json::Value* level = record->find("level");
-    if (level != nullptr && level->if_string() != nullptr && *level->if_string() == "error")
-      last = error_from_record(*record);
+    if (record && record->text("level") == "error") last = error_from_record(*record);
   }
   return last;
 }

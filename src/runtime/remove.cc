@@ -25,13 +25,8 @@ layerfs::MountPoint mounted_layers(const std::string& id, const Settings& settin
   if (!text) return at;
   auto info = json::parse(*text);
   if (!info) return at;
-  const auto member = [&](std::string_view name) {
-    const json::Value* value = info->find(name);
-    const std::string* path = value != nullptr ? value->if_string() : nullptr;
-    return path != nullptr ? *path : std::string();
-  };
-  at.target = member("layers");
-  at.upper = member("upper");
+  at.target = info->text("layers");
+  at.upper = info->text("upper");
   return at;
 }
 

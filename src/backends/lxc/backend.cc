@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "nexcage/backends/cgroup_limits.h"
+#include "nexcage/backends/host_cgroups.h"
 #include "nexcage/backends/lxc/channel.h"
 #include "nexcage/backends/lxc/create.h"
 #include "nexcage/backends/lxc/exec.h"
@@ -19,12 +20,6 @@
 
 namespace nexcage::backends::lxc {
 namespace {
-
-std::string text_of(const Record& record, std::string_view name) {
-  const json::Value* value = record.backend_data.find(name);
-  const std::string* text = value == nullptr ? nullptr : value->if_string();
-  return text == nullptr ? "" : *text;
-}
 
 std::string start_socket(const Record& record) { return record.state_dir + "/" + kStartSocket; }
 
@@ -69,21 +64,13 @@ class LxcBackend : public Backend {
   Result<> remove(const Record& record) const override;
 
  private:
-  /// Calls `act` with the container's cgroup.
-  template <class Act>
-  auto with_cgroup(const Record& record, Act act) const
-      -> decltype(act(std::declval<sys::Cgroup&>())) {
-    NX_TRY(std::string path, recorded_cgroup(record));
-    // Once: the status of many containers is asked in a row.
-    if (!layout_) {
-      NX_TRY(layout_, sys::detect_cgroups());
-    }
-    sys::Cgroup cgroup(*layout_, path);
-    return act(cgroup);
+  Result<sys::Cgroup> cgroup_of(const Record& record) const {
+    NX_TRY(const std::string path, recorded_cgroup(record));
+    return cgroups_.at(path);
   }
 
   Setup setup_;
-  mutable std::optional<sys::CgroupLayout> layout_;
+  HostCgroups cgroups_;
 };
 
 Result<> LxcBackend::probe() const {
@@ -108,7 +95,7 @@ Result<> LxcBackend::probe() const {
 
 Features LxcBackend::features() const {
   Features out;
-  out.pause = out.exec = out.terminal = out.update = out.systemd = true;
+  out.pause = out.exec = out.terminal = out.update = out.systemd_cgroup = true;
   for (HookPoint point :
        {HookPoint::prestart, HookPoint::create_runtime, HookPoint::create_container,
         HookPoint::start_container, HookPoint::poststart, HookPoint::poststop})
@@ -155,10 +142,11 @@ Result<> LxcBackend::start(const Record& record) const {
   }
   // The socket has served, whatever comes of it: a container whose start failed has ended.
   NX_CHECK(sys::remove_file(AT_FDCWD, start_socket(record)));
-  auto executed = await_execution(channel->get(), {.path = text_of(record, "seccomp_listener"),
-                                                   .metadata = text_of(record, "seccomp_metadata"),
-                                                   .state = record.state,
-                                                   .pid = record.init.pid});
+  auto executed =
+      await_execution(channel->get(), {.path = record.backend_data.text("seccomp_listener"),
+                                       .metadata = record.backend_data.text("seccomp_metadata"),
+                                       .state = record.state,
+                                       .pid = record.init.pid});
   // Also when nobody took its seccomp notifications: it must not go on without.
   if (!executed) NX_CHECK(end_process(record.init));
   return executed;
@@ -168,8 +156,8 @@ Result<oci::Status> LxcBackend::status(const Record& record) const {
   if (record.init.pid == 0) return oci::Status::creating;
   NX_TRY(bool alive, sys::is_alive(record.init));
   if (!alive) return oci::Status::stopped;
-  auto frozen = with_cgroup(record, [](sys::Cgroup& cgroup) { return cgroup.frozen(); });
-  if (frozen && *frozen) return oci::Status::paused;
+  if (const auto cgroup = cgroup_of(record))
+    if (const auto frozen = cgroup->frozen(); frozen && *frozen) return oci::Status::paused;
   // Written when it had been started; that was the socket's end.
   if (record.state.status == oci::Status::running) return oci::Status::running;
   NX_TRY(bool waiting, sys::exists(AT_FDCWD, start_socket(record)));
@@ -177,8 +165,10 @@ Result<oci::Status> LxcBackend::status(const Record& record) const {
 }
 
 Result<> LxcBackend::kill(const Record& record, int signal, bool all) const {
-  if (all)
-    return with_cgroup(record, [signal](sys::Cgroup& cgroup) { return cgroup.signal_all(signal); });
+  if (all) {
+    NX_TRY(const sys::Cgroup cgroup, cgroup_of(record));
+    return cgroup.signal_all(signal);
+  }
   NX_TRY(auto pidfd, sys::open_process(record.init));
   if (!pidfd) return not_running();
   NX_TRY(bool sent, sys::send_signal(pidfd->get(), signal));
@@ -195,24 +185,27 @@ Result<ExecStarted> LxcBackend::exec(const Record& record, const oci::Spec& spec
 Result<> LxcBackend::pause(const Record& record) const {
   NX_TRY(bool alive, sys::is_alive(record.init));
   if (!alive) return not_running();
-  return with_cgroup(record, [](sys::Cgroup& cgroup) { return cgroup.freeze(); });
+  NX_TRY(const sys::Cgroup cgroup, cgroup_of(record));
+  return cgroup.freeze();
 }
 
 Result<> LxcBackend::resume(const Record& record) const {
   NX_TRY(bool alive, sys::is_alive(record.init));
   if (!alive) return not_running();
-  return with_cgroup(record, [](sys::Cgroup& cgroup) { return cgroup.thaw(); });
+  NX_TRY(const sys::Cgroup cgroup, cgroup_of(record));
+  return cgroup.thaw();
 }
 
 Result<std::vector<pid_t>> LxcBackend::processes(const Record& record) const {
-  return with_cgroup(record, [](sys::Cgroup& cgroup) { return cgroup.processes(); });
+  NX_TRY(const sys::Cgroup cgroup, cgroup_of(record));
+  return cgroup.processes();
 }
 
 Result<> LxcBackend::update(const Record& record, const oci::Resources& resources) const {
   NX_TRY(std::string path, recorded_cgroup(record));
   NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
   const sys::Cgroup cgroup(layout, path);
-  const std::string unit = text_of(record, "unit");
+  const std::string unit = record.backend_data.text("unit");
   if (unit.empty()) return update_cgroup(cgroup, layout, resources);
   NX_TRY(const auto limits, plan_cgroup_limits(resources, layout, read_limits_in_force(cgroup)));
   NX_TRY(const auto properties, plan_unit_limits(limits));
@@ -227,10 +220,10 @@ Result<sys::CgroupLayout> LxcBackend::cgroup_dirs(const Record& record) const {
 }
 
 Result<> LxcBackend::announce_removal(UndoLog& undo, const Record& record) const {
-  const std::string name = text_of(record, "unit");
+  const std::string name = record.backend_data.text("unit");
   if (name.empty()) return {};
-  return undo.will_create_unit(
-      undo_of(setup_.libexec, {.slice = "", .name = name, .cgroup = text_of(record, "cgroup")}));
+  return undo.will_create_unit(undo_of(
+      setup_.libexec, {.slice = "", .name = name, .cgroup = record.backend_data.text("cgroup")}));
 }
 
 Result<> LxcBackend::remove(const Record& record) const {
@@ -240,7 +233,8 @@ Result<> LxcBackend::remove(const Record& record) const {
   NX_CHECK(end_process(record.init));
   // Only alone: a container being created next to us may be about to use the common parent.
   auto lock = lock_cgroups(setup_.root, LOCK_EX | LOCK_NB);
-  const std::string path = text_of(record, "cgroup"), unit = text_of(record, "unit");
+  const std::string path = record.backend_data.text("cgroup");
+  const std::string unit = record.backend_data.text("unit");
   if (!unit.empty()) {
     // Or systemd would first ask politely, and wait.
     NX_CHECK(sys::Cgroup(layout, path).signal_all(SIGKILL));
@@ -250,7 +244,7 @@ Result<> LxcBackend::remove(const Record& record) const {
     NX_CHECK(sys::Cgroup(layout, path).destroy(kPatience, lock.has_value() && unit.empty()),
              "remove cgroup " + path);
   NX_CHECK(sys::remove_file(AT_FDCWD, start_socket(record)));
-  const std::string lxc_name = text_of(record, "lxc_name");
+  const std::string lxc_name = record.backend_data.text("lxc_name");
   return lxc_name.empty() ? Result<>() : sys::remove_file(AT_FDCWD, lock_file(lxc_name));
 }
 

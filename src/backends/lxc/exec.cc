@@ -122,10 +122,10 @@ Result<> check_request(const ExecRequest& request) {
 }  // namespace
 
 Result<std::string> recorded_cgroup(const Record& record) {
-  const json::Value* path = record.backend_data.find("cgroup");
-  if (path == nullptr || path->if_string() == nullptr || path->if_string()->empty())
+  std::string path = record.backend_data.text("cgroup");
+  if (path.empty())
     return fail(Errc::InvalidState, "the state of " + record.state.id + " names no cgroup");
-  return *path->if_string();
+  return path;
 }
 
 Result<sys::plan::Plan> plan_exec(const oci::Spec& spec, const ExecRequest& request,

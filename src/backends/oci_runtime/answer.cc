@@ -19,17 +19,12 @@ log::Level level_of(std::string_view name) {
   return log::Level::error;
 }
 
-const std::string* text_of(const json::Value& record, std::string_view name) {
-  const json::Value* member = record.find(name);
-  return member == nullptr ? nullptr : member->if_string();
-}
-
 Said parse_record(std::string_view line) {
   const auto record = json::parse(line);
-  const std::string* text = record ? text_of(*record, "msg") : nullptr;
-  if (text == nullptr) return {log::Level::error, std::string(line)};
-  const std::string* level = text_of(*record, "level");
-  return {level == nullptr ? log::Level::error : level_of(*level), *text};
+  const json::Value* text = record ? record->find("msg") : nullptr;
+  if (text == nullptr || text->if_string() == nullptr)
+    return {log::Level::error, std::string(line)};
+  return {level_of(record->text("level")), text->text()};
 }
 
 bool has(std::string_view text, std::string_view words) {

@@ -183,12 +183,7 @@ json::Value to_json(const Kept& kept) {
 }
 
 Kept parse_kept(const json::Value& data) {
-  const auto member = [&data](std::string_view name) {
-    const json::Value* value = data.find(name);
-    const std::string* text = value == nullptr ? nullptr : value->if_string();
-    return text == nullptr ? std::string() : *text;
-  };
-  return {.program = member("program"), .cgroup = member("cgroup")};
+  return {.program = data.text("program"), .cgroup = data.text("cgroup")};
 }
 
 }  // namespace nexcage::backends::oci_runtime
