@@ -154,6 +154,12 @@ Result<std::vector<std::string>> Context::repeat_globals() {
     words.push_back(std::move(path));
   }
   if (globals_.debug) words.emplace_back("--debug");
+  if (globals_.systemd_cgroup) words.emplace_back("--systemd-cgroup");
+  for (const auto& [option, value] : {std::pair("--cgroup-manager", globals_.cgroup_manager),
+                                      std::pair("--rootless", globals_.rootless)}) {
+    words.emplace_back(option);
+    words.push_back(value);
+  }
   return words;
 }
 

@@ -42,6 +42,16 @@ class Detached(support.Case):
         self.assertEqual(self.world.run("state", container).code, 1)
         self.assert_same_host(before)
 
+    def test_what_lxc_cannot_is_refused(self):
+        """The container is made by a second nexcage, which conmon calls: it has to be told what this one was told."""
+        before = self.world.snapshot()
+        for options, words in ((["--systemd-cgroup"], "systemd"), (["--cgroup-manager", "systemd"], "systemd"),
+                               (["--cgroup-manager", "disabled"], "always have a cgroup"), (["--rootless", "true"], "needs root")):
+            answer = self.world.run(*options, "run", "-d", "--name", self.world.new_id(), self.image, "sleep", "100")
+            self.assertEqual(answer.code, 125, str(answer))
+            self.assertIn(words, answer.err)
+        self.assert_same_host(before)
+
     def test_prints_its_id(self):
         container = self.world.new_id()
         answer = self.run_ok("run", "-d", "--name", container, self.image, "sleep", "60")

@@ -130,6 +130,19 @@ class ImageForm(runtimes.OverRuntime):
         self.assertEqual(self.image("run", "--rm", self.imported, "/bin").code, 126)
         self.assert_same_host(before)
 
+    def test_detached_hands_global_options_on(self):
+        """conmon calls a second nexcage: what this one was told, that one has to be told, too."""
+        self.wrapped()
+        arguments = [self.world.binary, "--config", self.world.config, "--systemd-cgroup", "--rootless", "false", "--runtime",
+                     self.runtime, "run", "-d", "--name", self.world.new_id(), self.imported, "true"]
+        self.world.raw(arguments)  # fails without systemd: what counts is what the binary was asked
+        with open(self.calls, encoding="utf-8") as file:
+            create = next(line.split() for line in file if " create " in line)
+        before_verb = create[:create.index("create")]
+        self.assertEqual(before_verb[before_verb.index("--rootless") + 1], "false")
+        self.assertIn("--systemd-cgroup", before_verb)
+        self.world.raw([self.world.binary, "--config", self.world.config, "delete", "--force", arguments[-3]])
+
     def test_detached(self):
         before = self.world.snapshot()
         name = self.world.new_id()
