@@ -17,6 +17,7 @@ namespace {
 struct State {
   Settings settings;
   UniqueFd file;
+  std::string shown;  // a reason that standard error has already
 };
 
 /// Never destroyed: records may be written while other static objects go away.
@@ -174,9 +175,12 @@ void debug(std::string_view text) { record(Level::debug, text); }
 void info(std::string_view text) { record(Level::info, text); }
 void warning(std::string_view text) { record(Level::warning, text); }
 
+void already_shown(std::string reason) { state().shown = std::move(reason); }
+
 void error(const Error& error) {
   const std::string message = error.message();
-  std::string shown = terminal_line("error", message);
+  const bool again = error.frames().front().text == state().shown && !enabled(Level::debug);
+  std::string shown = again ? "" : terminal_line("error", message);
   if (state().file) {
     write_record(state().file.get(), file_record(Level::error, message, &error));
     write_record(STDERR_FILENO, shown);

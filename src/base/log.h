@@ -33,6 +33,10 @@ void warning(std::string_view text);
 /// JSON. When a log file is set the message also goes to standard error, as runc does.
 void error(const Error& error);
 
+/// Says that this reason stands on standard error already: a program that we ran on ours wrote it.
+/// An error with it as innermost frame goes to the log file only, but for its hint and clean-up.
+void already_shown(std::string reason);
+
 /// Escapes for a JSON string literal, without the quotes. Invalid UTF-8 becomes U+FFFD.
 std::string json_escape(std::string_view text);
 

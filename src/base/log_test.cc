@@ -125,6 +125,18 @@ TEST_F(LogTest, without_a_file_people_get_message_clean_up_and_hint) {
   EXPECT_EQ(stderr_of([] { warning("careful"); }), "nexcage: warning: careful\n");
 }
 
+TEST_F(LogTest, a_reason_that_another_program_has_shown_is_not_shown_again) {
+  ASSERT_OK(open({}));
+  already_shown(sample().frames().front().text);
+  EXPECT_EQ(stderr_of([] { error(sample()); }), "nexcage: also: unmount\nnexcage: hint: make it\n");
+  EXPECT_EQ(stderr_of([] { error(Error(Errc::FileError, "else")); }), "nexcage: error: else\n");
+  ASSERT_OK(open({.file = file(), .format = Format::json}));
+  EXPECT_EQ(stderr_of([] { error(sample()); }), "");
+  EXPECT_THAT(content(file()), HasSubstr("create web1"));
+  already_shown("");
+  EXPECT_NE(stderr_of([] { error(sample()); }), "");
+}
+
 TEST_F(LogTest, debug_shows_where_an_error_comes_from) {
   ASSERT_OK(open({.file = {}, .minimum = Level::debug}));
   EXPECT_THAT(stderr_of([] { error(sample()); }), HasSubstr("log_test.cc:"));

@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -44,6 +46,10 @@ void pass_on(const std::vector<Said>& said) {
     if (one.level == log::Level::info) log::info(one.text);
     if (one.level == log::Level::warning) log::warning(one.text);
   }
+}
+
+bool has_error(const std::vector<Said>& said) {
+  return std::ranges::any_of(said, [](const Said& one) { return one.level == log::Level::error; });
 }
 
 }  // namespace
@@ -105,7 +111,10 @@ Result<> run_verb(const Runtime& runtime, const Words& words,
   NX_TRY(const std::vector<Said> said, log.read());
   pass_on(said);
   if (status == 0) return {};
-  return fail(error_of(runtime.dialect->name, words.front(), said, status));
+  Error error = error_of(runtime.dialect->name, words.front(), said, status);
+  // crun and runc write the error that ends them to standard error also when they have a log file.
+  if (WIFEXITED(status) && has_error(said)) log::already_shown(error.frames().front().text);
+  return fail(std::move(error));
 }
 
 }  // namespace nexcage::backends::oci_runtime
