@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "nexcage/backends/cgroup_lock.h"
+#include "nexcage/backends/host_cgroups.h"
 #include "nexcage/backends/oci_runtime/binary.h"
 #include "nexcage/backends/oci_runtime/create.h"
 #include "nexcage/backends/oci_runtime/features.h"
@@ -51,6 +52,7 @@ class OciRuntimeBackend : public Backend {
   Result<> resume(const Record& record) const override { return run(record, "resume"); }
   Result<std::vector<pid_t>> processes(const Record& record) const override;
   Result<> checkpoint(const Record& record, const Words& options) const override;
+  Result<sys::CgroupLayout> cgroup_dirs(const Record& record) const override;
   Result<> update(const Record& record, const oci::Resources& resources) const override;
   Result<> remove(const Record& record) const override;
   Result<sys::Command> command(const Record& record, Words words) const override;
@@ -79,13 +81,13 @@ class OciRuntimeBackend : public Backend {
     NX_TRY(const Runtime runtime, of(record));
     return run_verb(runtime, {verb, record.state.id});
   }
-  /// Calls `act` with the container's cgroup.
-  template <class Act>
-  static auto with_cgroup(const Record& record, Act act)
-      -> decltype(act(std::declval<sys::Cgroup&>())) {
-    NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
-    sys::Cgroup cgroup(layout, parse_kept(record.backend_data).cgroup);
-    return act(cgroup);
+  /// Unsupported when it has none of its own.
+  Result<sys::Cgroup> cgroup_of(const Record& record) const {
+    const std::string path = parse_kept(record.backend_data).cgroup;
+    if (path.empty())
+      return fail(Errc::Unsupported,
+                  "container " + record.state.id + " has no control group of its own");
+    return cgroups_.at(path);
   }
 
   const Dialect& dialect_;
@@ -93,6 +95,7 @@ class OciRuntimeBackend : public Backend {
   std::string configured_;  // name on PATH or path
 };
 
+  HostCgroups cgroups_;
 Result<> OciRuntimeBackend::probe() const {
   NX_TRY(const std::string program, find_binary(dialect_, configured_));
   return check_version(dialect_, program,
@@ -122,8 +125,8 @@ Result<oci::Status> OciRuntimeBackend::status(const Record& record) const {
   if (record.init.pid == 0) return oci::Status::creating;
   NX_TRY(bool alive, sys::is_alive(record.init));
   if (!alive) return oci::Status::stopped;
-  auto frozen = with_cgroup(record, [](sys::Cgroup& cgroup) { return cgroup.frozen(); });
-  if (frozen && *frozen) return oci::Status::paused;
+  if (const auto cgroup = cgroup_of(record))
+    if (const auto frozen = cgroup->frozen(); frozen && *frozen) return oci::Status::paused;
   NX_TRY(const Runtime runtime, of(record));
   NX_TRY(bool waiting, sys::exists(AT_FDCWD, runtime.start_fifo(record.state.id)));
   return waiting ? oci::Status::created : oci::Status::running;
@@ -132,8 +135,8 @@ Result<oci::Status> OciRuntimeBackend::status(const Record& record) const {
 Result<> OciRuntimeBackend::kill(const Record& record, int signal, bool all) const {
   const bool paused = record.state.status == oci::Status::paused;
   if (all) {
-    NX_CHECK(
-        with_cgroup(record, [signal](sys::Cgroup& cgroup) { return cgroup.signal_all(signal); }));
+    NX_TRY(const sys::Cgroup cgroup, cgroup_of(record));
+    NX_CHECK(cgroup.signal_all(signal));
   } else {
     NX_TRY(auto pidfd, sys::open_process(record.init));
     if (!pidfd) return not_running();
@@ -142,7 +145,8 @@ Result<> OciRuntimeBackend::kill(const Record& record, int signal, bool all) con
   }
   // Version 1 of cgroups lets nothing die that is frozen.
   if (!paused || signal != SIGKILL) return {};
-  return with_cgroup(record, [](sys::Cgroup& cgroup) { return cgroup.thaw(); });
+  NX_TRY(const sys::Cgroup cgroup, cgroup_of(record));
+  return cgroup.thaw();
 }
 
 Result<ExecStarted> OciRuntimeBackend::exec(const Record& record, const oci::Spec& /*spec*/,
@@ -153,7 +157,13 @@ Result<ExecStarted> OciRuntimeBackend::exec(const Record& record, const oci::Spe
 }
 
 Result<std::vector<pid_t>> OciRuntimeBackend::processes(const Record& record) const {
-  return with_cgroup(record, [](sys::Cgroup& cgroup) { return cgroup.processes(); });
+  NX_TRY(const sys::Cgroup cgroup, cgroup_of(record));
+  return cgroup.processes();
+}
+
+Result<sys::CgroupLayout> OciRuntimeBackend::cgroup_dirs(const Record& record) const {
+  NX_CHECK(cgroup_of(record));
+  return Backend::cgroup_dirs(record);
 }
 
 Result<> OciRuntimeBackend::checkpoint(const Record& record, const Words& options) const {

@@ -61,18 +61,27 @@ Result<Words> own_cgroups() {
   return paths;
 }
 
-/// The container's path in the hierarchy whose freezer tells whether it is paused.
-Result<std::string> freezer_cgroup(const sys::CgroupLayout& layout, pid_t init) {
-  const sys::CgroupHierarchy* hierarchy = layout.with("freezer");
-  if (hierarchy == nullptr) hierarchy = layout.with("");
-  if (hierarchy == nullptr) return std::string();
-  NX_TRY(const auto all, sys::read_process_cgroups(init));
+/// The process's path in a hierarchy, without leading slash; empty for the root.
+Result<std::string> path_in(const sys::CgroupHierarchy& hierarchy, pid_t pid) {
+  NX_TRY(const auto all, sys::read_process_cgroups(pid));
   for (const auto& [id, path] : all) {
-    if (id != hierarchy->id) continue;
+    if (id != hierarchy.id) continue;
     const std::size_t start = path.find_first_not_of('/');
     return start == std::string::npos ? std::string() : path.substr(start);
   }
   return std::string();
+}
+
+/// The container's path in the hierarchy whose freezer tells whether it is paused. Empty when it is
+/// where we are: then the runtime made none (--cgroup-manager disabled, or a user who may not), and
+/// what is done to it would be done to the caller.
+Result<std::string> freezer_cgroup(const sys::CgroupLayout& layout, pid_t init) {
+  const sys::CgroupHierarchy* hierarchy = layout.with("freezer");
+  if (hierarchy == nullptr) hierarchy = layout.with("");
+  if (hierarchy == nullptr) return std::string();
+  NX_TRY(std::string path, path_in(*hierarchy, init));
+  NX_TRY(const std::string ours, path_in(*hierarchy, ::getpid()));
+  return path == ours ? std::string() : path;
 }
 
 class OciConfigured : public Configured {
