@@ -19,6 +19,8 @@ Result<> Backend::update(const Record& /*record*/, const oci::Resources& /*resou
               "backend " + std::string(name()) + " cannot change the limits of a container");
 }
 
+Result<> Backend::check_checkpoint() const { return fail(no_checkpoint(name())); }
+
 Result<> Backend::checkpoint(const Record& /*record*/,
                              const std::vector<std::string>& /*options*/) const {
   return fail(no_checkpoint(name()));

@@ -150,7 +150,7 @@ struct ExecCommand {
 
 struct Features {
   bool pause = false, exec = false, terminal = false, update = false, checkpoint = false;
-  bool systemd = false;  // --systemd-cgroup
+  bool systemd_cgroup = false, systemd_user_cgroup = false;  // cgroups made by systemd's managers
   std::vector<std::string> hooks;
   std::vector<std::string> namespaces, mount_options, capabilities, seccomp_actions, seccomp_archs;
   std::vector<std::string> unsupported_fields;  // JSON pointers it refuses
@@ -183,6 +183,8 @@ class Backend {
   /// sys/cgroup_stats.h): where its statistics are read. Unless overridden, the cgroups that its
   /// init is in.
   virtual Result<sys::CgroupLayout> cgroup_dirs(const Record& record) const;
+  /// Unsupported with the reason unless checkpoint and restore can be asked for.
+  virtual Result<> check_checkpoint() const;
   /// Writes a running container to files, with CRIU; `options` are those of the runtime's verb.
   /// Unsupported with the reason unless overridden.
   virtual Result<> checkpoint(const Record& record, const std::vector<std::string>& options) const;
@@ -196,6 +198,9 @@ class Backend {
   /// True for an OCI runtime of its own (crun, runc). It reads config.json itself, runs the hooks
   /// of all six points, keeps its own cgroups, and writes the pid file.
   virtual bool complete() const { return false; }
+  /// A complete runtime that reads config.json in its bundle and nowhere else: a spec from another
+  /// file becomes one of ours, with absolute paths.
+  virtual bool reads_bundle_only() const { return false; }
   /// A verb of a complete runtime as a command line, for a caller that has nothing left to do than
   /// to become it: `words` are the verb and its options, the container's id is added. Unsupported
   /// by all others.

@@ -21,6 +21,8 @@ then, as runc does. For containers on runc, and on crun built with CRIU.
 
   void declare(Options& options) override { args_.declare_checkpoint(options); }
 
+  Result<> available(Context& context) const override { return CriuArgs::check_backend(context); }
+
   Result<int> run(Context& context, std::vector<std::string> words) override {
     NX_CHECK(expect_words(words, 1, 1, "one container id"));
     NX_TRY(runtime::Services services, context.services());

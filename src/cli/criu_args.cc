@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "nexcage/cli/context.h"
-
 namespace nexcage::cli {
 
 void CriuArgs::flag(Options& options, const char* name, const char* help) {
@@ -68,6 +66,13 @@ Result<std::vector<std::string>> CriuArgs::words() const {
 bool CriuArgs::given(std::string_view option) const {
   const auto found = std::ranges::find(given_, option, &Option::name);
   return found != given_.end() && (found->set || !found->value.empty());
+}
+
+Result<> CriuArgs::check_backend(Context& context) {
+  if (!context.program().always_oci()) return {};
+  NX_TRY(const runtime::Services services, context.services());
+  NX_TRY(const auto backend, services.open_backend(context.program().fixed_backend));
+  return backend->check_checkpoint();
 }
 
 }  // namespace nexcage::cli

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "nexcage/base/error.h"
+#include "nexcage/cli/context.h"
 #include "nexcage/cli/options.h"
 
 namespace nexcage::cli {
@@ -18,6 +19,8 @@ class CriuArgs {
   /// The options that were given, in the runtime's words; paths are absolute.
   Result<std::vector<std::string>> words() const;
   bool given(std::string_view option) const;
+  /// Unsupported when the backend that the program's name fixes has neither verb.
+  static Result<> check_backend(Context& context);
 
  private:
   enum class Kind : std::uint8_t { flag, text, path };

@@ -47,8 +47,8 @@ namespaces, capabilities, seccomp, and the fields of config.json that it refuses
     json::Object cgroup;
     cgroup.set("v1", true);
     cgroup.set("v2", true);
-    cgroup.set("systemd", features.systemd);
-    cgroup.set("systemdUser", false);
+    cgroup.set("systemd", features.systemd_cgroup);
+    cgroup.set("systemdUser", features.systemd_user_cgroup);
     json::Object linux_section;
     linux_section.set("namespaces", array_of(features.namespaces));
     linux_section.set("capabilities", array_of(features.capabilities));

@@ -90,6 +90,8 @@ int run_verb(Context& context, const VerbEntry& entry, std::vector<std::string> 
                   code);
   }
   if (help) {
+    if (auto there = verb->available(context); !there)
+      return report(std::move(there).error().wrap(std::string(entry.name)), entry.failure);
     print(verb_help(context.program(), entry, verb->usage(), options));
     return 0;
   }

@@ -31,6 +31,8 @@ For the backend runc, and crun built with CRIU.
     args_.declare_restore(options);
   }
 
+  Result<> available(Context& context) const override { return CriuArgs::check_backend(context); }
+
   Result<int> run(Context& context, std::vector<std::string> words) override {
     NX_CHECK(expect_words(words, 1, 1, "one container id"));
     if (no_subreaper_ && !detach_)

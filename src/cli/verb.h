@@ -27,6 +27,9 @@ class Verb {
   /// Declares the options; their targets are members of the verb.
   virtual void declare(Options& options) = 0;
   virtual Order order() const { return Order::anywhere; }
+  /// Whether a name that fixes the backend has the verb at all. Asked before --help is answered:
+  /// engines try "checkpoint --help" to learn what a runtime can.
+  virtual Result<> available(Context& /*context*/) const { return {}; }
   /// Does it, with the words that are no options. Returns the exit code of a success (which may be
   /// the container's own).
   virtual Result<int> run(Context& context, std::vector<std::string> words) = 0;

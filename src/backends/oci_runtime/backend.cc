@@ -53,6 +53,8 @@ class OciRuntimeBackend : public Backend {
   Result<std::vector<pid_t>> processes(const Record& record) const override;
   Result<> checkpoint(const Record& record, const Words& options) const override;
   Result<sys::CgroupLayout> cgroup_dirs(const Record& record) const override;
+  Result<> check_checkpoint() const override;
+  Result<> checkpoint(const Record& record, const Words& options) const override;
   Result<> update(const Record& record, const oci::Resources& resources) const override;
   Result<> remove(const Record& record) const override;
   Result<sys::Command> command(const Record& record, Words words) const override;
@@ -109,7 +111,7 @@ Features OciRuntimeBackend::features() const {
 
 Result<std::unique_ptr<Configured>> OciRuntimeBackend::configure(const CreateJob& job) const {
   NX_TRY(std::string program, find_binary(dialect_, configured_));
-  if (job.restore) NX_CHECK(check_checkpoint(dialect_, program));
+  if (job.restore) NX_CHECK(oci_runtime::check_checkpoint(dialect_, program));
   NX_TRY(Words words, plan_before_create(dialect_, job));
   return make_configured(job, with_program(std::move(program)), std::move(words));
 }
@@ -166,9 +168,14 @@ Result<sys::CgroupLayout> OciRuntimeBackend::cgroup_dirs(const Record& record) c
   return Backend::cgroup_dirs(record);
 }
 
+Result<> OciRuntimeBackend::check_checkpoint() const {
+  NX_TRY(const std::string program, find_binary(dialect_, configured_));
+  return oci_runtime::check_checkpoint(dialect_, program);
+}
+
 Result<> OciRuntimeBackend::checkpoint(const Record& record, const Words& options) const {
   NX_TRY(const Runtime runtime, of(record));
-  NX_CHECK(check_checkpoint(dialect_, runtime.program.path));
+  NX_CHECK(oci_runtime::check_checkpoint(dialect_, runtime.program.path));
   Words words = {"checkpoint"};
   words.insert(words.end(), options.begin(), options.end());
   words.push_back(record.state.id);

@@ -78,7 +78,10 @@ TEST(FindBinary, NamesThePackage) {
 TEST(ParseFeatures, TakesWhatWeShow) {
   const Features features = parse_features(
       R"({"hooks":["prestart"],"mountOptions":["ro"],"linux":{"namespaces":["pid"],
-          "capabilities":["CAP_KILL"],"seccomp":{"actions":["SCMP_ACT_ALLOW"],"archs":["SCMP_ARCH_ARM"]}}})");
+          "capabilities":["CAP_KILL"],"seccomp":{"actions":["SCMP_ACT_ALLOW"],"archs":["SCMP_ARCH_ARM"]},
+          "cgroup":{"v1":true,"systemd":true,"systemdUser":false}}})");
+  EXPECT_TRUE(features.systemd_cgroup);
+  EXPECT_FALSE(features.systemd_user_cgroup);
   EXPECT_EQ(features.hooks, std::vector<std::string>{"prestart"});
   EXPECT_EQ(features.mount_options, std::vector<std::string>{"ro"});
   EXPECT_EQ(features.namespaces, std::vector<std::string>{"pid"});
@@ -86,6 +89,12 @@ TEST(ParseFeatures, TakesWhatWeShow) {
   EXPECT_EQ(features.seccomp_actions, std::vector<std::string>{"SCMP_ACT_ALLOW"});
   EXPECT_EQ(features.seccomp_archs, std::vector<std::string>{"SCMP_ARCH_ARM"});
   EXPECT_TRUE(parse_features("no JSON").hooks.empty());
+  EXPECT_FALSE(parse_features(R"({"linux":{"cgroup":{"systemd":"yes"}}})").systemd_cgroup);
+}
+
+TEST(ParseFeatures, ACrunWithoutThemSaysWhatItWasBuiltWith) {
+  EXPECT_TRUE(built_with_systemd("crun version 1.8.1\nspec: 1.0.0\n+SYSTEMD +SELINUX +YAJL\n"));
+  EXPECT_FALSE(built_with_systemd("crun version 1.8.1\nspec: 1.0.0\n+CAP +YAJL\n"));
 }
 
 }  // namespace

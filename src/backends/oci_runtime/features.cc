@@ -21,6 +21,10 @@ std::vector<std::string> words_of(const json::Value* list) {
   return words;
 }
 
+bool is_true(const json::Value* value) {
+  return value != nullptr && value->if_bool() != nullptr && *value->if_bool();
+}
+
 /// crun.1: what every version from 1.0 on takes.
 Features described() {
   Features out;
@@ -45,7 +49,20 @@ Features described() {
   return out;
 }
 
+/// The output of a command of the program, empty when it fails.
+std::string ask(const std::string& program, const char* word) {
+  sys::Command command;
+  command.argv = {program, word};
+  command.inherit_env = true;
+  auto output = sys::run(command, "", kPatience);
+  return output && output->status == 0 ? std::move(output->out) : std::string();
+}
+
 }  // namespace
+
+bool built_with_systemd(std::string_view version) {
+  return version.find("+SYSTEMD") != std::string_view::npos;
+}
 
 Features parse_features(std::string_view text) {
   Features out;
@@ -60,19 +77,21 @@ Features parse_features(std::string_view text) {
       out.seccomp_actions = words_of(seccomp->find("actions"));
       out.seccomp_archs = words_of(seccomp->find("archs"));
     }
+    if (const json::Value* cgroup = section->find("cgroup")) {
+      out.systemd_cgroup = is_true(cgroup->find("systemd"));
+      out.systemd_user_cgroup = is_true(cgroup->find("systemdUser"));
+    }
   }
   return out;
 }
 
 Features read_features(const Dialect& dialect, const std::string& program) {
-  Features out;
-  sys::Command command;
-  command.argv = {program, "features"};
-  command.inherit_env = true;
-  auto output = sys::run(command, "", kPatience);
-  if (output && output->status == 0) out = parse_features(output->out);
-  if (out.namespaces.empty()) out = described();
-  out.pause = out.exec = out.terminal = out.update = out.systemd = true;
+  Features out = parse_features(ask(program, "features"));
+  if (out.namespaces.empty()) {
+    out = described();
+    out.systemd_cgroup = out.systemd_user_cgroup = built_with_systemd(ask(program, "--version"));
+  }
+  out.pause = out.exec = out.terminal = out.update = true;
   out.checkpoint = check_checkpoint(dialect, program).has_value();
   return out;
 }
