@@ -39,7 +39,9 @@ void settle_spec(Ready& ready, const Settings& settings) {
   const bool image_form = ready.verified.has_value();
   if (!complete || image_form) set_cgroup_path(ready.spec, *ready.request, settings);
   ready.final_spec = std::make_unique<oci::Spec>(ready.spec);
-  if (complete && !image_form && !ready.spec_changed) {
+  const bool out_of_reach =
+      ready.handler->reads_bundle_only() && ready.spec_file != ready.bundle + "/config.json";
+  if (complete && !image_form && !ready.spec_changed && !out_of_reach) {
     ready.config_text = std::move(ready.spec_text);
     return;
   }

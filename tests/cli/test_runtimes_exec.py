@@ -37,6 +37,15 @@ class Terminal(runtimes.OverRuntime):
         finally:
             os.close(master)
 
+    def test_ignore_paused(self):
+        container = self.started()
+        self.assertEqual(self.rt("exec", "--ignore-paused", container, "sh", "-c", "exit 3").code, 3)
+        self.rt_ok("pause", container)
+        self.assertNotEqual(self.rt("exec", container, "true").code, 0)
+        if self.runtime == "crun":
+            self.assertIn("crun has no exec --ignore-paused", self.rt("exec", "--ignore-paused", container, "true").err)
+        self.rt_ok("resume", container)
+
     def test_exec_sends_the_terminal(self):
         container = self.started()
         process = {**support.spec_of(["sh", "-c", "tty; exec sleep 100"])["process"], "terminal": True}

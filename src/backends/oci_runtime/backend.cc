@@ -35,11 +35,12 @@ int first_own_fd(int preserved) {
 
 class OciRuntimeBackend : public Backend {
  public:
-  OciRuntimeBackend(const Dialect& dialect, const Setup& setup, std::string configured)
-      : dialect_(dialect), setup_(setup), configured_(std::move(configured)) {}
+  OciRuntimeBackend(const Dialect& dialect, Setup setup, std::string configured)
+      : dialect_(dialect), setup_(std::move(setup)), configured_(std::move(configured)) {}
 
   std::string_view name() const override { return dialect_.name; }
   bool complete() const override { return true; }
+  bool reads_bundle_only() const override { return !dialect_.config_option; }
   Result<> probe() const override;
   Features features() const override;
   Result<std::unique_ptr<Configured>> configure(const CreateJob& job) const override;
@@ -51,7 +52,6 @@ class OciRuntimeBackend : public Backend {
   Result<> pause(const Record& record) const override { return run(record, "pause"); }
   Result<> resume(const Record& record) const override { return run(record, "resume"); }
   Result<std::vector<pid_t>> processes(const Record& record) const override;
-  Result<> checkpoint(const Record& record, const Words& options) const override;
   Result<sys::CgroupLayout> cgroup_dirs(const Record& record) const override;
   Result<> check_checkpoint() const override;
   Result<> checkpoint(const Record& record, const Words& options) const override;
@@ -95,9 +95,9 @@ class OciRuntimeBackend : public Backend {
   const Dialect& dialect_;
   Setup setup_;
   std::string configured_;  // name on PATH or path
+  HostCgroups cgroups_;
 };
 
-  HostCgroups cgroups_;
 Result<> OciRuntimeBackend::probe() const {
   NX_TRY(const std::string program, find_binary(dialect_, configured_));
   return check_version(dialect_, program,
@@ -236,7 +236,10 @@ Result<ExecCommand> OciRuntimeBackend::exec_command(const Record& record,
     NX_TRY(process, sys::inheritable_above(data.get(), first_own_fd(request.preserve_fds)));
     file = sys::fd_path(process.get());
   }
-  NX_TRY(const Words words, plan_exec(dialect_, request, file, record.state.id));
+  ExecRequest told = request;
+  // Says nothing about a container that is not paused, so a runtime without it is not asked.
+  if (record.state.status != oci::Status::paused) told.ignore_paused = false;
+  NX_TRY(const Words words, plan_exec(dialect_, told, file, record.state.id));
   UniqueFd program = sealed_program(runtime);
   sys::Command command = command_of(runtime.program, words);
   command.exec_fd = program.get();
