@@ -7,6 +7,7 @@ import stat
 import subprocess
 import unittest
 
+import subreaper
 import support
 
 POINTS = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
@@ -63,17 +64,7 @@ class LifeCycle(support.Case):
     def test_the_caller_that_is_the_subreaper_gets_the_exit_status(self):
         # What conmon and containerd's shim rely on: init is re-parented to the nearest subreaper.
         bundle, container = self.world.bundle(["sh", "-c", "sleep 0.2; exit 42"]), self.world.new_id()
-        script = """
-import ctypes, os, subprocess, sys
-assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0
-run = lambda *a: subprocess.run([sys.argv[1], '--config', sys.argv[2], *a], check=True, stdin=subprocess.DEVNULL)
-run('create', '--bundle', sys.argv[3], '--pid-file', sys.argv[3] + '/pid', sys.argv[4])
-pid = int(open(sys.argv[3] + '/pid').read())
-run('start', sys.argv[4])
-_, status = os.waitpid(pid, 0)
-print(os.waitstatus_to_exitcode(status))
-"""
-        answer = self.world.raw(["python3", "-c", script, self.world.binary, self.world.config, bundle, container])
+        answer = subreaper.exit_status(self.world, self.world.binary, bundle, container)
         self.addCleanup(self.world.run, "delete", "--force", container)
         self.assertEqual((answer.code, answer.out), (0, "42\n"), str(answer))
 
@@ -259,6 +250,15 @@ class Texts(support.Case):
         self.assertEqual(features["ociVersionMin"].split(".")[0], "1")
         self.assertLessEqual(set(POINTS), set(features["hooks"]))
         self.assertTrue(features["linux"]["namespaces"])
+        self.assertFalse(features["linux"]["cgroup"]["systemd"])
+
+    def test_checkpoint_help_says_that_lxc_cannot(self):
+        """Podman tries it before `podman container checkpoint`."""
+        for verb in ("checkpoint", "restore"):
+            answer = self.world.raw([self.world.binary + "-lxc", "--config", self.world.config, verb, "--help"])
+            self.assertEqual((answer.code, answer.out), (1, ""), str(answer))
+            self.assertIn("CRIU", answer.err)
+            self.assertIn("--image-path", self.run_ok(verb, "--help").out)
 
     def test_spec_is_accepted_as_it_is(self):
         directory = self.world.path("spec")

@@ -1,10 +1,12 @@
 """Containers on crun and runc, the real binaries: nexcage-crun and nexcage-runc."""
+import contextlib
 import json
 import os
-import sys
+import subprocess
 import unittest
 
 import runtimes
+import subreaper
 import support
 
 POINTS = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
@@ -132,17 +134,7 @@ class LifeCycle(runtimes.OverRuntime):
 
     def test_the_callers_subreaper_gets_the_exit_status(self):
         bundle, container = self.world.bundle(["sh", "-c", "sleep 0.2; exit 42"]), self.world.new_id()
-        script = """
-import ctypes, os, subprocess, sys
-assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0
-run = lambda *a: subprocess.run([sys.argv[1], '--config', sys.argv[2], *a], check=True, stdin=subprocess.DEVNULL)
-run('create', '--bundle', sys.argv[3], '--pid-file', sys.argv[3] + '/pid', sys.argv[4])
-pid = int(open(sys.argv[3] + '/pid').read())
-run('start', sys.argv[4])
-_, status = os.waitpid(pid, 0)
-print(os.waitstatus_to_exitcode(status))
-"""
-        answer = self.world.raw([sys.executable, "-c", script, self.binary, self.world.config, bundle, container])
+        answer = subreaper.exit_status(self.world, self.binary, bundle, container)
         self.addCleanup(self.rt, "delete", "--force", container)
         self.assertEqual((answer.code, answer.out), (0, "42\n"), str(answer))
 
@@ -218,11 +210,93 @@ print(os.waitstatus_to_exitcode(status))
         with open(other, "w", encoding="utf-8") as file:
             json.dump(support.spec_of(["echo", "other"]), file)
         answer = self.rt("run", "-f", other, "--bundle", self.bundle, self.world.new_id())
-        if self.runtime == "crun":
-            self.assertEqual(answer.out, "other\n", str(answer))
+        self.assertEqual((answer.code, answer.out), (0, "other\n"), str(answer))
+        container = self.world.new_id()
+        self.rt_ok("create", "-f", other, "--bundle", self.bundle, container)
+        self.assertEqual(self.state(container)["bundle"], self.bundle)
+        self.rt_ok("delete", "--force", container)
+
+    def test_a_bundle_by_another_path(self):
+        link = self.world.path("link-to-bundle")
+        os.symlink(self.world.bundle(["echo", "linked"]), link)
+        answer = self.rt("run", "--bundle", link, self.world.new_id())
+        self.assertEqual((answer.code, answer.out), (0, "linked\n"), str(answer))
+
+    def test_a_failure_is_told_once(self):
+        """The binary writes its reason to standard error itself."""
+        bundle = self.world.bundle(["nosuch"])
+        answer = self.rt("create", "--bundle", bundle, self.world.new_id())
+        self.assertEqual((answer.code, answer.err.count("nosuch")), (1, 1), str(answer))
+        self.assertIn("nosuch", self.log_of("create", "--bundle", bundle, self.world.new_id())["msg"])
+
+    def test_features_say_what_the_binary_says_of_systemd(self):
+        bare = self.world.raw([self.runtime, "features"])
+        if bare.code == 0:
+            there = bare.json()["linux"]["cgroup"].get("systemd", False)
         else:
-            self.assertEqual(answer.code, 1)
-            self.assertIn("runc has no option for a config.json outside the bundle", answer.err)
+            there = "+SYSTEMD" in self.world.raw([self.runtime, "--version"]).out
+        self.assertEqual(self.rt_ok("features").json()["linux"]["cgroup"]["systemd"], there)
+
+    def test_checkpoint_help_says_what_the_binary_can(self):
+        """Podman tries it before `podman container checkpoint`."""
+        for verb in ("checkpoint", "restore"):
+            bare = self.world.raw([self.runtime, verb, "--help"]).code
+            self.assertEqual(self.rt(verb, "--help").code == 0, bare == 0, verb)
+
+
+@runtimes.both
+class WithoutCgroups(runtimes.OverRuntime):
+    """A container that has no cgroup of its own is in its caller's: nothing may be done to that."""
+
+    @classmethod
+    def prepare(cls):
+        super().prepare()
+        if cls.runtime != "crun":
+            raise unittest.SkipTest("runc has no --cgroup-manager disabled")
+
+    def setUp(self):
+        super().setUp()
+        hierarchy = next((d for d in ("/sys/fs/cgroup/freezer", "/sys/fs/cgroup") if os.path.exists(d + "/cgroup.procs")),
+                         None)
+        if hierarchy is None:
+            self.skipTest("this host has neither the freezer controller nor cgroup version 2")
+        self.ours = os.path.join(hierarchy, self.world.token + "-caller")
+        os.mkdir(self.ours)
+        self.addCleanup(support.wait_for, self.removed)
+
+    def removed(self):
+        with contextlib.suppress(OSError):
+            os.rmdir(self.ours)
+        return not os.path.exists(self.ours)
+
+    def inside(self, *args):
+        """Runs it from within a cgroup of its own."""
+        return self.world.raw(["sh", "-c", 'echo $$ > "$0"/cgroup.procs; exec "$@"', self.ours, *args])
+
+    def test_nothing_is_done_to_the_callers(self):
+        bystander = subprocess.Popen(["sh", "-c", 'echo $$ > "$0"/cgroup.procs; exec sleep 100', self.ours])
+        self.addCleanup(bystander.wait)
+        self.addCleanup(bystander.kill)
+        container = self.world.new_id()
+        answer = self.inside(*self.argv("--cgroup-manager", "disabled", "run", "--detach", "--bundle", self.bundle,
+                                        container))
+        self.addCleanup(self.rt, "delete", "--force", container)
+        if answer.code and "cgroup" in answer.err:
+            self.skipTest(f"crun runs nothing without cgroups here: {answer.err.strip()}")
+        self.assertEqual(answer.code, 0, str(answer))
+        pid = self.state(container)["pid"]
+        with open(f"/proc/{pid}/cgroup", encoding="utf-8") as file:
+            self.assertIn(os.path.basename(self.ours), file.read(), "the container is where its caller is")
+        for words in (("kill", "--all", container, "KILL"), ("ps", container), ("events", "--stats", container)):
+            answer = self.rt(*words)
+            self.assertEqual(answer.code, 1, str(answer))
+            self.assertIn("has no control group of its own", answer.err)
+        self.assertEqual(self.state(container)["status"], "running")
+        self.assertIsNone(bystander.poll())
+        self.rt_ok("kill", container, "KILL")
+        support.wait_for(lambda: self.state(container)["status"] == "stopped")
+        self.rt_ok("delete", container)
+        self.assertIsNone(bystander.poll())
 
 
 if __name__ == "__main__":
