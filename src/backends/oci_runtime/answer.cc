@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include "nexcage/base/text.h"
@@ -57,11 +58,11 @@ std::vector<Said> parse_log(std::string_view text) {
 Error error_of(std::string_view runtime, std::string_view verb, const std::vector<Said>& said,
                int wait_status) {
   // The last error is the one that ended it, for the containerd shim as well.
-  const auto last = std::find_if(said.rbegin(), said.rend(),
-                                 [](const Said& one) { return one.level == log::Level::error; });
+  const auto backwards = said | std::views::reverse;
+  const auto last = std::ranges::find(backwards, log::Level::error, &Said::level);
   std::string name(runtime);
   name += " " + std::string(verb);
-  if (last == said.rend() || WIFSIGNALED(wait_status))
+  if (last == backwards.end() || WIFSIGNALED(wait_status))
     return Error(Errc::RuntimeError, name + ": " + ending(wait_status));
   const Errc code = code_of(last->text);
   // runc says itself who failed: "runc create failed: ...".

@@ -86,8 +86,8 @@ Result<std::string> freezer_cgroup(const sys::CgroupLayout& layout, pid_t init) 
 
 class OciConfigured : public Configured {
  public:
-  OciConfigured(const CreateJob& job, Runtime runtime, Words words)
-      : job_(job), runtime_(std::move(runtime)), words_(std::move(words)) {}
+  OciConfigured(CreateJob job, Runtime runtime, Words words)
+      : job_(std::move(job)), runtime_(std::move(runtime)), words_(std::move(words)) {}
 
   std::string describe() const override {
     auto words = create_words(job_.console_socket.value_or(""));
