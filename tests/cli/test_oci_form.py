@@ -250,7 +250,7 @@ class Texts(support.Case):
         self.assertEqual(features["ociVersionMin"].split(".")[0], "1")
         self.assertLessEqual(set(POINTS), set(features["hooks"]))
         self.assertTrue(features["linux"]["namespaces"])
-        self.assertFalse(features["linux"]["cgroup"]["systemd"])
+        self.assertTrue(features["linux"]["cgroup"]["systemd"])
 
     def test_checkpoint_help_says_that_lxc_cannot(self):
         """Podman tries it before `podman container checkpoint`."""
