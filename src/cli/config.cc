@@ -38,6 +38,14 @@ constexpr std::array kKeys = {
     ConfigKey{"network.cni_plugin_dir", "NEXCAGE_CNI_PLUGIN_DIR", ConfigKind::path,
               &Settings::cni_plugin_dir},
     ConfigKey{"network.subnet", "NEXCAGE_SUBNET", ConfigKind::text, &Settings::subnet},
+    ConfigKey{"pull.policy", "NEXCAGE_PULL_POLICY", ConfigKind::word, &Settings::pull_policy},
+    ConfigKey{"pull.parallel_layers", "NEXCAGE_PULL_PARALLEL_LAYERS", ConfigKind::number,
+              &Settings::pull_parallel_layers},
+    ConfigKey{"pull.connections_per_layer", "NEXCAGE_PULL_CONNECTIONS_PER_LAYER",
+              ConfigKind::number, &Settings::pull_connections},
+    ConfigKey{"pull.retries", "NEXCAGE_PULL_RETRIES", ConfigKind::number, &Settings::pull_retries},
+    ConfigKey{"pull.stall_timeout", "NEXCAGE_PULL_STALL_TIMEOUT", ConfigKind::seconds,
+              &Settings::pull_stall_timeout},
     ConfigKey{"hooks.timeout", "NEXCAGE_HOOK_TIMEOUT", ConfigKind::seconds,
               &Settings::hook_timeout},
 };
@@ -75,6 +83,12 @@ std::string_view misfit(ConfigKind kind, const std::string& value) {
       return number && *number <= std::numeric_limits<int>::max()
                  ? ""
                  : "must be a whole number of seconds, 0 or more";
+    }
+    case ConfigKind::number: {
+      const auto number = parse_u64(value);
+      return number && *number <= std::numeric_limits<int>::max()
+                 ? ""
+                 : "must be a whole number, 0 or more";
     }
     case ConfigKind::path:
       return std::ranges::all_of(split(value, ':'),
@@ -129,7 +143,8 @@ Result<> Configuration::read_text(std::string_view text, const std::string& file
     const std::string origin = file + ":" + std::to_string(entry.line);
     const std::size_t index = index_of(entry.key);
     if (index == kKeys.size()) return unknown_key(origin, entry.key);
-    const bool number = kKeys[index].kind == ConfigKind::seconds;
+    const bool number =
+        kKeys[index].kind == ConfigKind::seconds || kKeys[index].kind == ConfigKind::number;
     const auto* words = std::get_if<std::string>(&entry.value);
     const auto* integer = std::get_if<std::int64_t>(&entry.value);
     if (number ? integer == nullptr : words == nullptr)

@@ -26,6 +26,7 @@ enum class ConfigKind : std::uint8_t {
   text,       // any string
   word,       // a string that is not empty
   seconds,    // integer >= 0
+  number,     // integer >= 0
   path,       // absolute directories, joined by ':'
 };
 

@@ -84,7 +84,8 @@ beats the files.
       const std::string value = configuration.value(key);
       text += std::string(key.name.substr(dot + 1)) + " = ";
       // TOML's basic strings escape as JSON's do.
-      text += key.kind == ConfigKind::seconds ? value : '"' + log::json_escape(value) + '"';
+      const bool number = key.kind == ConfigKind::seconds || key.kind == ConfigKind::number;
+      text += number ? value : '"' + log::json_escape(value) + '"';
       if (origin_) text += "  # " + configuration.origin(key.name);
       text += '\n';
     }

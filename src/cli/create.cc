@@ -35,6 +35,7 @@ id is printed. Words after the image belong to the container's command.
     NX_TRY(const runtime::Request request, args_.request(context, std::move(words)));
     if (!args_.oci_form(context)) NX_CHECK(image_form_only());
     NX_TRY(runtime::Services services, context.services());
+    if (!args_.oci_form(context)) NX_CHECK(args_.watch_pull(services));
     if (prepared_) {
       NX_CHECK(runtime::create_prepared(request, services));
       return 0;

@@ -11,6 +11,7 @@
 #include "nexcage/cli/mount_args.h"
 #include "nexcage/cli/verb.h"
 #include "nexcage/json/value.h"
+#include "nexcage/runtime/pull.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::cli {
@@ -69,7 +70,10 @@ void CreateArgs::declare(Options& options) {
             "lead a port of the host to one of the container; /udp")
       .list("--dns", "ADDRESS", network.dns, "name server, instead of the host's")
       .list("--dns-search", "DOMAIN", network.search, "search domain, instead of the host's")
-      .list("--add-host", "NAME:ADDRESS", network.add_host, "add a line to /etc/hosts");
+      .list("--add-host", "NAME:ADDRESS", network.add_host, "add a line to /etc/hosts")
+      .text("--pull", "POLICY", pull, "missing (default), always, newer or never");
+  registry.declare(options);
+  progress.declare(options);
 }
 
 Result<Request> CreateArgs::request(const Context& context, std::vector<std::string> words) const {
@@ -102,7 +106,7 @@ Result<> CreateArgs::common(Request& request) const {
 
 Result<Request> CreateArgs::oci_request(const Context& context,
                                         const std::vector<std::string>& words) const {
-  const std::array<std::pair<std::string_view, bool>, 21> image_only = {{
+  const std::array<std::pair<std::string_view, bool>, 28> image_only = {{
       {"--name", !name.empty()},
       {"--tty", terminal},
       {"--interactive", interactive},
@@ -124,6 +128,13 @@ Result<Request> CreateArgs::oci_request(const Context& context,
       {"--dns", !network.dns.empty()},
       {"--dns-search", !network.search.empty()},
       {"--add-host", !network.add_host.empty()},
+      {"--pull", !pull.empty()},
+      {"--tls-verify", registry.tls_verify.has_value()},
+      {"--creds-stdin", registry.creds_stdin},
+      {"--authfile", !registry.auth_file.empty()},
+      {"--cert-dir", !registry.cert_dir.empty()},
+      {"--progress", !progress.style.empty()},
+      {"--quiet", progress.quiet},
   }};
   for (const auto& [option, given] : image_only)
     if (given)
@@ -196,7 +207,23 @@ Result<ImageSource> CreateArgs::image_source() const {
   }
   NX_CHECK(add_annotations(source.annotations, annotations));
   source.network = network;
+  if (!pull.empty()) {
+    NX_TRY(source.pull, runtime::parse_pull_policy(pull), "--pull");
+  }
   return source;
+}
+
+Result<> CreateArgs::watch_pull(runtime::Services& services) const {
+  NX_TRY(std::shared_ptr<ProgressOutput> output, progress.open());
+  registry::PullOptions options;
+  NX_TRY(options.choices, registry.choices());
+  services.pull = [output, options, place = runtime::transfer_place(services.settings)](
+                      const std::string& image) -> Result<registry::Pulled> {
+    NX_TRY(registry::Pulled pulled, registry::pull_image(image, options, place, watch(*output)));
+    output->finish(pulled);
+    return pulled;
+  };
+  return {};
 }
 
 Result<> add_annotations(oci::StringMap& to, const std::vector<std::string>& words) {

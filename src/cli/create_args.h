@@ -8,8 +8,10 @@
 #include "nexcage/base/error.h"
 #include "nexcage/cli/context.h"
 #include "nexcage/cli/options.h"
+#include "nexcage/cli/registry_args.h"
 #include "nexcage/network/options.h"
 #include "nexcage/runtime/request.h"
+#include "nexcage/runtime/runtime.h"
 
 namespace nexcage::cli {
 
@@ -37,12 +39,17 @@ struct CreateArgs {
   std::string memory, cpus, pids_limit;
   network::Options network;
   bool read_only = false;
+  std::string pull;
+  RegistryArgs registry;
+  ProgressArgs progress;
 
   void declare(Options& options);
   /// With --bundle, and always under a name that fixes the backend.
   bool oci_form(const Context& context) const {
     return bundle.has_value() || context.program().always_oci();
   }
+  /// Has images that are missing pulled as these options say, with progress on standard error.
+  Result<> watch_pull(runtime::Services& services) const;
   /// InvalidSpec for options of the other form, missing or extra words, values that do not parse.
   Result<runtime::Request> request(const Context& context, std::vector<std::string> words) const;
 

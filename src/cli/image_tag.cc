@@ -21,7 +21,7 @@ class ImageTag : public Verb {
     if (name.tag.empty()) return fail(Errc::InvalidSpec, "name " + words[1] + " has no tag");
     NX_TRY(image::Store store, open_images(context));
     NX_TRY(const image::Image found, store.resolve(words[0]));
-    NX_CHECK(store.tag(name, found.manifest_descriptor));
+    NX_CHECK(store.tag(name, found.entry));
     return 0;
   }
 };

@@ -14,21 +14,6 @@ constexpr std::size_t kGap = 3;
 /// runc's minimum width of a column, gap included; scripts that cut by column know it.
 constexpr std::size_t kLeast = 12;
 
-/// Cells may come from an image (its command, its names): nothing in them may drive the terminal.
-std::string printable(std::string_view cell) {
-  if (is_printable(cell)) return std::string(cell);
-  std::string text;
-  constexpr std::string_view kHex = "0123456789abcdef";
-  for (const char c : cell) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte >= 0x20 && byte < 0x7f)
-      text += c;
-    else
-      text += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
-  }
-  return text;
-}
-
 /// Columns on the screen: UTF-8 continuation bytes take none.
 std::size_t width_of(std::string_view text) {
   return static_cast<std::size_t>(std::ranges::count_if(
@@ -36,6 +21,20 @@ std::size_t width_of(std::string_view text) {
 }
 
 }  // namespace
+
+std::string printable(std::string_view text) {
+  if (is_printable(text)) return std::string(text);
+  std::string out;
+  constexpr std::string_view kHex = "0123456789abcdef";
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte < 0x7f)
+      out += c;
+    else
+      out += {'\\', 'x', kHex[byte >> 4], kHex[byte & 15]};
+  }
+  return out;
+}
 
 void print(std::string_view text) {
   while (!text.empty()) {

@@ -12,6 +12,10 @@ namespace nexcage::cli {
 /// Writes to standard output at once. A reader that has gone (EPIPE) is no error of ours.
 void print(std::string_view text);
 
+/// The text with control characters escaped: nothing that an image, a registry or a file says may
+/// drive the terminal.
+std::string printable(std::string_view text);
+
 /// Rows under a heading, columns as wide as their widest cell and three spaces apart, as runc's
 /// lists are. Control characters in cells are escaped.
 class Table {

@@ -49,6 +49,7 @@ exit code. Words after the image belong to the container's command.
     NX_CHECK(check());
     NX_TRY(runtime::Request request, args_.request(context, std::move(words)));
     NX_TRY(runtime::Services services, context.services());
+    if (!oci_form_) NX_CHECK(args_.watch_pull(services));
     if (args_.detach && oci_form_) return run_detached(request, services);
     if (args_.detach) return run_monitored(context, request, services);
     return run_foreground(std::move(request), services);

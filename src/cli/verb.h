@@ -50,7 +50,7 @@ struct VerbEntry {
 std::span<const VerbEntry> verbs();
 /// nullptr when there is none of this name.
 const VerbEntry* find_verb(std::string_view name);
-/// True for "image" and "config": names whose verb is the word after them.
+/// True for "image", "system" and "config": names whose verb is the word after them.
 bool is_verb_group(std::string_view name);
 /// InvalidSpec for a word that is no verb, with a suggestion.
 Error unknown_verb(std::string_view word);
@@ -83,12 +83,18 @@ std::unique_ptr<Verb> make_stop();
 std::unique_ptr<Verb> make_wait();
 std::unique_ptr<Verb> make_login();
 std::unique_ptr<Verb> make_logout();
+std::unique_ptr<Verb> make_pull();
+std::unique_ptr<Verb> make_push();
 std::unique_ptr<Verb> make_image_import();
 std::unique_ptr<Verb> make_image_list();
+std::unique_ptr<Verb> make_image_load();
+std::unique_ptr<Verb> make_image_save();
 std::unique_ptr<Verb> make_image_inspect();
 std::unique_ptr<Verb> make_image_remove();
 std::unique_ptr<Verb> make_image_tag();
 std::unique_ptr<Verb> make_image_verify();
+std::unique_ptr<Verb> make_system_check();
+std::unique_ptr<Verb> make_system_gc();
 std::unique_ptr<Verb> make_config_show();
 
 }  // namespace nexcage::cli

@@ -36,7 +36,15 @@ constexpr std::array kVerbs = {
     VerbEntry{"login", "log in to a registry", &make_login, kImageFailure, kImageForm},
     VerbEntry{"logout", "forget the credentials of a registry", &make_logout, kImageFailure,
               kImageForm},
+    VerbEntry{"pull", "bring an image from its registry into the store", &make_pull, kImageFailure,
+              kImageForm},
+    VerbEntry{"push", "bring an image of the store into a registry", &make_push, kImageFailure,
+              kImageForm},
     VerbEntry{"image import", "bring an image into the store", &make_image_import, kImageFailure,
+              kImageForm},
+    VerbEntry{"image load", "take in every image of an archive", &make_image_load, kImageFailure,
+              kImageForm},
+    VerbEntry{"image save", "write images as an archive", &make_image_save, kImageFailure,
               kImageForm},
     VerbEntry{"image list", "list images", &make_image_list, kImageFailure, kImageForm},
     VerbEntry{"image inspect", "print an image's documents as JSON", &make_image_inspect,
@@ -46,6 +54,10 @@ constexpr std::array kVerbs = {
     VerbEntry{"image tag", "give an image a further name", &make_image_tag, kImageFailure,
               kImageForm},
     VerbEntry{"image verify", "check every byte of an image", &make_image_verify, kImageFailure,
+              kImageForm},
+    VerbEntry{"system check", "check the whole store, and repair it", &make_system_check,
+              kImageFailure, kImageForm},
+    VerbEntry{"system gc", "remove what belongs to no image", &make_system_gc, kImageFailure,
               kImageForm},
     VerbEntry{"config show", "print the configuration in effect", &make_config_show, kImageFailure,
               kImageForm},
@@ -60,11 +72,13 @@ const VerbEntry* find_verb(std::string_view name) {
   return found == kVerbs.end() ? nullptr : &*found;
 }
 
-bool is_verb_group(std::string_view name) { return name == "image" || name == "config"; }
+bool is_verb_group(std::string_view name) {
+  return name == "image" || name == "system" || name == "config";
+}
 
 Error unknown_verb(std::string_view word) {
   Error error(Errc::InvalidSpec, "unknown command " + quote(word));
-  std::vector<std::string> names = {"image", "config"};
+  std::vector<std::string> names = {"image", "system", "config"};
   for (const VerbEntry& entry : kVerbs) names.emplace_back(entry.name);
   if (const auto near = closest(word, names))
     return std::move(error).hint("Did you mean " + *near + "?");

@@ -29,6 +29,9 @@ struct Subcommand {
 constexpr std::array kSubcommands = {
     Subcommand{"import", nexcage::helpers::run_import},
     Subcommand{"verify", nexcage::helpers::run_verify},
+    Subcommand{"save", nexcage::helpers::run_save},
+    Subcommand{"load", nexcage::helpers::run_load},
+    Subcommand{"check", nexcage::helpers::run_check},
     Subcommand{"unpack", nexcage::helpers::run_unpack},
     Subcommand{"pull", nexcage::helpers::run_pull},
     Subcommand{"push", nexcage::helpers::run_push},

@@ -13,6 +13,12 @@ namespace nexcage::helpers {
 Result<json::Value> run_import(const json::Value& request);
 /// Re-hashes the blobs of an image (image/verify.h).
 Result<json::Value> run_verify(const json::Value& request);
+/// Re-hashes every blob of every image (image/check.h).
+Result<json::Value> run_check(const json::Value& request);
+/// Writes images of the store as an archive to standard output (image/archive.h).
+Result<json::Value> run_save(const json::Value& request);
+/// Takes the images of an archive in, from a file or standard input (image/archive.h).
+Result<json::Value> run_load(const json::Value& request);
 /// Unpacks one layer into a directory (layerfs/layerfs.h, UnpackJob).
 Result<json::Value> run_unpack(const json::Value& request);
 /// Brings an image from a registry into the staging directory (registry/client/pull.h). Events go

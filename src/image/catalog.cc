@@ -35,41 +35,43 @@ bool is_hex_prefix(std::string_view what) {
 
 Error not_found(std::string_view what) {
   return Error(Errc::ImageNotFound, "image " + quote(what) + ": is not in the store")
-      .hint("see `nexcage image list`; bring it in with `nexcage image import SOURCE`");
+      .hint("see `nexcage image list`; bring it in with `nexcage pull IMAGE`");
 }
 
-/// What distinguishes candidates for a match: the manifest, not the number of its names.
-std::vector<oci::Descriptor> distinct(std::vector<oci::Descriptor> found) {
-  std::ranges::sort(found, {}, &oci::Descriptor::digest);
-  const auto rest = std::ranges::unique(found, {}, &oci::Descriptor::digest);
-  found.erase(rest.begin(), rest.end());
+/// By digest or ID. Entries that are the same image for this machine are one: an index and its
+/// manifest may both be listed.
+template <class Predicate>
+Result<std::optional<Match>> match_ids(const oci::Index& index, std::string_view what,
+                                       const IdentityOf& identity_of, Predicate matches) {
+  std::optional<Match> found;
+  std::optional<oci::Digest> manifest;  // of `found`
+  for (const oci::Descriptor& entry : index.manifests) {
+    const bool direct = matches(entry.digest);
+    auto identity = identity_of(entry);
+    if (!direct && !(identity && (matches(identity->manifest) || matches(identity->config))))
+      continue;
+    const oci::Digest own = identity ? identity->manifest : entry.digest;
+    if (manifest && *manifest != own)
+      return fail(Error(Errc::ImageNotFound, "image " + quote(what) + ": several images begin so")
+                      .hint("give more digits or a name"));
+    if (!found || (direct && !matches(found->descriptor.digest)))
+      found = Match{.descriptor = entry, .name = std::nullopt};
+    manifest = own;
+  }
   return found;
 }
 
-template <class Predicate>
-Result<std::optional<Match>> match_ids(const oci::Index& index, std::string_view what,
-                                       const IdOf& id_of, Predicate matches) {
-  std::vector<oci::Descriptor> found;
-  for (const oci::Descriptor& manifest : index.manifests) {
-    auto id = matches(manifest.digest) ? std::nullopt : id_of(manifest);
-    if (matches(manifest.digest) || (id && matches(*id))) found.push_back(manifest);
-  }
-  found = distinct(std::move(found));
-  if (found.empty()) return std::nullopt;
-  if (found.size() > 1)
-    return fail(Error(Errc::ImageNotFound, "image " + quote(what) + ": several images begin so")
-                    .hint("give more digits or a name"));
-  return Match{.descriptor = found.front(), .name = std::nullopt};
-}
-
-std::optional<Match> match_name(const oci::Index& index, const oci::Reference& name) {
-  for (const oci::Descriptor& manifest : index.manifests) {
-    auto own = name_of(manifest);
+std::optional<Match> match_name(const oci::Index& index, const oci::Reference& name,
+                                const IdentityOf& identity_of) {
+  for (const oci::Descriptor& entry : index.manifests) {
+    auto own = name_of(entry);
     if (!own || own->name() != name.name()) continue;
-    bool tag_fits = name.tag.empty() || own->tag == name.tag;
-    bool digest_fits =
-        !name.digest || manifest.digest == *name.digest || own->digest == name.digest;
-    if (name.digest ? digest_fits : tag_fits) return Match{.descriptor = manifest, .name = own};
+    const Match match{.descriptor = entry, .name = own};
+    if (!name.digest && (name.tag.empty() || own->tag == name.tag)) return match;
+    if (!name.digest) continue;
+    if (entry.digest == *name.digest || own->digest == name.digest) return match;
+    auto identity = identity_of(entry);
+    if (identity && identity->manifest == *name.digest) return match;
   }
   return std::nullopt;
 }
@@ -97,6 +99,11 @@ std::vector<oci::Reference> names_of(const oci::Index& index, const oci::Digest&
 bool has_manifest(const oci::Index& index, const oci::Digest& manifest) {
   return std::ranges::any_of(index.manifests,
                              [&](const oci::Descriptor& d) { return d.digest == manifest; });
+}
+
+oci::Index with_manifest(oci::Index index, const oci::Descriptor& manifest) {
+  if (!has_manifest(index, manifest.digest)) index.manifests.push_back(bare(manifest));
+  return index;
 }
 
 oci::Index with_name(oci::Index index, const oci::Reference& name,
@@ -128,24 +135,25 @@ oci::Index without_manifest(oci::Index index, const oci::Digest& manifest) {
   return index;
 }
 
-Result<Match> find_image(const oci::Index& index, std::string_view what, const IdOf& id_of) {
+Result<Match> find_image(const oci::Index& index, std::string_view what,
+                         const IdentityOf& identity_of) {
   if (auto digest = oci::Digest::parse(what)) {
     auto equal = [&](const oci::Digest& other) { return other == *digest; };
-    NX_TRY(auto match, match_ids(index, what, id_of, equal));
+    NX_TRY(auto match, match_ids(index, what, identity_of, equal));
     if (match) return *std::move(match);
     return fail(not_found(what));
   }
   auto name = oci::Reference::parse(what);
   if (name) {
-    if (auto match = match_name(index, *name)) return *std::move(match);
+    if (auto match = match_name(index, *name, identity_of)) return *std::move(match);
     auto local = oci::Reference::parse("localhost/" + std::string(what));
     bool is_short = name->registry == "docker.io" && !what.starts_with("docker.io/");
-    auto match = is_short && local ? match_name(index, *local) : std::nullopt;
+    auto match = is_short && local ? match_name(index, *local, identity_of) : std::nullopt;
     if (match) return *std::move(match);
   }
   if (is_hex_prefix(what)) {
     auto begins = [&](const oci::Digest& other) { return other.hex().starts_with(what); };
-    NX_TRY(auto match, match_ids(index, what, id_of, begins));
+    NX_TRY(auto match, match_ids(index, what, identity_of, begins));
     if (match) return *std::move(match);
     return fail(not_found(what));
   }

@@ -30,16 +30,26 @@ oci::Index without_name(oci::Index index, const oci::Reference& name);
 /// Takes every descriptor of this manifest away.
 oci::Index without_manifest(oci::Index index, const oci::Digest& manifest);
 bool has_manifest(const oci::Index& index, const oci::Digest& manifest);
+/// Lists the manifest, bare, unless it is listed already.
+oci::Index with_manifest(oci::Index index, const oci::Descriptor& manifest);
 
 /// What a user wrote, classified against an index.
 struct Match {
   oci::Descriptor descriptor;
   std::optional<oci::Reference> name;  // when a name (and not a digest or ID) was given
 };
-/// `id_of` gives the config digest of a manifest, nullopt when it cannot be read. The order is:
-/// digest, name (docker.io/library first, then localhost/, as Podman does for short names), prefix
-/// of an ID or digest. ImageNotFound with a hint otherwise.
-using IdOf = std::function<std::optional<oci::Digest>(const oci::Descriptor& manifest)>;
-Result<Match> find_image(const oci::Index& index, std::string_view what, const IdOf& id_of);
+
+/// What else an entry of the index is known by: for an index the manifest of this machine's
+/// platform, and the image ID.
+struct Identity {
+  oci::Digest manifest;
+  oci::Digest config;
+};
+/// nullopt when it cannot be read.
+using IdentityOf = std::function<std::optional<Identity>(const oci::Descriptor& entry)>;
+/// The order is: digest, name (docker.io/library first, then localhost/, as Podman does for short
+/// names), prefix of an ID or digest. ImageNotFound with a hint otherwise.
+Result<Match> find_image(const oci::Index& index, std::string_view what,
+                         const IdentityOf& identity_of);
 
 }  // namespace nexcage::image

@@ -98,20 +98,21 @@ Result<Image> load_image(const Layout& layout, const oci::Descriptor& descriptor
   NX_TRY(auto layers, match_layers(manifest, config), name);
   for (const LayerBlob& layer : layers) NX_CHECK(layout.open_blob(layer.blob), name + ": layer");
   return Image{.names = {},
+               .entry = descriptor,
                .manifest_descriptor = std::move(chosen),
                .manifest = std::move(manifest),
                .config = std::move(config),
                .layers = std::move(layers)};
 }
 
-std::optional<oci::Digest> image_id(const Layout& layout, const oci::Descriptor& descriptor) {
-  auto chosen = choose(layout, descriptor);
-  if (!chosen) return std::nullopt;
-  auto document = layout.read_document(*chosen);
-  if (!document) return std::nullopt;
-  auto manifest = oci::parse_manifest(*document);
-  if (!manifest) return std::nullopt;
-  return manifest->config.digest;
+IdentityOf identities(const Layout& layout) {
+  return [&layout](const oci::Descriptor& entry) -> std::optional<Identity> {
+    auto chosen = choose(layout, entry);
+    auto document = chosen ? layout.read_document(*chosen) : std::unexpected(chosen.error());
+    auto manifest = document ? oci::parse_manifest(*document) : std::unexpected(document.error());
+    if (!manifest) return std::nullopt;
+    return Identity{.manifest = chosen->digest, .config = manifest->config.digest};
+  };
 }
 
 Result<> collect_blobs(const Layout& layout, const oci::Descriptor& descriptor,

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "nexcage/base/error.h"
+#include "nexcage/image/catalog.h"
 #include "nexcage/image/layout.h"
 
 namespace nexcage::image {
@@ -17,8 +18,8 @@ Result<std::vector<LayerBlob>> match_layers(const oci::Manifest& manifest,
 /// to the manifest of this machine's platform. `names` is left empty.
 Result<Image> load_image(const Layout& layout, const oci::Descriptor& descriptor);
 
-/// Digest of the image's config (its ID); nullopt when the manifest cannot be read.
-std::optional<oci::Digest> image_id(const Layout& layout, const oci::Descriptor& descriptor);
+/// For find_image(): reads the documents of the layout, which must outlive it.
+IdentityOf identities(const Layout& layout);
 
 /// Adds to `blobs` the descriptor's own blob and all it leads to, nested indexes included.
 Result<> collect_blobs(const Layout& layout, const oci::Descriptor& descriptor,

@@ -6,12 +6,15 @@
 
 namespace nexcage::image {
 
-Result<> name_manifest(const Layout& layout, const std::vector<oci::Reference>& names,
-                       const oci::Descriptor& manifest) {
-  NX_CHECK(layout.open_blob(manifest));
+Result<> name_manifests(const Layout& layout, const std::vector<Named>& all) {
+  for (const Named& named : all) NX_CHECK(layout.open_blob(named.manifest));
   NX_TRY(auto lock, layout.lock_index());
   NX_TRY(oci::Index index, layout.read_index());
-  for (const oci::Reference& name : names) index = with_name(std::move(index), name, manifest);
+  for (const Named& named : all) {
+    index = with_manifest(std::move(index), named.manifest);
+    for (const oci::Reference& name : named.names)
+      index = with_name(std::move(index), name, named.manifest);
+  }
   NX_CHECK(layout.write_index(index));
   sync_views_or_warn(layout, index);
   return {};

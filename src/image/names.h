@@ -9,10 +9,15 @@
 
 namespace nexcage::image {
 
-/// Points all names at the manifest in one atomic and durable change of index.json, then brings the
+/// A manifest and the names it is to have; without any it is listed bare.
+struct Named {
+  oci::Descriptor manifest;
+  std::vector<oci::Reference> names;
+};
+
+/// Gives all of them their names in one atomic and durable change of index.json, then brings the
 /// view in line. The caller holds share_blobs().
-Result<> name_manifest(const Layout& layout, const std::vector<oci::Reference>& names,
-                       const oci::Descriptor& manifest);
+Result<> name_manifests(const Layout& layout, const std::vector<Named>& all);
 
 /// sync_views, with a warning in the place of an error: that the view lags behind is no reason to
 /// fail what has happened to the index.

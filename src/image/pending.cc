@@ -5,6 +5,7 @@
 
 #include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
+#include "nexcage/image/lease.h"
 #include "nexcage/image/load.h"
 
 namespace nexcage::image {
@@ -70,8 +71,12 @@ PendingBlobs::~PendingBlobs() {
   if (!finished_) file_.forget();
 }
 
-Result<> PendingBlobs::add(const oci::Digest& blob) {
-  NX_CHECK(sys::write_all(file_.fd(), blob.str() + "\n"), "note blob " + blob.str());
+Result<> PendingBlobs::add(const oci::Digest& blob) { return add(std::vector{blob}); }
+
+Result<> PendingBlobs::add(const std::vector<oci::Digest>& blobs) {
+  std::string lines;
+  for (const oci::Digest& blob : blobs) lines += blob.str() + "\n";
+  NX_CHECK(sys::write_all(file_.fd(), lines), "note blobs");
   return sys::fsync_fd(file_.fd(), "list of pending blobs");
 }
 
@@ -83,13 +88,17 @@ Result<std::vector<FreedBlob>> sweep(const Layout& layout) {
   NX_TRY(auto lists, abandoned_lists(layout));
   if (lists.empty()) return freed;
   NX_TRY(const std::set<oci::Digest> needed, referenced_blobs(layout));
+  NX_TRY(const std::set<oci::Digest> leased, leased_blobs(layout));
   for (const AbandonedList& list : lists) {
+    bool stays = false;
     for (const oci::Digest& blob : list.blobs) {
       if (needed.contains(blob)) continue;
+      stays = stays || leased.contains(blob);
+      if (leased.contains(blob)) continue;
       NX_TRY(auto removed, remove_blob(layout, blob));
       if (removed) freed.push_back(*std::move(removed));
     }
-    NX_CHECK(sys::remove_file(layout.tmp_fd(), list.name));
+    if (!stays) NX_CHECK(sys::remove_file(layout.tmp_fd(), list.name));
   }
   return freed;
 }

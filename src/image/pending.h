@@ -23,6 +23,8 @@ class PendingBlobs {
   ~PendingBlobs();
   /// To be called before the blob gets its name, or before its last reference goes.
   Result<> add(const oci::Digest& blob);
+  /// The same for many, in one durable step.
+  Result<> add(const std::vector<oci::Digest>& blobs);
   /// Every blob listed has its image; the list is removed.
   void done() { finished_ = true; }
 
@@ -38,8 +40,9 @@ struct FreedBlob {
 };
 
 /// Removes temporary files of dead writers and, unless somebody is adding blobs just now, the blobs
-/// of abandoned lists that no manifest of the index needs. An image that cannot be read is warned
-/// of and keeps what of it can be. The caller holds no lock.
+/// of abandoned lists that no manifest of the index and no lease (lease.h) needs; the list of a
+/// leased blob stays. An image that cannot be read is warned of and keeps what of it can be. The
+/// caller holds no lock.
 Result<std::vector<FreedBlob>> sweep(const Layout& layout);
 
 }  // namespace nexcage::image

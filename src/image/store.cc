@@ -17,8 +17,7 @@ namespace {
 constexpr int kAttempts = 3;
 
 Result<Image> resolve_in(const Layout& layout, const oci::Index& index, std::string_view what) {
-  auto id_of = [&layout](const oci::Descriptor& d) { return image_id(layout, d); };
-  NX_TRY(Match match, find_image(index, what, id_of));
+  NX_TRY(Match match, find_image(index, what, identities(layout)));
   NX_TRY(Image image, load_image(layout, match.descriptor), "image " + std::string(what));
   image.names = names_of(index, match.descriptor.digest);
   return image;
@@ -94,7 +93,7 @@ Result<> Store::tag(const oci::Reference& name, const oci::Descriptor& manifest)
   std::string what = "tag " + name.str();
   // Held so that nobody removes the blobs between the look at them and the new name.
   NX_TRY(auto blobs, layout.share_blobs(), what);
-  return name_manifest(layout, {name}, manifest);
+  return name_manifests(layout, {{.manifest = manifest, .names = {name}}});
 }
 
 namespace {
@@ -133,8 +132,7 @@ Result<> note_blobs(const Layout& layout, const oci::Descriptor& manifest, Pendi
 Result<std::vector<oci::Reference>> unlist(const Layout& layout, std::string_view what) {
   NX_TRY(auto lock, layout.lock_index());
   NX_TRY(oci::Index index, layout.read_index());
-  auto id_of = [&layout](const oci::Descriptor& d) { return image_id(layout, d); };
-  NX_TRY(Match match, find_image(index, what, id_of));
+  NX_TRY(Match match, find_image(index, what, identities(layout)));
   Removal removal = plan_removal(index, match);
   NX_TRY(PendingBlobs pending, PendingBlobs::create(layout));
   if (removal.manifest_goes) {

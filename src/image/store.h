@@ -36,6 +36,7 @@ struct LayerBlob {
 /// right size. The stage "ResolvedImage" of the creation flow.
 struct Image {
   std::vector<oci::Reference> names;  // names that point at this manifest
+  oci::Descriptor entry;  // what index.json lists: this manifest, or an index that leads to it
   oci::Descriptor manifest_descriptor;
   oci::Manifest manifest;
   oci::ImageConfig config;

@@ -44,8 +44,11 @@ std::vector<std::string> texts(const std::vector<oci::Reference>& names) {
 }
 
 /// The image whose manifest is aaa... has the ID fff..., and so on.
-std::optional<oci::Digest> fake_id(const oci::Descriptor& manifest) {
-  return manifest.digest == digest_of('a') ? std::optional(digest_of('f')) : std::nullopt;
+/// The entry ddd... is an index, whose manifest for this machine is eee...
+std::optional<Identity> fake_identity(const oci::Descriptor& entry) {
+  if (entry.digest == digest_of('a')) return Identity{digest_of('a'), digest_of('f')};
+  if (entry.digest == digest_of('d')) return Identity{digest_of('e'), digest_of('0')};
+  return std::nullopt;
 }
 
 TEST(Sha256, Fips180Examples) {
@@ -94,7 +97,7 @@ TEST(Catalog, NamesGoOneByOneAndTheManifestWithTheLast) {
 TEST(FindImage, ByNameDigestAndPrefix) {
   oci::Index index = index_of({{"a", 'a'}, {"localhost/own:1", 'b'}, {"r.io:5000/x/y:2", 'c'}});
   auto found = [&](std::string_view what) -> std::string {
-    auto match = find_image(index, what, fake_id);
+    auto match = find_image(index, what, fake_identity);
     return match ? std::string(match->descriptor.digest.hex().substr(0, 1))
                  : std::string(errc_name(match.error().code()));
   };
@@ -114,12 +117,28 @@ TEST(FindImage, ByNameDigestAndPrefix) {
   EXPECT_EQ(found("NOT A NAME"), "InvalidSpec");
 }
 
+TEST(FindImage, AnIndexIsKnownByItsManifestToo) {
+  oci::Index index = index_of({{"multi:1", 'd'}, {"direct:1", 'e'}});
+  auto found = [&](std::string_view what) {
+    auto match = find_image(index, what, fake_identity);
+    return match ? std::string(match->descriptor.digest.hex().substr(0, 1)) : std::string();
+  };
+  const std::string sha = "sha256:";
+  EXPECT_EQ(found("multi@" + sha + std::string(64, 'd')), "d");
+  EXPECT_EQ(found("multi@" + sha + std::string(64, 'e')), "d");
+  EXPECT_EQ(found(sha + std::string(64, 'd')), "d");
+  EXPECT_EQ(found(sha + std::string(64, 'e')), "e") << "what is listed itself goes first";
+  EXPECT_EQ(found(sha + std::string(64, '0')), "d") << "by ID";
+  index = without_name(std::move(index), reference_of("direct:1"));
+  EXPECT_EQ(found(sha + std::string(64, 'e')), "d");
+}
+
 TEST(FindImage, AnAmbiguousPrefixIsRefused) {
   oci::Index index = index_of({{"x", 'a'}});
   oci::Descriptor twin = manifest_of('a');
   twin.digest = oci::Digest::from_hex("sha256", std::string(63, 'a') + "b");
   index = with_name(std::move(index), reference_of("y"), twin);
-  EXPECT_ERROR(find_image(index, "aaaa", fake_id), Errc::ImageNotFound,
+  EXPECT_ERROR(find_image(index, "aaaa", fake_identity), Errc::ImageNotFound,
                HasSubstr("several images"));
 }
 

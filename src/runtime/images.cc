@@ -43,13 +43,14 @@ Result<std::vector<layerfs::Layer>> needed_layers(const image::Store& store) {
   return needed;
 }
 
-Result<layerfs::Driver::Freed> collect_layers(const image::Store& store, Services& with) {
+}  // namespace
+
+Result<layerfs::Driver::Freed> collect_layers(const image::Store& store, Services& with,
+                                              bool dry_run) {
   NX_TRY(auto driver, with.open_layerfs());
   NX_TRY(auto needed, needed_layers(store));
-  return driver->collect(needed, false);
+  return driver->collect(needed, dry_run);
 }
-
-}  // namespace
 
 Result<RemovedImage> remove_image(const std::string& what, InUse in_use, Services& with) {
   NX_TRY(auto store, image::Store::open(with.settings.images, image::Store::IfMissing::create));
@@ -65,7 +66,7 @@ Result<RemovedImage> remove_image(const std::string& what, InUse in_use, Service
   NX_TRY(removed.from_store, store.remove(what));
   if (removed.from_store.blobs.empty()) return removed;
   // The image is gone already: layers that stay behind cost space, not correctness.
-  if (auto freed = collect_layers(store, with))
+  if (auto freed = collect_layers(store, with, false))
     removed.layers = std::move(*freed);
   else
     log::warning(freed.error().message());

@@ -21,4 +21,9 @@ struct RemovedImage {
 /// layers until it goes. Prepared layers that no other image needs are removed, too.
 Result<RemovedImage> remove_image(const std::string& what, InUse in_use, Services& services);
 
+/// Removes prepared layers that no image of the store needs and no mount uses; `dry_run`: only says
+/// which.
+Result<layerfs::Driver::Freed> collect_layers(const image::Store& store, Services& services,
+                                              bool dry_run);
+
 }  // namespace nexcage::runtime

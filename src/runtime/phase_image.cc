@@ -1,5 +1,5 @@
-// Phase 2: the image is found and verified, the spec completed from its configuration, the bundle
-// written. A bundle of the OCI form passes through.
+// Phase 2: the image is found, pulled when it is missing, and verified, the spec completed from its
+// configuration, the bundle written. A bundle of the OCI form passes through.
 #include <fcntl.h>
 
 #include "nexcage/runtime/image_spec.h"
@@ -7,6 +7,7 @@
 #include "nexcage/runtime/owner.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/phases.h"
+#include "nexcage/runtime/pull.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::runtime {
@@ -35,7 +36,9 @@ Result<Resolved> resolve_image(Checked checked, Services& with) {
   if (resolved.image == nullptr) return resolved;
   const ImageSource& wanted = *resolved.image;
   NX_TRY(resolved.store, image::Store::open(with.settings.images, image::Store::IfMissing::create));
-  NX_TRY(resolved.verified, resolved.store->resolve(wanted.image));
+  NX_TRY(const PullPolicy configured, parse_pull_policy(with.settings.pull_policy), "pull.policy");
+  NX_TRY(resolved.verified,
+         find_or_pull(wanted.image, wanted.pull.value_or(configured), *resolved.store, with));
   resolved.image_name = name_of(*resolved.verified, wanted.image);
   NX_TRY(ImageSpec made, spec_from_image(resolved.verified->config, wanted, resolved.request->id,
                                          resolved.image_name));

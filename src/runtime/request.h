@@ -19,9 +19,13 @@ struct BundleSource {
   std::string config_file;  // empty: {bundle}/config.json
 };
 
+/// When a registry is asked for the image (Podman's --pull).
+enum class PullPolicy : std::uint8_t { missing, always, newer, never };
+
 /// Image form: an image of the store and what the command line changes of its configuration.
 struct ImageSource {
   std::string image;                                   // as the user wrote it
+  std::optional<PullPolicy> pull;                      // nullopt: Settings::pull_policy
   std::vector<std::string> command;                    // replaces Cmd when not empty
   std::optional<std::vector<std::string>> entrypoint;  // replaces Entrypoint (and drops Cmd)
   std::vector<std::string> env;                        // NAME=value; NAME alone takes ours

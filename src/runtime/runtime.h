@@ -14,6 +14,7 @@
 #include "nexcage/base/unique_fd.h"
 #include "nexcage/layerfs/layerfs.h"
 #include "nexcage/oci/state.h"
+#include "nexcage/registry/pull.h"
 #include "nexcage/runtime/request.h"
 #include "nexcage/runtime/settings.h"
 #include "nexcage/sys/cgroup.h"
@@ -26,6 +27,8 @@ struct Services {
   Settings settings;
   std::function<Result<std::unique_ptr<backends::Backend>>(const std::string& name)> open_backend;
   std::function<Result<std::unique_ptr<layerfs::Driver>>()> open_layerfs;
+  /// Brings an image that a container needs into the store. Without a watch here; cli/ puts one in.
+  std::function<Result<registry::Pulled>(const std::string& image)> pull;
 
   static Result<Services> open(const Settings& settings);
 };

@@ -6,6 +6,7 @@
 #include "nexcage/layerfs/unpacker.h"
 #include "nexcage/runtime/owner.h"
 #include "nexcage/runtime/paths.h"
+#include "nexcage/runtime/pull.h"
 #include "nexcage/runtime/runtime.h"
 #include "nexcage/runtime/undo.h"
 #include "nexcage/sys/fs.h"
@@ -49,6 +50,9 @@ Result<Services> Services::open(const Settings& settings) {
     return layerfs::open({.root = settings.layers,
                           .driver = settings.layerfs,
                           .unpack = layerfs::helper_unpacker(settings.libexec)});
+  };
+  services.pull = [settings](const std::string& image) {
+    return registry::pull_image(image, {}, transfer_place(settings), {});
   };
   return services;
 }

@@ -52,6 +52,7 @@ class OciLayout {
         descriptor(oci::media::kConfig, config_digest, config.size());
     return image::Image{
         .names = {},
+        .entry = descriptor(oci::media::kManifest, digest, manifest.size()),
         .manifest_descriptor = descriptor(oci::media::kManifest, digest, manifest.size()),
         .manifest = {.media_type = std::string(oci::media::kManifest),
                      .config = config_descriptor,

@@ -103,9 +103,9 @@ Result<oci::Compression> compression_of(int fd) {
 }
 
 /// The archive's tar in a temporary file.
-Result<Temp> inflate_to_temp(int fd, oci::Compression compression, const Layout& layout) {
+Result<Temp> inflate_to_temp(ByteSource& source, oci::Compression compression,
+                             const Layout& layout) {
   NX_TRY(Temp file, Temp::create(layout.tmp_fd(), "archive", Temp::Kind::file));
-  FdSource source(fd, "archive");
   NX_TRY(auto inflated, inflate(source, compression));
   std::vector<std::byte> buffer(256u << 10);
   while (true) {
@@ -116,19 +116,49 @@ Result<Temp> inflate_to_temp(int fd, oci::Compression compression, const Layout&
   }
 }
 
+/// Bytes that were read ahead, then the rest.
+class Continued final : public ByteSource {
+ public:
+  Continued(std::span<const std::byte> head, ByteSource& rest) : head_(head), rest_(rest) {}
+  Result<std::size_t> read(std::span<std::byte> buffer) override {
+    NX_TRY(std::size_t n, head_.read(buffer));
+    return n > 0 || buffer.empty() ? Result<std::size_t>(n) : rest_.read(buffer);
+  }
+
+ private:
+  MemorySource head_;
+  ByteSource& rest_;
+};
+
+Result<std::shared_ptr<Files>> open_tar(UniqueFd fd, std::optional<Temp> inflated) {
+  int tar = inflated ? inflated->fd() : fd.get();
+  NX_TRY(struct stat found, sys::stat_fd(tar));
+  NX_TRY(Members members, index_members(tar, static_cast<std::uint64_t>(found.st_size)));
+  return std::make_shared<Archive>(std::move(fd), std::move(inflated), std::move(members));
+}
+
 }  // namespace
 
-Result<std::unique_ptr<Files>> open_archive(const std::string& path, const Layout& layout) {
+Result<std::shared_ptr<Files>> open_archive(const std::string& path, const Layout& layout) {
   NX_TRY(UniqueFd fd, open_source_file(path));
   NX_TRY(oci::Compression compression, compression_of(fd.get()), path);
   std::optional<Temp> inflated;
   if (compression != oci::Compression::none) {
-    NX_TRY(inflated, inflate_to_temp(fd.get(), compression, layout), path);
+    FdSource source(fd.get(), "archive");
+    NX_TRY(inflated, inflate_to_temp(source, compression, layout), path);
   }
-  int tar = inflated ? inflated->fd() : fd.get();
-  NX_TRY(struct stat found, sys::stat_fd(tar), path);
-  NX_TRY(Members members, index_members(tar, static_cast<std::uint64_t>(found.st_size)), path);
-  return std::make_unique<Archive>(std::move(fd), std::move(inflated), std::move(members));
+  NX_TRY(auto files, open_tar(std::move(fd), std::move(inflated)), path);
+  return files;
+}
+
+Result<std::shared_ptr<Files>> open_archive_stream(int fd, const Layout& layout) {
+  FdSource source(fd, "standard input");
+  std::array<std::byte, 8> head{};
+  NX_TRY(std::size_t n, read_full(source, head));
+  const auto begin = std::span(head).first(n);
+  Continued whole(begin, source);
+  NX_TRY(Temp inflated, inflate_to_temp(whole, detect_compression(begin), layout));
+  return open_tar(UniqueFd(), std::move(inflated));
 }
 
 }  // namespace nexcage::image::content

@@ -52,12 +52,12 @@ class Directory final : public Files {
 
 }  // namespace
 
-Result<std::unique_ptr<Files>> open_directory(const std::string& path) {
+Result<std::shared_ptr<Files>> open_directory(const std::string& path) {
   auto fd = sys::open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
   if (!fd && fd.error().sys_errno() == ENOENT)
     return fail(Errc::ImageNotFound, path + ": there is no such directory");
   if (!fd) return fail(std::move(fd).error());
-  return std::make_unique<Directory>(*std::move(fd));
+  return std::make_shared<Directory>(*std::move(fd));
 }
 
 Result<UniqueFd> open_source_file(const std::string& path) {

@@ -24,11 +24,15 @@ class Files {
 };
 
 /// A directory; symlinks in it are resolved inside it.
-Result<std::unique_ptr<Files>> open_directory(const std::string& path);
+Result<std::shared_ptr<Files>> open_directory(const std::string& path);
 
 /// A tar file, indexed by one pass over its headers. A gzip or zstd archive is inflated into the
 /// store's temporary directory first. Links between members are followed.
-Result<std::unique_ptr<Files>> open_archive(const std::string& path, const Layout& layout);
+Result<std::shared_ptr<Files>> open_archive(const std::string& path, const Layout& layout);
+
+/// The same from a descriptor (borrowed) that need not be seekable: a pipe's bytes go to the
+/// store's temporary directory first.
+Result<std::shared_ptr<Files>> open_archive_stream(int fd, const Layout& layout);
 
 /// A whole small file. InvalidImage when it is larger than `max_bytes`.
 Result<std::string> read_text(const Files& files, const std::string& path,

@@ -3,12 +3,8 @@
 #include <algorithm>
 
 #include "nexcage/base/clock.h"
-#include "nexcage/base/log.h"
 #include "nexcage/base/testpoint.h"
-#include "nexcage/image/content/blob_writer.h"
-#include "nexcage/image/content/source.h"
 #include "nexcage/image/names.h"
-#include "nexcage/image/pending.h"
 
 namespace nexcage::image::content {
 
@@ -50,38 +46,15 @@ std::vector<oci::Reference> names_for(const ImportRequest& request, const Source
   return {fallback_name(request.source.path, image.tag)};
 }
 
-/// Streams all blobs in; the manifest comes last.
-Result<oci::Descriptor> write_blobs(const ImportRequest& request, SourceImage& image,
-                                    BlobWriter& writer) {
-  using CheckTar = BlobWriter::CheckTar;
-  CheckTar check = image.config ? CheckTar::no : CheckTar::yes;
-  std::vector<oci::Descriptor> layers;
-  for (const SourceLayer& source : image.layers) {
-    NX_TRY(BlobWriter::Layer layer, writer.add_layer(source, check));
-    testpoint("import-layer");
-    if (!image.config)
-      image.config = make_document(oci::media::kConfig, make_config(request.rootfs, layer.diff_id));
-    layers.push_back(std::move(layer.blob));
-  }
-  if (!image.manifest) {
-    image.manifest =
-        make_document(oci::media::kManifest, make_manifest(image.config->descriptor, layers));
-  }
-  NX_CHECK(writer.add_document(*image.config));
-  NX_CHECK(writer.add_document(*image.manifest));
-  NX_CHECK(writer.sync());
-  return image.manifest->descriptor;
-}
-
 Result<Imported> import_locked(const Layout& layout, const ImportRequest& request) {
   NX_TRY(auto blobs_lock, layout.share_blobs());
   NX_TRY(SourceImage image, read_source(request, layout));
   NX_TRY(PendingBlobs pending, PendingBlobs::create(layout));
   BlobWriter writer(layout, pending);
-  NX_TRY(oci::Descriptor manifest, write_blobs(request, image, writer));
+  NX_TRY(oci::Descriptor manifest, write_image(request.rootfs, image, writer));
   testpoint("import-blobs");
   std::vector<oci::Reference> names = names_for(request, image);
-  NX_CHECK(name_manifest(layout, names, manifest));
+  NX_CHECK(name_manifests(layout, {{.manifest = manifest, .names = names}}));
   testpoint("import-named");
   pending.done();
   return Imported{.manifest = std::move(manifest), .names = std::move(names)};
@@ -121,14 +94,34 @@ std::string make_manifest(const oci::Descriptor& config,
   return json::dump(std::move(out));
 }
 
+Result<oci::Descriptor> write_image(const RootfsConfig& rootfs, SourceImage& image,
+                                    BlobWriter& writer) {
+  using CheckTar = BlobWriter::CheckTar;
+  CheckTar check = image.config ? CheckTar::no : CheckTar::yes;
+  std::vector<oci::Descriptor> layers;
+  for (const SourceLayer& source : image.layers) {
+    NX_TRY(BlobWriter::Layer layer, writer.add_layer(source, check));
+    testpoint("import-layer");
+    if (!image.config)
+      image.config = make_document(oci::media::kConfig, make_config(rootfs, layer.diff_id));
+    layers.push_back(std::move(layer.blob));
+  }
+  if (!image.manifest) {
+    image.manifest =
+        make_document(oci::media::kManifest, make_manifest(image.config->descriptor, layers));
+  }
+  NX_CHECK(writer.add_document(*image.config));
+  NX_CHECK(writer.add_document(*image.manifest));
+  NX_CHECK(writer.sync());
+  oci::Descriptor manifest = image.manifest->descriptor;
+  // What only we may say of an image (image/staged.h) is not taken from a source.
+  std::erase_if(manifest.annotations,
+                [](const auto& note) { return note.first.starts_with("org.nexcage."); });
+  return manifest;
+}
+
 Result<Imported> run_import(const Layout& layout, const ImportRequest& request) {
-  // Before: what others left. After: what a failure of our own left.
-  if (auto swept = sweep(layout); !swept) log::warning("image store: " + swept.error().message());
-  auto imported = import_locked(layout, request);
-  auto swept = sweep(layout);
-  if (!swept && imported) log::warning("image store: " + swept.error().message());
-  if (!swept && !imported) return fail(std::move(imported).error().also(std::move(swept).error()));
-  return imported;
+  return between_sweeps(layout, [&] { return import_locked(layout, request); });
 }
 
 }  // namespace nexcage::image::content

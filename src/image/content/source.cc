@@ -67,20 +67,28 @@ Result<SourceImage> read_source(const ImportRequest& request, const Layout& layo
   switch (source.kind) {
     case SourceKind::oci: {
       NX_TRY(auto files, open_directory(source.path));
-      return read_oci_source(std::move(files), source.reference);
+      return read_oci_source(files, source.reference);
     }
     case SourceKind::oci_archive: {
       NX_TRY(auto files, open_archive(source.path, layout));
-      return read_oci_source(std::move(files), source.reference);
+      return read_oci_source(files, source.reference);
     }
     case SourceKind::docker_archive: {
       NX_TRY(auto files, open_archive(source.path, layout));
-      return read_docker_source(std::move(files), source.reference);
+      return read_docker_source(files, source.reference);
     }
     case SourceKind::rootfs:
       return read_rootfs_source(source.path);
   }
   return fail(Errc::Unsupported, "source of an unknown kind");
+}
+
+Result<std::vector<SourceImage>> read_all_images(const std::shared_ptr<Files>& files) {
+  if (files->has("oci-layout") && files->has("index.json")) return read_all_oci(files);
+  if (files->has("manifest.json")) return read_all_docker(files);
+  return fail(Error(Errc::InvalidImage, "neither index.json nor manifest.json is in the archive")
+                  .hint("for the tar of a root file system there is "
+                        "`nexcage image import rootfs:FILE`"));
 }
 
 }  // namespace nexcage::image::content

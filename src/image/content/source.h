@@ -39,14 +39,21 @@ struct SourceImage {
   std::vector<SourceLayer> layers;         // lowest first
   std::vector<oci::Reference> names;       // that the source gives; may be empty
   std::string tag;                         // what the source calls it, if that is no whole name
-  std::unique_ptr<Files> files;            // what `open` reads from
+  std::shared_ptr<Files> files;            // what `open` reads from; images of one archive share
 };
 
 /// Opens and checks the source. Errors as import_image().
 Result<SourceImage> read_source(const ImportRequest& request, const Layout& layout);
-Result<SourceImage> read_oci_source(std::unique_ptr<Files> files, const std::string& tag);
-Result<SourceImage> read_docker_source(std::unique_ptr<Files> files, const std::string& reference);
+Result<SourceImage> read_oci_source(const std::shared_ptr<Files>& files, const std::string& tag);
+Result<SourceImage> read_docker_source(const std::shared_ptr<Files>& files,
+                                       const std::string& reference);
 Result<SourceImage> read_rootfs_source(const std::string& path);
+
+/// Every image of an archive of either kind; a layout counts as such also where Docker's
+/// manifest.json lies beside it, because it has the layers as they were pulled.
+Result<std::vector<SourceImage>> read_all_images(const std::shared_ptr<Files>& files);
+Result<std::vector<SourceImage>> read_all_oci(const std::shared_ptr<Files>& files);
+Result<std::vector<SourceImage>> read_all_docker(const std::shared_ptr<Files>& files);
 
 /// localhost/<file name>:<tag>, the file name made fit for the grammar.
 oci::Reference fallback_name(const std::string& path, const std::string& tag);

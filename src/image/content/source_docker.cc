@@ -101,14 +101,12 @@ Result<SourceLayer> to_source_layer(const Files* files, const std::string& path,
                      .open = [files, path] { return files->open(path); }};
 }
 
-}  // namespace
+Result<std::vector<SavedImage>> read_list(const Files& files) {
+  NX_TRY(json::Value list, read_json(files, std::string(kList)));
+  return parse_list(list);
+}
 
-Result<SourceImage> read_docker_source(std::unique_ptr<Files> files, const std::string& reference) {
-  NX_TRY(json::Value list, read_json(*files, std::string(kList)));
-  NX_TRY(auto images, parse_list(list));
-  NX_TRY(std::size_t chosen, choose(images, reference));
-  const SavedImage& saved = images[chosen];
-
+Result<SourceImage> read_saved(const std::shared_ptr<Files>& files, const SavedImage& saved) {
   SourceImage image;
   NX_TRY(std::string config_text, read_text(*files, saved.config), "config");
   image.config = make_document(oci::media::kConfig, std::move(config_text));
@@ -124,15 +122,31 @@ Result<SourceImage> read_docker_source(std::unique_ptr<Files> files, const std::
     NX_TRY(SourceLayer layer, to_source_layer(files.get(), saved.layers[i], i, config.diff_ids[i]));
     image.layers.push_back(std::move(layer));
   }
-  auto chosen_name = oci::Reference::parse(reference);
-  if (chosen_name) {
-    image.names = {*std::move(chosen_name)};
-  } else {
-    for (const std::string& tag : saved.tags)
-      if (auto name = oci::Reference::parse(tag)) image.names.push_back(*std::move(name));
-  }
-  image.files = std::move(files);
+  for (const std::string& tag : saved.tags)
+    if (auto name = oci::Reference::parse(tag)) image.names.push_back(*std::move(name));
+  image.files = files;
   return image;
+}
+
+}  // namespace
+
+Result<SourceImage> read_docker_source(const std::shared_ptr<Files>& files,
+                                       const std::string& reference) {
+  NX_TRY(auto images, read_list(*files));
+  NX_TRY(std::size_t chosen, choose(images, reference));
+  NX_TRY(SourceImage image, read_saved(files, images[chosen]));
+  if (auto name = oci::Reference::parse(reference)) image.names = {*std::move(name)};
+  return image;
+}
+
+Result<std::vector<SourceImage>> read_all_docker(const std::shared_ptr<Files>& files) {
+  NX_TRY(auto saved, read_list(*files));
+  std::vector<SourceImage> images;
+  for (const SavedImage& one : saved) {
+    NX_TRY(SourceImage image, read_saved(files, one));
+    images.push_back(std::move(image));
+  }
+  return images;
 }
 
 }  // namespace nexcage::image::content

@@ -1,5 +1,6 @@
 // oci: and oci-archive: sources (image-spec, image-layout.md).
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "nexcage/base/text.h"
@@ -137,16 +138,16 @@ std::vector<oci::Reference> full_names(const oci::Descriptor& entry) {
   return {};
 }
 
-}  // namespace
-
-Result<SourceImage> read_oci_source(std::unique_ptr<Files> files, const std::string& tag) {
-  if (!files->has("oci-layout"))
+Result<oci::Index> read_entries(const Files& files) {
+  if (!files.has("oci-layout"))
     return fail(Errc::InvalidImage, "oci-layout is missing: this is no OCI image layout");
-  NX_TRY(json::Value index_value, read_json(*files, "index.json"));
-  NX_TRY(oci::Index index, oci::parse_index(index_value), "index.json");
-  NX_TRY(oci::Index entries, select_entries(index, tag));
-  NX_TRY(oci::Descriptor entry, choose_entry(entries));
+  NX_TRY(json::Value value, read_json(files, "index.json"));
+  NX_TRY(oci::Index index, oci::parse_index(value), "index.json");
+  return index;
+}
 
+/// The image that an entry of index.json leads to.
+Result<SourceImage> read_entry(const std::shared_ptr<Files>& files, const oci::Descriptor& entry) {
   SourceImage image;
   NX_TRY(image.manifest, read_manifest(*files, entry));
   std::string name = "manifest " + image.manifest->descriptor.digest.str();
@@ -164,8 +165,41 @@ Result<SourceImage> read_oci_source(std::unique_ptr<Files> files, const std::str
   }
   image.names = full_names(entry);
   image.tag = entry_name(entry);
-  image.files = std::move(files);
+  image.files = files;
   return image;
+}
+
+}  // namespace
+
+Result<SourceImage> read_oci_source(const std::shared_ptr<Files>& files, const std::string& tag) {
+  NX_TRY(oci::Index index, read_entries(*files));
+  NX_TRY(oci::Index entries, select_entries(index, tag));
+  NX_TRY(oci::Descriptor entry, choose_entry(entries));
+  return read_entry(files, entry);
+}
+
+Result<std::vector<SourceImage>> read_all_oci(const std::shared_ptr<Files>& files) {
+  NX_TRY(const oci::Index index, read_entries(*files));
+  // Entries of one name are one image for several platforms; without a name each is its own.
+  std::vector<oci::Index> groups;
+  std::map<std::string, std::size_t> group_of;
+  for (const oci::Descriptor& entry : index.manifests) {
+    const std::string name = entry_name(entry);
+    const auto [known, added] = group_of.try_emplace(name, groups.size());
+    if (added || name.empty()) {
+      groups.emplace_back();
+      groups.back().manifests = {entry};
+    } else {
+      groups[known->second].manifests.push_back(entry);
+    }
+  }
+  std::vector<SourceImage> images;
+  for (const oci::Index& group : groups) {
+    NX_TRY(const oci::Descriptor entry, choose_entry(group));
+    NX_TRY(SourceImage image, read_entry(files, entry));
+    images.push_back(std::move(image));
+  }
+  return images;
 }
 
 }  // namespace nexcage::image::content

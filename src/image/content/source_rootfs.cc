@@ -27,7 +27,7 @@ Result<SourceImage> read_rootfs_source(const std::string& path) {
   NX_TRY(UniqueFd fd, open_source_file(path));
   NX_TRY(struct stat found, sys::stat_fd(fd.get()), path);
   auto size = static_cast<std::uint64_t>(found.st_size);
-  auto files = std::make_unique<SingleFile>(std::move(fd), size);
+  auto files = std::make_shared<SingleFile>(std::move(fd), size);
   NX_TRY(auto head_source, files->open(path));
   std::array<std::byte, 8> head{};
   NX_TRY(std::size_t n, read_full(*head_source, head));
