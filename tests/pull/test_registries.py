@@ -80,7 +80,8 @@ class Scripted(Scratch):
         self.registry.heal()
         self.assertEqual(len(curl(self.blob).stdout), len(self.image.blobs[self.image.layer_digest(1)]))
         self.registry.on(connecting, lambda wire, *_: wire.reset(), times=1)
-        self.assertEqual(curl(self.blob).returncode, 56)
+        # 7 (cannot connect) when the reset is faster than curl's look at the new connection.
+        self.assertIn(curl(self.blob).returncode, (7, 56))
         self.assertEqual(curl("-o", "/dev/null", self.blob).returncode, 0)
 
     def test_a_hanging_answer_ends_with_its_client(self):
