@@ -66,7 +66,7 @@ std::optional<Match> match_name(const oci::Index& index, const oci::Reference& n
   for (const oci::Descriptor& entry : index.manifests) {
     auto own = name_of(entry);
     if (!own || own->name() != name.name()) continue;
-    const Match match{.descriptor = entry, .name = own};
+    Match match{.descriptor = entry, .name = own};
     if (!name.digest && (name.tag.empty() || own->tag == name.tag)) return match;
     if (!name.digest) continue;
     if (entry.digest == *name.digest || own->digest == name.digest) return match;

@@ -93,6 +93,7 @@ Result<Committed> take_all_in(const Layout& layout, const std::vector<StagedBlob
 
 Result<> note_all(PendingBlobs& pending, const std::vector<StagedBlob>& blobs) {
   std::vector<oci::Digest> digests;
+  digests.reserve(blobs.size());
   for (const StagedBlob& blob : blobs) digests.push_back(blob.digest);
   return pending.add(digests);
 }
