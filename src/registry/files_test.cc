@@ -40,8 +40,7 @@ class FilesTest : public ::testing::Test {
   std::vector<std::string> auth_paths() const {
     std::vector<std::string> out;
     const Files files = read().value();
-    for (const AuthFile& file : files.auth)
-      out.push_back(file.path.substr(scratch->path().size()));
+    for (const AuthFile& file : files.auth) out.push_back(file.path.substr(scratch->path().size()));
     return out;
   }
 

@@ -27,8 +27,10 @@ class Failures(support.Case):
         return answer, records
 
     def test_missing_image(self):
-        _, records = self.refused("ImageNotFound", 125, "run", "--rm", "no-such-image", "true", words=["no-such-image"])
-        self.assertIn("nexcage image import", records[-1].get("hint", ""), "the hint says what to do")
+        for options, hint in ([], "full name"), (["--pull", "never"], "nexcage pull"):
+            _, records = self.refused("ImageNotFound", 125, "run", "--rm", *options, "no-such-image", "true",
+                                      words=["no-such-image"])
+            self.assertIn(hint, records[-1].get("hint", ""), "the hint says what to do")
 
     def test_missing_command(self):
         before = self.world.snapshot()

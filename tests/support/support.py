@@ -261,6 +261,9 @@ class World:
         self.log = os.path.join(self.dir, "log.json")
         self._count = 0
         self.write_config()
+        # What the machine's own files say of registries must not decide a test.
+        with open(self.path("registries.conf"), "w", encoding="utf-8") as file:
+            file.write("unqualified-search-registries = []\n")
 
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
@@ -289,12 +292,15 @@ layers = "{layers or self.path("layers")}"
         """Runs nexcage and returns its Answer."""
         return self.raw(self.argv(*args), env=env, stdin=stdin, timeout=timeout, **kwargs)
 
+    def environment(self, more=None):
+        return {"CONTAINERS_REGISTRIES_CONF": self.path("registries.conf"), **os.environ, **(more or {})}
+
     def raw(self, argv, env=None, stdin="", timeout=60, **kwargs):
         # Files, not pipes: a container that outlives the command would keep a pipe open.
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as given:
             given.write(stdin if isinstance(stdin, bytes) else stdin.encode())
             given.seek(0)
-            done = subprocess.run(argv, env={**os.environ, **(env or {})}, stdin=given, stdout=out, stderr=err,
+            done = subprocess.run(argv, env=self.environment(env), stdin=given, stdout=out, stderr=err,
                                   timeout=timeout, check=False, **kwargs)
             texts = []
             for file in (out, err):

@@ -49,7 +49,7 @@ class OciRuntimeBackend : public Backend {
   Result<> kill(const Record& record, int signal, bool all) const override;
   Result<ExecStarted> exec(const Record& record, const oci::Spec& spec,
                            const ExecRequest& request) const override;
-  Result<> pause(const Record& record) const override { return run(record, "pause"); }
+  Result<> pause(const Record& record) const override;
   Result<> resume(const Record& record) const override { return run(record, "resume"); }
   Result<std::vector<pid_t>> processes(const Record& record) const override;
   Result<sys::CgroupLayout> cgroup_dirs(const Record& record) const override;
@@ -132,6 +132,13 @@ Result<oci::Status> OciRuntimeBackend::status(const Record& record) const {
   NX_TRY(const Runtime runtime, of(record));
   NX_TRY(bool waiting, sys::exists(AT_FDCWD, runtime.start_fifo(record.state.id)));
   return waiting ? oci::Status::created : oci::Status::running;
+}
+
+Result<> OciRuntimeBackend::pause(const Record& record) const {
+  NX_CHECK(run(record, "pause"));
+  // crun returns while version 1 still says FREEZING, and a caller that looks would not see it.
+  const auto cgroup = cgroup_of(record);
+  return cgroup ? cgroup->freeze() : Result<>();
 }
 
 Result<> OciRuntimeBackend::kill(const Record& record, int signal, bool all) const {

@@ -28,8 +28,9 @@ constexpr std::array<FixedOption, 5> kFixedOptions = {{{"redirect_dir", "on"},
                                                        {"nfs_export", "off"},
                                                        {"metacopy", "off"},
                                                        {"xino", "auto"}}};
-/// Unmounting writes nothing to disk, where otherwise it waits for all of the upper directory's file
-/// system (overlayfs.rst, "Volatile mount"): a container and its upper directory end with the boot.
+/// Unmounting writes nothing to disk, where otherwise it waits for all of the upper directory's
+/// file system (overlayfs.rst, "Volatile mount"): a container and its upper directory end with the
+/// boot.
 constexpr std::string_view kVolatile = "volatile";
 // mount(2) takes at most one page of options.
 constexpr std::size_t kMaxLegacyOptions = 4095;
