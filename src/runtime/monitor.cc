@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdlib>
 #include <thread>
 #include <utility>
 
@@ -34,17 +33,11 @@ Result<Pipe> make_pipe() {
   return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-/// An absolute path of the program as execvp would find it. conmon gets its own path so that the
-/// error for a missing one is ours.
-Result<std::string> find_program(const std::string& name) {
-  if (name.find('/') != std::string::npos) return name;
-  const char* path = std::getenv("PATH");
-  for (const std::string& directory :
-       split(path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin", ':')) {
-    std::string candidate = directory + "/" + name;
-    if (!directory.empty() && ::access(candidate.c_str(), X_OK) == 0) return candidate;
-  }
-  return fail(Error(Errc::RuntimeNotAvailable, "find " + name + " on PATH")
+/// conmon gets its own path so that the error for a missing one is ours.
+Result<std::string> find_conmon(const std::string& configured) {
+  auto found = sys::find_program(configured);
+  if (found) return found;
+  return fail(Error(Errc::RuntimeNotAvailable, found.error().message())
                   .hint("Install the package conmon, or set monitor.conmon in the configuration."));
 }
 
@@ -160,7 +153,7 @@ std::vector<std::string> conmon_command(const MonitorJob& job, const std::string
 
 Result<pid_t> start_monitor(const MonitorJob& job, const Settings& settings) {
   NX_CHECK(sys::mkdirs(job.bundle + std::string(kExitDirectory), 0700));
-  NX_TRY(const std::string conmon, find_program(settings.conmon));
+  NX_TRY(const std::string conmon, find_conmon(settings.conmon));
   NX_TRY(Pipe pipe, make_pipe());
   NX_TRY(UniqueFd null, sys::open_at(AT_FDCWD, "/dev/null", O_RDWR));
 
