@@ -40,6 +40,7 @@ class Verbs(support.Case):
         os.makedirs(cls.etc, exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "tmpfs", cls.etc], check=True)
         cls.addClassCleanup(subprocess.run, ["umount", "-l", cls.etc], check=False)
+        cls.world.registries_conf = None
         os.environ["HOME"] = cls.world.path("home")
         os.environ["REGISTRY_AUTH_FILE"] = cls.world.path("auth.json")
         os.makedirs(os.environ["HOME"])

@@ -262,7 +262,8 @@ class World:
         self._count = 0
         self.write_config()
         # What the machine's own files say of registries must not decide a test.
-        with open(self.path("registries.conf"), "w", encoding="utf-8") as file:
+        self.registries_conf = self.path("registries.conf")  # None: nexcage looks for it itself
+        with open(self.registries_conf, "w", encoding="utf-8") as file:
             file.write("unqualified-search-registries = []\n")
 
     def path(self, *parts):
@@ -293,7 +294,8 @@ layers = "{layers or self.path("layers")}"
         return self.raw(self.argv(*args), env=env, stdin=stdin, timeout=timeout, **kwargs)
 
     def environment(self, more=None):
-        return {"CONTAINERS_REGISTRIES_CONF": self.path("registries.conf"), **os.environ, **(more or {})}
+        named = {"CONTAINERS_REGISTRIES_CONF": self.registries_conf} if self.registries_conf else {}
+        return {**named, **os.environ, **(more or {})}
 
     def raw(self, argv, env=None, stdin="", timeout=60, **kwargs):
         # Files, not pipes: a container that outlives the command would keep a pipe open.
@@ -321,7 +323,7 @@ layers = "{layers or self.path("layers")}"
         return answer, records
 
     def popen(self, *args, env=None, **kwargs):
-        return subprocess.Popen(self.argv(*args), env={**os.environ, **(env or {})}, **kwargs)
+        return subprocess.Popen(self.argv(*args), env=self.environment(env), **kwargs)
 
     def layout(self):
         self._count += 1
