@@ -67,6 +67,52 @@ struct UnpackResult {
 };
 using Unpacker = std::function<Result<UnpackResult>(const UnpackJob&)>;
 
+/// What a conversion writes besides the layers' tars.
+enum class ConvertForm : std::uint8_t {
+  merged,  // one EROFS index of the whole stack, its data in the tars
+  index,   // one EROFS index a layer, its data in that layer's tar; overlayfs' whiteouts and marks
+  full,    // one EROFS image of the whole stack with its data, blocks of 4 KiB
+  plain,   // the files themselves, in a directory
+};
+/// "merged", "index", "full", "plain".
+std::string_view form_name(ConvertForm form);
+
+/// Turns the blobs of a whole stack into what an EROFS or a plain tree is made of. Runs
+/// libexec/nexcage/image, as an Unpacker does; what it is to write lies in directories that the
+/// caller made and removes if this fails.
+struct ConvertJob {
+  struct LayerIn {
+    std::string blob_path;  // of the store; not read, and may be empty, when the tar is there
+    oci::Compression compression{};
+    oci::Digest digest;  // of the blob
+    oci::Digest diff_id;
+    std::uint64_t size = 0;     // of the blob
+    std::string tar_path;       // the layer without its compression
+    bool tar_is_there = false;  // else: to be created (new, 0400) and synced
+  };
+  std::vector<LayerIn> layers;  // lowest first
+  ConvertForm form{};
+  /// merged, full: one file to be created (new, 0400) and synced. index: as many as layers; an
+  /// empty path for one that is not wanted. plain: one empty directory to fill, or none: then the
+  /// layers are read, applied and checked, but nothing is written except tars.
+  std::vector<std::string> outputs;
+};
+struct ConvertResult {
+  struct LayerOut {
+    std::uint64_t tar_bytes = 0;   // size of the tar
+    std::uint64_t entries = 0;     // members
+    std::uint64_t file_bytes = 0;  // sum of the sizes of its regular files
+    bool root_opaque = false;      // the layer hides everything below it
+  };
+  std::vector<LayerOut> layers;  // one for each of the job
+  struct Output {
+    std::optional<oci::Digest> digest;  // SHA-256 of the file; none for a directory or empty path
+    std::uint64_t bytes = 0;            // of the file
+  };
+  std::vector<Output> outputs;  // one for each of the job
+};
+using Converter = std::function<Result<ConvertResult>(const ConvertJob&)>;
+
 /// A way of keeping and mounting layers. Contract (tests/contract/layerfs_driver_test.cc):
 /// prepare is idempotent and safe beside another process doing the same; a crash leaves nothing
 /// that a later prepare takes for complete; mount never changes a prepared layer.
