@@ -11,14 +11,20 @@
 #include <utility>
 
 #include "nexcage/base/text.h"
-#include "nexcage/layerfs/unpack/member_metadata.h"
-#include "nexcage/layerfs/unpack/names.h"
+#include "nexcage/layerfs/tree/member_metadata.h"
+#include "nexcage/layerfs/tree/names.h"
 
 namespace nexcage::layerfs::unpack {
 namespace {
 
 using image::content::TarEntry;
 using image::content::TarType;
+using tree::EntryName;
+using tree::join_path;
+using tree::metadata_of;
+using tree::parse_entry_name;
+using tree::parse_whiteout;
+using tree::Whiteout;
 
 // What the kernel's 32-bit device number has room for (include/linux/kdev_t.h, new_encode_dev).
 constexpr std::uint64_t kMaxMajor = 0xfff;

@@ -13,11 +13,15 @@
 
 #include "nexcage/base/text.h"
 #include "nexcage/layerfs/unpack/file_type.h"
-#include "nexcage/layerfs/unpack/names.h"
+#include "nexcage/layerfs/tree/names.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::layerfs::unpack {
 namespace {
+
+using tree::components;
+using tree::join_path;
+using tree::parent_path;
 
 constexpr int kMaxLinks = 40;           // as the kernel's own MAXSYMLINKS
 constexpr std::size_t kMaxChain = 64;   // open descriptors kept for the last path

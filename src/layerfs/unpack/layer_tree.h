@@ -18,10 +18,12 @@
 #include "nexcage/base/error.h"
 #include "nexcage/base/unique_fd.h"
 #include "nexcage/layerfs/metadata.h"
-#include "nexcage/layerfs/unpack/limits.h"
+#include "nexcage/layerfs/tree/limits.h"
 #include "nexcage/layerfs/unpack/lower_view.h"
 
 namespace nexcage::layerfs::unpack {
+
+using tree::UnpackLimits;
 
 /// A directory of the layer, open.
 struct Directory {

@@ -13,11 +13,14 @@
 #include "nexcage/layerfs/unpack/copy_file.h"
 #include "nexcage/layerfs/unpack/file_type.h"
 #include "nexcage/layerfs/unpack/layer_tree.h"
-#include "nexcage/layerfs/unpack/names.h"
+#include "nexcage/layerfs/tree/names.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::layerfs::unpack {
 namespace {
+
+using tree::join_path;
+using tree::parent_path;
 
 // An empty value means "copied up, origin unknown": overlayfs then expects whiteouts in a directory
 // even where no layer below has it, and leaves them out of readdir(3). Without it a whiteout of

@@ -11,11 +11,13 @@
 #include <utility>
 
 #include "nexcage/base/text.h"
-#include "nexcage/layerfs/unpack/names.h"
+#include "nexcage/layerfs/tree/names.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::layerfs::unpack {
 namespace {
+
+using tree::components;
 
 /// One directory of the merged view: its layers' directories, nearest first. The descriptors of the
 /// roots are borrowed, all others owned.

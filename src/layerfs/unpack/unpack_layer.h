@@ -3,9 +3,11 @@
 
 #include "nexcage/base/error.h"
 #include "nexcage/layerfs/layerfs.h"
-#include "nexcage/layerfs/unpack/limits.h"
+#include "nexcage/layerfs/tree/limits.h"
 
 namespace nexcage::layerfs::unpack {
+
+using tree::UnpackLimits;
 
 /// Fills `job.target` from the blob, whose size, digest and diff ID are checked while it streams
 /// through: the directory is of use only when this returned ok. InvalidImage naming the layer for

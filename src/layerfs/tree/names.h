@@ -7,7 +7,7 @@
 
 #include "nexcage/base/error.h"
 
-namespace nexcage::layerfs::unpack {
+namespace nexcage::layerfs::tree {
 
 /// Where a member belongs: the components of its parent directory and its own name. Both empty for
 /// the root itself.
@@ -40,4 +40,4 @@ std::string join_path(std::string_view directory, std::string_view name);
 /// "a/b/c" -> "a/b"; "a" and "" -> "".
 std::string parent_path(std::string_view path);
 
-}  // namespace nexcage::layerfs::unpack
+}  // namespace nexcage::layerfs::tree

@@ -1,4 +1,4 @@
-#include "nexcage/layerfs/unpack/member_metadata.h"
+#include "nexcage/layerfs/tree/member_metadata.h"
 
 #include <array>
 #include <limits>
@@ -7,7 +7,7 @@
 
 #include "nexcage/base/text.h"
 
-namespace nexcage::layerfs::unpack {
+namespace nexcage::layerfs::tree {
 namespace {
 
 constexpr std::array<std::string_view, 4> kHostAttributes = {"security.selinux", "security.ima",
@@ -45,4 +45,4 @@ Result<Metadata> metadata_of(const image::content::TarEntry& entry) {
   return metadata;
 }
 
-}  // namespace nexcage::layerfs::unpack
+}  // namespace nexcage::layerfs::tree

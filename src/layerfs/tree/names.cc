@@ -1,11 +1,11 @@
-#include "nexcage/layerfs/unpack/names.h"
+#include "nexcage/layerfs/tree/names.h"
 
 #include <climits>
 #include <utility>
 
 #include "nexcage/base/text.h"
 
-namespace nexcage::layerfs::unpack {
+namespace nexcage::layerfs::tree {
 namespace {
 
 constexpr std::string_view kWhiteoutPrefix = ".wh.";
@@ -68,4 +68,4 @@ std::string parent_path(std::string_view path) {
   return std::string(path.substr(0, slash == std::string_view::npos ? 0 : slash));
 }
 
-}  // namespace nexcage::layerfs::unpack
+}  // namespace nexcage::layerfs::tree

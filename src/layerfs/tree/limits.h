@@ -1,10 +1,10 @@
 // What one layer may cost. Sizes of names, headers and streams have their caps where they are read
-// (image/content); these are the unpacker's own.
+// (image/content); these are those of a layer.
 #pragma once
 
 #include <cstdint>
 
-namespace nexcage::layerfs::unpack {
+namespace nexcage::layerfs::tree {
 
 struct UnpackLimits {
   /// Files, directories and whiteouts made, implied parents included.
@@ -15,4 +15,4 @@ struct UnpackLimits {
   std::uint64_t max_directory_memory = std::uint64_t{128} << 20;
 };
 
-}  // namespace nexcage::layerfs::unpack
+}  // namespace nexcage::layerfs::tree

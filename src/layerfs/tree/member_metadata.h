@@ -5,7 +5,7 @@
 #include "nexcage/image/content/tar_reader.h"
 #include "nexcage/layerfs/metadata.h"
 
-namespace nexcage::layerfs::unpack {
+namespace nexcage::layerfs::tree {
 
 /// What a tar member asks for. InvalidImage for ids that are no ids (2^32-1 and above), times that
 /// are no times, and attributes of the trusted.overlay namespace: those would make the kernel's
@@ -13,4 +13,4 @@ namespace nexcage::layerfs::unpack {
 /// security.evm) and NFS ACLs are left out, as umoci does: they mean nothing on this host.
 Result<Metadata> metadata_of(const image::content::TarEntry& entry);
 
-}  // namespace nexcage::layerfs::unpack
+}  // namespace nexcage::layerfs::tree
