@@ -12,8 +12,8 @@
 #include <utility>
 
 #include "nexcage/base/text.h"
-#include "nexcage/layerfs/unpack/file_type.h"
 #include "nexcage/layerfs/tree/names.h"
+#include "nexcage/layerfs/unpack/file_type.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::layerfs::unpack {

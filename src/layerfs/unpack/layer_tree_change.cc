@@ -10,10 +10,10 @@
 #include <utility>
 
 #include "nexcage/base/text.h"
+#include "nexcage/layerfs/tree/names.h"
 #include "nexcage/layerfs/unpack/copy_file.h"
 #include "nexcage/layerfs/unpack/file_type.h"
 #include "nexcage/layerfs/unpack/layer_tree.h"
-#include "nexcage/layerfs/tree/names.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::layerfs::unpack {
