@@ -1,0 +1,166 @@
+// A bounded table that forgets what was used least recently. One allocation for all entries, no
+// pointer anywhere: entries have numbers, found by open addressing, ordered by a list of numbers.
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace nexcage::layerfs {
+
+/// Which entry goes when a new one needs its place: the one whose last use is longest ago. All
+/// O(1).
+class RecencyList {
+ public:
+  using Entry = std::uint32_t;
+  static constexpr Entry kNone = UINT32_MAX;
+
+  void add(Entry entry) {
+    if (entry >= links_.size()) links_.resize(entry + 1);
+    push_front(entry);
+  }
+  void use(Entry entry) {
+    if (entry == newest_) return;
+    unlink(entry);
+    push_front(entry);
+  }
+  void remove(Entry entry) { unlink(entry); }
+  Entry oldest() const { return oldest_; }
+
+ private:
+  struct Link {
+    Entry newer = kNone, older = kNone;
+  };
+  void push_front(Entry entry) {
+    links_[entry] = {.newer = kNone, .older = newest_};
+    (newest_ == kNone ? oldest_ : links_[newest_].newer) = entry;
+    newest_ = entry;
+  }
+  void unlink(Entry entry) {
+    const Link link = links_[entry];
+    (link.newer == kNone ? newest_ : links_[link.newer].older) = link.older;
+    (link.older == kNone ? oldest_ : links_[link.older].newer) = link.newer;
+  }
+
+  std::vector<Link> links_;
+  Entry newest_ = kNone, oldest_ = kNone;
+};
+
+/// Not thread-safe. `Hash` must spread its low 32 bits. `Recency` is RecencyList; the benchmarks
+/// put other ways of finding the oldest entry in its place.
+template <class Key, class Value, class Hash, class Recency = RecencyList>
+class LruTable {
+ public:
+  /// For at most `capacity` entries, at least 1.
+  explicit LruTable(std::size_t capacity)
+      : capacity_(capacity == 0 ? 1 : capacity), slots_(std::bit_ceil(capacity_ * 2), kFreeSlot) {}
+
+  /// The value, used from now on; nullptr. Valid until the next change.
+  const Value* find(const Key& key) {
+    const std::uint64_t slot = slots_[locate(key, hash_of(key))];
+    if (slot == kFreeSlot) return nullptr;
+    recency_.use(entry_of(slot));
+    return &entries_[entry_of(slot)].value;
+  }
+
+  /// Adds or replaces. True when another entry had to go.
+  bool put(const Key& key, Value value) {
+    const std::uint32_t hash = hash_of(key);
+    std::size_t place = locate(key, hash);
+    if (slots_[place] != kFreeSlot) {
+      const Entry entry = entry_of(slots_[place]);
+      entries_[entry].value = std::move(value);
+      recency_.use(entry);
+      return false;
+    }
+    const bool full = size_ == capacity_;
+    if (full) {
+      const Entry oldest = recency_.oldest();
+      erase_slot(locate(entries_[oldest].key, entries_[oldest].hash));
+      place = locate(key, hash);  // entries may have moved up
+    }
+    const Entry entry = take_entry();
+    entries_[entry] = {.key = key, .value = std::move(value), .hash = hash};
+    slots_[place] = std::uint64_t{hash} << 32 | entry;
+    recency_.add(entry);
+    ++size_;
+    return full;
+  }
+
+  bool erase(const Key& key) {
+    const std::size_t place = locate(key, hash_of(key));
+    if (slots_[place] == kFreeSlot) return false;
+    erase_slot(place);
+    return true;
+  }
+
+  std::size_t size() const { return size_; }
+  std::size_t capacity() const { return capacity_; }
+
+ private:
+  using Entry = std::uint32_t;
+  struct Item {
+    Key key{};
+    Value value{};
+    std::uint32_t hash = 0;
+  };
+  static constexpr std::uint64_t kFreeSlot = UINT64_MAX;
+
+  /// Spread again: neighbouring hashes (of small integers, say) would make long runs of full slots.
+  static std::uint32_t hash_of(const Key& key) {
+    return static_cast<std::uint32_t>((Hash()(key) * std::uint64_t{0x9e3779b97f4a7c15}) >> 32);
+  }
+  static Entry entry_of(std::uint64_t slot) { return static_cast<Entry>(slot); }
+  static std::uint32_t hash_in(std::uint64_t slot) {
+    return static_cast<std::uint32_t>(slot >> 32);
+  }
+
+  /// Where the key is, or the free slot where it would be.
+  std::size_t locate(const Key& key, std::uint32_t hash) const {
+    const std::size_t mask = slots_.size() - 1;
+    std::size_t place = hash & mask;
+    while (slots_[place] != kFreeSlot &&
+           (hash_in(slots_[place]) != hash || !(entries_[entry_of(slots_[place])].key == key)))
+      place = (place + 1) & mask;
+    return place;
+  }
+
+  Entry take_entry() {
+    if (free_.empty()) {
+      entries_.emplace_back();
+      return static_cast<Entry>(entries_.size() - 1);
+    }
+    const Entry entry = free_.back();
+    free_.pop_back();
+    return entry;
+  }
+
+  /// Frees a slot and moves those up that stand after it only because it was taken: no tombstones.
+  void erase_slot(std::size_t place) {
+    const Entry gone = entry_of(slots_[place]);
+    recency_.remove(gone);
+    entries_[gone] = {};
+    free_.push_back(gone);
+    --size_;
+    const std::size_t mask = slots_.size() - 1;
+    std::size_t hole = place;
+    for (std::size_t at = (place + 1) & mask; slots_[at] != kFreeSlot; at = (at + 1) & mask) {
+      const std::size_t home = hash_in(slots_[at]) & mask;
+      if (((at - home) & mask) < ((at - hole) & mask)) continue;  // the hole is before its home
+      slots_[hole] = slots_[at];
+      hole = at;
+    }
+    slots_[hole] = kFreeSlot;
+  }
+
+  std::size_t capacity_;
+  std::size_t size_ = 0;
+  std::vector<std::uint64_t> slots_;  // hash in the upper half, entry in the lower
+  std::vector<Item> entries_;
+  std::vector<Entry> free_;
+  Recency recency_;
+};
+
+}  // namespace nexcage::layerfs
