@@ -39,9 +39,11 @@ BinaryDigest from_hex(const char* hex) {
 }
 
 std::uint64_t random_odd() {
-  std::uint64_t number = 0x9e3779b97f4a7c15;  // the golden ratio, should there be no randomness
-  (void)getrandom(&number, sizeof number, GRND_NONBLOCK);
-  return number | 1;
+  constexpr std::uint64_t kFixed = 0x9e3779b97f4a7c15;  // should there be no randomness yet
+  std::uint64_t number = 0;
+  const bool is_random =
+      getrandom(&number, sizeof number, GRND_NONBLOCK) == static_cast<ssize_t>(sizeof number);
+  return (is_random ? number : kFixed) | 1;
 }
 
 }  // namespace
