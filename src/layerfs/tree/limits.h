@@ -13,6 +13,8 @@ struct UnpackLimits {
   std::uint64_t max_bytes = std::uint64_t{1} << 40;
   /// Memory for what is remembered of directories until the end: paths and attributes.
   std::uint64_t max_directory_memory = std::uint64_t{128} << 20;
+  /// Memory for a tree in memory, and for one layer's members: some five million files.
+  std::uint64_t max_tree_memory = std::uint64_t{1} << 30;
 };
 
 }  // namespace nexcage::layerfs::tree

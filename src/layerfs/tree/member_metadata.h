@@ -13,4 +13,12 @@ namespace nexcage::layerfs::tree {
 /// security.evm) and NFS ACLs are left out, as umoci does: they mean nothing on this host.
 Result<Metadata> metadata_of(const image::content::TarEntry& entry);
 
+/// InvalidImage for a symlink whose target is empty or longer than 4095 bytes: the kernel has no
+/// such links. Ok for all other members.
+Result<> check_target(const image::content::TarEntry& entry);
+
+/// InvalidImage for a device number that the kernel has no room for, and for the character device
+/// 0:0. Ok for all other members.
+Result<> check_device(const image::content::TarEntry& entry);
+
 }  // namespace nexcage::layerfs::tree

@@ -194,7 +194,8 @@ std::size_t Tree::slot_of(EntryId entry) const {
 /// Out of the table and its directory's list; one name less for the inode.
 void Tree::erase(EntryId entry) {
   slots_[slot_of(entry)] = kRemoved;
-  const Name& name = names_[entry];
+  Name& name = names_[entry];
+  name.text = nullptr;
   Record& parent = inodes_[name.directory];
   if (name.previous == kNoEntry)
     parent.first = name.next;
@@ -210,8 +211,9 @@ void Tree::erase(EntryId entry) {
   }
 }
 
-void Tree::remove(InodeId directory, std::string_view name) {
-  const EntryId entry = find_entry(directory, name);
+void Tree::remove(InodeId directory, std::string_view name) { remove(find_entry(directory, name)); }
+
+void Tree::remove(EntryId entry) {
   const InodeId inode = names_[entry].inode;
   if (is_directory(inode)) clear(inode);
   erase(entry);

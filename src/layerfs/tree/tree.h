@@ -74,6 +74,7 @@ class Tree {
   std::vector<Entry> entries(InodeId directory) const;
   /// All ids are below this; some may be of removed files.
   std::size_t inode_limit() const { return inodes_.size(); }
+  std::size_t entry_limit() const { return names_.size(); }
   /// The directory that holds this one; the root's is the root.
   InodeId parent(InodeId directory) const;
   /// Bytes of the directory's path, "" for the root.
@@ -89,6 +90,8 @@ class Tree {
   EntryId first_entry(InodeId directory) const;
   EntryId next_entry(EntryId entry) const { return names_[entry].next; }
   Entry entry(EntryId id) const;
+  /// False once it was removed.
+  bool is_there(EntryId id) const { return names_[id].text != nullptr; }
 
   /// Whether the bytes that an Inode's views refer to must be copied, or lie in an arena that this
   /// tree has adopted.
@@ -100,6 +103,7 @@ class Tree {
   void link(InodeId directory, std::string_view name, InodeId inode, Bytes bytes = Bytes::copied);
   /// Takes the name away, with all that is below it. The name must be there.
   void remove(InodeId directory, std::string_view name);
+  void remove(EntryId entry);
   /// Empties a directory.
   void clear(InodeId directory);
   /// Mode, owner, time and attributes of `like`; what the file is stays.

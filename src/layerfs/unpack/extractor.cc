@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 #include <functional>
 #include <utility>
 
@@ -19,16 +18,14 @@ namespace {
 
 using image::content::TarEntry;
 using image::content::TarType;
+using tree::check_device;
+using tree::check_target;
 using tree::EntryName;
 using tree::join_path;
 using tree::metadata_of;
 using tree::parse_entry_name;
 using tree::parse_whiteout;
 using tree::Whiteout;
-
-// What the kernel's 32-bit device number has room for (include/linux/kdev_t.h, new_encode_dev).
-constexpr std::uint64_t kMaxMajor = 0xfff;
-constexpr std::uint64_t kMaxMinor = 0xfffff;
 
 /// Runs a system call that creates `name`; when the name is taken in this layer, the later member
 /// wins: what is there goes and the call runs again.
@@ -53,18 +50,6 @@ mode_t node_type(TarType type) {
     default:
       return S_IFIFO;
   }
-}
-
-Result<dev_t> device_of(const TarEntry& entry) {
-  if (entry.type == TarType::fifo) return dev_t{0};
-  const std::string number =
-      std::to_string(entry.dev_major) + ":" + std::to_string(entry.dev_minor);
-  if (entry.dev_major > kMaxMajor || entry.dev_minor > kMaxMinor)
-    return fail(Errc::InvalidImage, "device number " + number + " is out of range");
-  // To overlayfs this device is a whiteout: the image would hide files by the back door.
-  if (entry.type == TarType::char_device && entry.dev_major == 0 && entry.dev_minor == 0)
-    return fail(Errc::InvalidImage, "character device 0:0 cannot be part of a layer");
-  return makedev(static_cast<unsigned>(entry.dev_major), static_cast<unsigned>(entry.dev_minor));
 }
 
 Result<> write_at(int fd, std::span<const std::byte> bytes, std::uint64_t offset) {
@@ -158,8 +143,7 @@ Result<> Extractor::write_data(const TarEntry& entry, int fd) {
 
 Result<> Extractor::add_symlink(const TarEntry& entry, const Directory& parent,
                                 const std::string& name) {
-  if (entry.link_name.empty() || entry.link_name.size() >= PATH_MAX)
-    return fail(Errc::InvalidImage, "symlink target is empty or longer than 4095 bytes");
+  NX_CHECK(check_target(entry));
   NX_TRY(const Metadata metadata, metadata_of(entry));
   NX_CHECK(create_replacing(tree_, parent, name, [&] {
     return symlinkat(entry.link_name.c_str(), parent.fd.get(), name.c_str());
@@ -169,9 +153,12 @@ Result<> Extractor::add_symlink(const TarEntry& entry, const Directory& parent,
 
 Result<> Extractor::add_node(const TarEntry& entry, const Directory& parent,
                              const std::string& name) {
-  NX_TRY(const dev_t device, device_of(entry));
+  NX_CHECK(check_device(entry));
   NX_TRY(const Metadata metadata, metadata_of(entry));
   const mode_t type = node_type(entry.type);
+  const dev_t device = type == S_IFIFO ? 0
+                                       : makedev(static_cast<unsigned>(entry.dev_major),
+                                                 static_cast<unsigned>(entry.dev_minor));
   NX_CHECK(create_replacing(tree_, parent, name, [&] {
     return mknodat(parent.fd.get(), name.c_str(), type | (metadata.mode & 0777), device);
   }));
