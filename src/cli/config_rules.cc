@@ -69,7 +69,7 @@ Result<> Configuration::add_rules(std::span<const TomlEntry> entries, const std:
   std::vector<std::uint32_t> lines;
   for (const TomlEntry& entry : entries) {
     if (!is_rule(entry)) continue;
-    rules.resize(std::max(rules.size(), std::max<std::size_t>(entry.table, 1)));
+    rules.resize(std::max({rules.size(), static_cast<std::size_t>(entry.table), std::size_t{1}}));
     lines.resize(rules.size());
     const std::size_t index = entry.table == 0 ? 0 : entry.table - 1;
     NX_CHECK(set_from(rules[index], entry, file));

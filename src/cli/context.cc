@@ -133,8 +133,8 @@ Result<runtime::Settings> Context::settings() {
 }
 
 Result<runtime::Services> Context::services() {
-  NX_TRY(runtime::Settings settings, this->settings());
-  return runtime::Services::open(std::move(settings));
+  NX_TRY(const runtime::Settings settings, this->settings());
+  return runtime::Services::open(settings);
 }
 
 Result<std::string> Context::backend(const std::string& after_verb) const {

@@ -21,19 +21,19 @@ using testing::Not;
 class CredentialHelper : public ::testing::Test {
  protected:
   void SetUp() override {
-    scratch = std::make_unique<sys::TempDir>(sys::TempDir::create(scratch_parent(), "h").value());
-    ::setenv("PATH", (scratch->path() + ":" + path).c_str(), 1);
+    scratch_ = std::make_unique<sys::TempDir>(sys::TempDir::create(scratch_parent(), "h").value());
+    ::setenv("PATH", (scratch_->path() + ":" + path_).c_str(), 1);
   }
-  void TearDown() override { ::setenv("PATH", path.c_str(), 1); }
+  void TearDown() override { ::setenv("PATH", path_.c_str(), 1); }
 
   /// A helper of this name, as a shell script; $1 is the operation.
   void script(const std::string& name, const std::string& text) const {
-    ASSERT_OK(sys::write_file_atomic(scratch->fd(), "docker-credential-" + name,
+    ASSERT_OK(sys::write_file_atomic(scratch_->fd(), "docker-credential-" + name,
                                      "#!/bin/sh\n" + text, 0755, sys::Durable::no));
   }
 
-  std::string path = std::getenv("PATH");
-  std::unique_ptr<sys::TempDir> scratch;
+  std::string path_ = std::getenv("PATH");
+  std::unique_ptr<sys::TempDir> scratch_;
 };
 
 constexpr const char* kFileHelper = R"sh(

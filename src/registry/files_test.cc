@@ -19,34 +19,36 @@ using testing::HasSubstr;
 class FilesTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    scratch = std::make_unique<sys::TempDir>(sys::TempDir::create(scratch_parent(), "f").value());
-    const std::string top = scratch->path();
-    environment.home = top + "/home";
-    environment.etc = top + "/etc";
-    environment.run = top + "/run";
-    environment.var_cache = top + "/cache";
-    environment.uid = 0;
+    scratch_ = std::make_unique<sys::TempDir>(sys::TempDir::create(scratch_parent(), "f").value());
+    const std::string top = scratch_->path();
+    environment_.home = top + "/home";
+    environment_.etc = top + "/etc";
+    environment_.run = top + "/run";
+    environment_.var_cache = top + "/cache";
+    environment_.uid = 0;
   }
   std::string write(const std::string& name, std::string_view text) const {
-    const std::string path = scratch->path() + "/" + name;
+    const std::string path = scratch_->path() + "/" + name;
     EXPECT_OK(sys::mkdirs(path.substr(0, path.rfind('/')), 0755));
     EXPECT_OK(sys::write_file_atomic(path, text, 0644, sys::Durable::no));
     return path;
   }
-  Result<Files> read() const { return read_files(environment, choices); }
+  Result<Files> read() const { return read_files(environment_, choices_); }
   std::vector<std::string> search() const {
     return read().value().registries.search.value_or(std::vector<std::string>());
   }
   std::vector<std::string> auth_paths() const {
     std::vector<std::string> out;
     const Files files = read().value();
-    for (const AuthFile& file : files.auth) out.push_back(file.path.substr(scratch->path().size()));
+    out.reserve(files.auth.size());
+    for (const AuthFile& file : files.auth)
+      out.push_back(file.path.substr(scratch_->path().size()));
     return out;
   }
 
-  std::unique_ptr<sys::TempDir> scratch;
-  Environment environment;
-  Choices choices;
+  std::unique_ptr<sys::TempDir> scratch_;
+  Environment environment_;
+  Choices choices_;
 };
 
 std::string searching(const std::string& host) {
@@ -85,11 +87,11 @@ TEST_F(FilesTest, the_users_file_takes_the_place_of_the_machines) {
 
 TEST_F(FilesTest, the_environment_names_another_main_file) {
   write("etc/containers/registries.conf", searching("main.x"));
-  environment.registries_conf = write("other.conf", searching("other.x"));
+  environment_.registries_conf = write("other.conf", searching("other.x"));
   EXPECT_THAT(search(), ElementsAre("other.x"));
   write("etc/containers/registries.conf.d/10.conf", searching("ten.x"));
   EXPECT_THAT(search(), ElementsAre("ten.x"));
-  environment.registries_conf = "/missing/r.conf";
+  environment_.registries_conf = "/missing/r.conf";
   EXPECT_ERROR(read(), Errc::ConfigError, HasSubstr("/missing/r.conf"));
 }
 
@@ -100,7 +102,7 @@ TEST_F(FilesTest, recorded_aliases_beat_written_ones) {
   ASSERT_OK(files);
   EXPECT_EQ(files->registries.aliases.at("a").name, "two.x/a");
   EXPECT_EQ(files->registries.aliases.at("b").name, "one.x/b");
-  environment.uid = 1000;
+  environment_.uid = 1000;
   EXPECT_EQ(read()->registries.aliases.at("a").name, "one.x/a");
 }
 
@@ -113,27 +115,28 @@ TEST_F(FilesTest, auth_files_are_asked_in_podmans_order) {
                           "/home/.docker/config.json", "/home/.dockercfg"));
   write("x/containers/auth.json", "{}");
   write("d/config.json", "{}");
-  environment.runtime_dir = environment.config_home = scratch->path() + "/x";
-  environment.docker_config = scratch->path() + "/d";
+  environment_.runtime_dir = environment_.config_home = scratch_->path() + "/x";
+  environment_.docker_config = scratch_->path() + "/d";
   EXPECT_THAT(auth_paths(), ElementsAre("/x/containers/auth.json", "/x/containers/auth.json",
                                         "/d/config.json", "/home/.dockercfg"));
-  environment.auth_file = write("only.json", "{}");
+  environment_.auth_file = write("only.json", "{}");
   EXPECT_THAT(auth_paths(), ElementsAre("/only.json"));
-  choices.auth_file = write("chosen.json", "{}");
+  choices_.auth_file = write("chosen.json", "{}");
   EXPECT_THAT(auth_paths(), ElementsAre("/chosen.json"));
 }
 
 TEST_F(FilesTest, logins_are_written_where_podman_writes_them) {
-  EXPECT_EQ(login_file(environment, choices).value(), environment.run + "/containers/0/auth.json");
-  environment.runtime_dir = "/missing/dir";
-  EXPECT_ERROR(login_file(environment, choices), Errc::ConfigError, HasSubstr("/missing/dir"));
+  EXPECT_EQ(login_file(environment_, choices_).value(),
+            environment_.run + "/containers/0/auth.json");
+  environment_.runtime_dir = "/missing/dir";
+  EXPECT_ERROR(login_file(environment_, choices_), Errc::ConfigError, HasSubstr("/missing/dir"));
   EXPECT_OK(read());  // the image may be public
-  environment.runtime_dir = scratch->path();
-  EXPECT_EQ(login_file(environment, choices).value(), scratch->path() + "/containers/auth.json");
-  environment.auth_file = "/a";
-  EXPECT_EQ(login_file(environment, choices).value(), "/a");
-  choices.auth_file = "/b";
-  EXPECT_EQ(login_file(environment, choices).value(), "/b");
+  environment_.runtime_dir = scratch_->path();
+  EXPECT_EQ(login_file(environment_, choices_).value(), scratch_->path() + "/containers/auth.json");
+  environment_.auth_file = "/a";
+  EXPECT_EQ(login_file(environment_, choices_).value(), "/a");
+  choices_.auth_file = "/b";
+  EXPECT_EQ(login_file(environment_, choices_).value(), "/b");
 }
 
 TEST_F(FilesTest, the_users_policy_comes_first) {
@@ -152,13 +155,13 @@ TEST_F(FilesTest, certificates_of_a_host_are_those_of_the_user_first) {
   write("etc/docker/certs.d/i.x:5000/c.crt", "");
   const Files files = read().value();
   EXPECT_THAT(find_tls(files.certs, "h.x")->ca_files,
-              ElementsAre(environment.home + "/.config/containers/certs.d/h.x/a.crt"));
+              ElementsAre(environment_.home + "/.config/containers/certs.d/h.x/a.crt"));
   EXPECT_THAT(find_tls(files.certs, "i.x:5000")->ca_files,
-              ElementsAre(environment.etc + "/docker/certs.d/i.x:5000/c.crt"));
-  choices.cert_dir = environment.etc + "/containers/certs.d/h.x";
+              ElementsAre(environment_.etc + "/docker/certs.d/i.x:5000/c.crt"));
+  choices_.cert_dir = environment_.etc + "/containers/certs.d/h.x";
   EXPECT_THAT(find_tls(read()->certs, "any.x")->ca_files,
-              ElementsAre(environment.etc + "/containers/certs.d/h.x/b.crt"));
-  choices.cert_dir = "/missing/certs";
+              ElementsAre(environment_.etc + "/containers/certs.d/h.x/b.crt"));
+  choices_.cert_dir = "/missing/certs";
   EXPECT_ERROR(read(), Errc::FileError, HasSubstr("/missing/certs"));
 }
 

@@ -19,6 +19,7 @@ RegistriesConf conf(std::string_view text) { return parse_registries_conf(text, 
 
 std::vector<std::string> names(const std::vector<oci::Reference>& references) {
   std::vector<std::string> out;
+  out.reserve(references.size());
   for (const oci::Reference& reference : references) out.push_back(reference.str());
   return out;
 }

@@ -204,7 +204,7 @@ TEST_P(LayerfsDriver, TwoProcessesPrepareALayerOnce) {
            }});
       if (!driver) _exit(1);
       const auto stack = (*driver)->prepare(*store_, i % 2 == 0 ? one : two);
-      if (!stack) std::cerr << stack.error().message() << std::endl;
+      if (!stack) std::cerr << stack.error().message() << '\n';
       _exit(stack ? 0 : 1);
     }
     children.push_back(pid);

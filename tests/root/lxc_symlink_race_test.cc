@@ -2,9 +2,8 @@
 // a directory and a link to the host, again and again, while containers are created
 // (CVE-2021-30465, CVE-2019-19921): whatever it manages, nothing is mounted or made outside of the
 // root.
-#include <stdio.h>
-
 #include <algorithm>
+#include <cstdio>
 
 #include "container_fixture.h"
 #include "nexcage/sys/mount.h"

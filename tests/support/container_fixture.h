@@ -200,6 +200,7 @@ class ContainerTest : public ::testing::Test {
     return request;
   }
 
+ public:  // for the tests, which are classes of their own
   // Cgroups are the host's, and the pid is that of a sandbox: others may have the same.
   std::string id = "t" + std::to_string(std::random_device{}());
   std::string parent = "nxtest" + std::to_string(std::random_device{}());

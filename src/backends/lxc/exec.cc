@@ -132,15 +132,16 @@ Result<sys::plan::Plan> plan_exec(const oci::Spec& spec, const ExecRequest& requ
                                   const HostFacts& facts, std::uint32_t join_flags) {
   NX_CHECK(check_request(request));
   sys::plan::Plan plan;
-  plan.operations.push_back(sys::plan::NewKeyring{});
-  plan.operations.push_back(sys::plan::JoinNamespaces{.fd = 0, .root_fd = 1, .flags = join_flags});
+  plan.operations.emplace_back(sys::plan::NewKeyring{});
+  plan.operations.emplace_back(
+      sys::plan::JoinNamespaces{.fd = 0, .root_fd = 1, .flags = join_flags});
   if (request.process.terminal) {
     const oci::Box size = request.process.console_size.value_or(oci::Box{});
-    plan.operations.push_back(
+    plan.operations.emplace_back(
         sys::plan::OpenTerminal{.bind_console = false, .rows = size.height, .columns = size.width});
   }
-  plan.operations.push_back(sys::plan::CheckProgram{});
-  plan.operations.push_back(sys::plan::WaitForStart{});
+  plan.operations.emplace_back(sys::plan::CheckProgram{});
+  plan.operations.emplace_back(sys::plan::WaitForStart{});
   NX_TRY(plan.process, plan_process({.process = request.process,
                                      .linux_section = spec.linux_ ? &*spec.linux_ : nullptr,
                                      .preserve_fds = request.preserve_fds},

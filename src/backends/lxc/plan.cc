@@ -54,36 +54,36 @@ oci::State state_of(const CreateJob& job, oci::Status status) {
 /// What happens between the mounts and the user process.
 Result<> plan_finish(const CreateJob& job, CreatePlan& out) {
   auto& operations = out.plan.operations;
-  operations.push_back(sys::plan::MakeDirectory{.target = job.spec.process->cwd});
+  operations.emplace_back(sys::plan::MakeDirectory{.target = job.spec.process->cwd});
   if (job.spec.process->terminal) {
     const oci::Box size = job.spec.process->console_size.value_or(oci::Box{});
-    operations.push_back(
+    operations.emplace_back(
         sys::plan::OpenTerminal{.bind_console = true, .rows = size.height, .columns = size.width});
   }
-  operations.push_back(sys::plan::WaitForRuntime{});
+  operations.emplace_back(sys::plan::WaitForRuntime{});
   if (!job.spec.hooks.create_container.empty())
-    operations.push_back(plan_hooks(HookPoint::create_container, job.spec.hooks.create_container,
-                                    state_of(job, oci::Status::created)));
+    operations.emplace_back(plan_hooks(HookPoint::create_container, job.spec.hooks.create_container,
+                                       state_of(job, oci::Status::created)));
   NX_CHECK(plan_sysctl(job.spec, out));
   for (const std::string& path : job.spec.linux_->masked_paths)
-    operations.push_back(sys::plan::MaskPath{.target = path});
+    operations.emplace_back(sys::plan::MaskPath{.target = path});
   for (const std::string& path : job.spec.linux_->readonly_paths)
-    operations.push_back(sys::plan::ReadonlyPath{.target = path});
-  operations.push_back(sys::plan::Pivot{.move_mount = job.pivot == Pivot::move_mount});
+    operations.emplace_back(sys::plan::ReadonlyPath{.target = path});
+  operations.emplace_back(sys::plan::Pivot{.move_mount = job.pivot == Pivot::move_mount});
   const auto [propagation, recursive] = propagation_of(job.spec.linux_->rootfs_propagation);
-  operations.push_back(sys::plan::FinishRoot{
+  operations.emplace_back(sys::plan::FinishRoot{
       .readonly = job.spec.root->readonly, .propagation = propagation, .recursive = recursive});
-  operations.push_back(sys::plan::CheckProgram{});
+  operations.emplace_back(sys::plan::CheckProgram{});
   // Root of the runtime is not known in a user namespace of the container: the kernel then says
   // 65534
   // (/proc/sys/kernel/overflowuid).
   constexpr std::uint32_t kOverflowUid = 65534;
-  operations.push_back(
+  operations.emplace_back(
       sys::plan::WaitForStart{.fd = static_cast<std::uint32_t>(out.sources.size()),
                               .peer_uid = has_user_namespace(job.spec) ? kOverflowUid : 0});
   if (!job.spec.hooks.start_container.empty())
-    operations.push_back(plan_hooks(HookPoint::start_container, job.spec.hooks.start_container,
-                                    state_of(job, oci::Status::created)));
+    operations.emplace_back(plan_hooks(HookPoint::start_container, job.spec.hooks.start_container,
+                                       state_of(job, oci::Status::created)));
   return {};
 }
 
@@ -106,7 +106,7 @@ bool has_user_namespace(const oci::Spec& spec) {
 }
 
 void attach(CreatePlan& out, Source source, std::string target) {
-  out.plan.operations.push_back(sys::plan::AttachMount{
+  out.plan.operations.emplace_back(sys::plan::AttachMount{
       .fd = static_cast<std::uint32_t>(out.sources.size()), .target = std::move(target)});
   out.sources.push_back(std::move(source));
 }
@@ -154,7 +154,7 @@ Result<CreatePlan> plan_create(const CreateJob& job, const HostFacts& facts,
   if (job.spec.process->oom_score_adj)
     out.config.emplace_back("lxc.proc.oom_score_adj",
                             std::to_string(*job.spec.process->oom_score_adj));
-  if (job.keyring == Keyring::fresh) out.plan.operations.push_back(sys::plan::NewKeyring{});
+  if (job.keyring == Keyring::fresh) out.plan.operations.emplace_back(sys::plan::NewKeyring{});
   NX_CHECK(plan_root(job, out));
   NX_CHECK(plan_mounts(job, facts, out));
   NX_CHECK(plan_devices(job, out));

@@ -54,7 +54,7 @@ void plan_device(const oci::Spec& spec, const oci::Device& device, CreatePlan& o
   }
   const std::uint32_t type = device.type == 'b' ? S_IFBLK : device.type == 'p' ? S_IFIFO : S_IFCHR;
   constexpr mode_t kDefaultMode = 0666;
-  out.plan.operations.push_back(
+  out.plan.operations.emplace_back(
       sys::plan::MakeDevice{.target = device.path,
                             .mode = type | (device.file_mode.value_or(kDefaultMode) & 07777),
                             .major = static_cast<std::uint32_t>(device.major),
@@ -80,7 +80,7 @@ Result<> plan_devices(const CreateJob& job, CreatePlan& out) {
   }
   for (const oci::Device& device : job.spec.linux_->devices) plan_device(job.spec, device, out);
   for (const auto& [target, content] : kLinks)
-    out.plan.operations.push_back(
+    out.plan.operations.emplace_back(
         sys::plan::MakeSymlink{.target = std::string(target), .content = std::string(content)});
   return {};
 }

@@ -40,7 +40,7 @@ Result<> plan_bind(const CreateJob& job, const oci::Mount& mount, const sys::Mou
   if (options.copy_symlink) {
     // crun's word: a source that is a link is shown as the link it is.
     if (auto content = sys::read_link(AT_FDCWD, path)) {
-      out.plan.operations.push_back(
+      out.plan.operations.emplace_back(
           sys::plan::MakeSymlink{.target = mount.destination, .content = *std::move(content)});
       return {};
     }
@@ -84,7 +84,7 @@ void plan_filesystem(const oci::Mount& mount, const std::string& label,
   operation.propagation = options.propagation;
   operation.copy_up = options.tmpcopyup;
   operation.plain_target = mount.type == "proc" || mount.type == "sysfs";
-  out.plan.operations.push_back(std::move(operation));
+  out.plan.operations.emplace_back(std::move(operation));
 }
 
 std::string base_name(const std::string& path) { return path.substr(path.rfind('/') + 1); }
@@ -104,21 +104,21 @@ void plan_cgroup(const oci::Mount& mount, const sys::MountOptions& options, cons
     attach(out, source(facts.cgroups.hierarchies.front()), mount.destination);
     return;
   }
-  out.plan.operations.push_back(sys::plan::MountFilesystem{.target = mount.destination,
-                                                           .fstype = "tmpfs",
-                                                           .source = "tmpfs",
-                                                           .options = {"mode=755"},
-                                                           .attributes = attributes});
+  out.plan.operations.emplace_back(sys::plan::MountFilesystem{.target = mount.destination,
+                                                              .fstype = "tmpfs",
+                                                              .source = "tmpfs",
+                                                              .options = {"mode=755"},
+                                                              .attributes = attributes});
   for (const sys::CgroupHierarchy& hierarchy : facts.cgroups.hierarchies) {
     const std::string name = base_name(hierarchy.mount_point);
     attach(out, source(hierarchy), mount.destination + "/" + name);
     for (const std::string& controller : hierarchy.controllers)
       if (!hierarchy.v2() && controller != name && !controller.starts_with("name="))
-        out.plan.operations.push_back(sys::plan::MakeSymlink{
+        out.plan.operations.emplace_back(sys::plan::MakeSymlink{
             .target = mount.destination + "/" + controller, .content = name});
   }
   if (readonly != 0)
-    out.plan.operations.push_back(
+    out.plan.operations.emplace_back(
         sys::plan::ChangeMount{.target = mount.destination, .set = readonly});
 }
 
@@ -130,7 +130,7 @@ Result<> plan_mount(const CreateJob& job, const oci::Mount& mount, const HostFac
   if (sys::clean_path(mount.destination) == "/")
     return fail(Errc::Unsupported, "mount " + mount.destination + ": over the root file system");
   if (options.remount) {
-    out.plan.operations.push_back(
+    out.plan.operations.emplace_back(
         sys::plan::ChangeMount{.target = mount.destination,
                                .set = options.set | options.rec_set,
                                .clear = options.clear | options.rec_clear,
@@ -155,7 +155,7 @@ Result<> plan_mount(const CreateJob& job, const oci::Mount& mount, const HostFac
 }  // namespace
 
 Result<> plan_root(const CreateJob& job, CreatePlan& out) {
-  out.plan.operations.push_back(sys::plan::EnterRootfs{
+  out.plan.operations.emplace_back(sys::plan::EnterRootfs{
       .fd = static_cast<std::uint32_t>(out.sources.size()), .path = job.rootfs});
   // A slave at first in any case: pivot_root refuses a shared root; FinishRoot has the last word.
   out.sources.push_back({.path = job.rootfs,
@@ -166,7 +166,7 @@ Result<> plan_root(const CreateJob& job, CreatePlan& out) {
 }
 
 Result<> plan_mounts(const CreateJob& job, const HostFacts& facts, CreatePlan& out) {
-  out.plan.operations.push_back(sys::plan::RefuseSymlink{.target = "/dev"});
+  out.plan.operations.emplace_back(sys::plan::RefuseSymlink{.target = "/dev"});
   if (!job.spec.linux_->mount_label.empty() && !facts.selinux)
     return fail(Errc::Unsupported, "linux.mountLabel: SELinux is not enabled in this kernel");
   for (const oci::Mount& mount : job.spec.mounts) NX_CHECK(plan_mount(job, mount, facts, out));
@@ -195,7 +195,7 @@ Result<> plan_sysctl(const oci::Spec& spec, CreatePlan& out) {
     for (char& c : file) c = c == '.' ? '/' : c == '/' ? '.' : c;
     if (file.find("..") != std::string::npos)
       return fail(Errc::InvalidConfig, "linux.sysctl: " + quote(name));
-    out.plan.operations.push_back(sys::plan::SetSysctl{.file = file, .value = value});
+    out.plan.operations.emplace_back(sys::plan::SetSysctl{.file = file, .value = value});
   }
   return {};
 }

@@ -37,12 +37,12 @@ Result<> plan_identity(const oci::Spec& spec, CreatePlan& out) {
     if (uts->path.empty())
       out.config.emplace_back("lxc.uts.name", spec.hostname);
     else
-      out.plan.operations.push_back(sys::plan::SetHostname{.name = spec.hostname});
+      out.plan.operations.emplace_back(sys::plan::SetHostname{.name = spec.hostname});
   }
   if (!spec.domainname.empty()) {
     if (uts == nullptr)
       return fail(Errc::InvalidConfig, "domainname: the container has no UTS namespace of its own");
-    out.plan.operations.push_back(sys::plan::SetDomainname{.name = spec.domainname});
+    out.plan.operations.emplace_back(sys::plan::SetDomainname{.name = spec.domainname});
   }
   return {};
 }
@@ -84,7 +84,7 @@ Result<> plan_clocks(const oci::Linux& section, CreatePlan& out) {
     (monotonic ? operation.monotonic_nanoseconds : operation.boottime_nanoseconds) =
         offset.nanosecs;
   }
-  if (fresh) out.plan.operations.push_back(operation);
+  if (fresh) out.plan.operations.emplace_back(operation);
   return {};
 }
 
@@ -96,7 +96,7 @@ Result<> plan_net_devices(const oci::Linux& section, CreatePlan& out) {
                   "linux.netDevices: the container has no network namespace of its own");
     const std::string& target = inside.empty() ? name : inside;
     out.net_devices[name] = target;
-    out.plan.operations.push_back(sys::plan::SetUpLink{.name = target, .addresses = {}});
+    out.plan.operations.emplace_back(sys::plan::SetUpLink{.name = target, .addresses = {}});
   }
   return {};
 }
