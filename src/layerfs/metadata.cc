@@ -87,6 +87,15 @@ Result<Metadata> read_metadata(int dir, const std::string& name) {
   return metadata;
 }
 
+Result<> make_plain_directory(int fd) {
+  if (fchown(fd, 0, 0) != 0) return fail_errno("set the directory's owner");
+  if (fchmod(fd, 0700) != 0) return fail_errno("set the directory's mode");
+  for (const char* acl : {"system.posix_acl_default", "system.posix_acl_access"})
+    if (fremovexattr(fd, acl) != 0 && errno != ENODATA && errno != EOPNOTSUPP)
+      return fail_errno("remove the directory's ACL");
+  return {};
+}
+
 Result<> apply_metadata(int fd, const Metadata& metadata, ModeState mode_state) {
   // We are root: a new file is 0:0 already. No directory has its set-group-ID bit or default ACL
   // yet while files are made (Extractor sets these last), so nothing is inherited.

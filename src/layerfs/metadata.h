@@ -28,6 +28,10 @@ struct Metadata {
 /// The metadata of the file `name` in `dir` (symlink not followed), without trusted.overlay.*.
 Result<Metadata> read_metadata(int dir, const std::string& name);
 
+/// Makes a new directory one from which files made in it inherit nothing, wherever it happens to
+/// lie: owned by root, 0700, without set-group-ID bit and ACLs.
+Result<> make_plain_directory(int fd);
+
 /// Sets owner, mode, attributes and times, in this order: chown(2) clears set-id bits and file
 /// capabilities. The file is ours and new: owned by root, or `fd` is a directory made so.
 /// `has_it`: it was created with exactly this mode.

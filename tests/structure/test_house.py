@@ -21,7 +21,8 @@ STRANGERS = [{"layerfs", "storage"}, {"layerfs", "backends"}, {"storage", "backe
 # and the plan it shares with its backend.
 NOT_FOR_INIT = {"json", "toml", "oci", "image", "registry", "layerfs", "storage", "network", "runtime", "cli"}
 # Parts of a folder that are linked apart from it, into one helper only.
-PARTS = {"image_content": "image/content", "layerfs_unpack": "layerfs/unpack", "registry_client": "registry/client"}
+PARTS = {"image_content": "image/content", "layerfs_unpack": "layerfs/unpack", "layerfs_tree": "layerfs/tree",
+         "layerfs_erofs": "layerfs/erofs", "layerfs_convert": "layerfs/convert", "registry_client": "registry/client"}
 MAX_LINES = 500
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)

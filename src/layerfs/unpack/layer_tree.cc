@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -49,12 +48,7 @@ Result<LayerTree> LayerTree::open(const std::string& target, LowerView lower,
                                   const UnpackLimits& limits) {
   NX_TRY(UniqueFd root, sys::open_at(AT_FDCWD, target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW),
          "open the layer's directory");
-  // Files made in here must not inherit anything from where the store happens to lie.
-  if (fchown(root.get(), 0, 0) != 0) return fail_errno("set the layer directory's owner");
-  if (fchmod(root.get(), 0700) != 0) return fail_errno("set the layer directory's mode");
-  for (const char* acl : {"system.posix_acl_default", "system.posix_acl_access"})
-    if (fremovexattr(root.get(), acl) != 0 && errno != ENODATA && errno != EOPNOTSUPP)
-      return fail_errno("remove the layer directory's ACL");
+  NX_CHECK(make_plain_directory(root.get()));
   LayerTree tree(std::move(root), std::move(lower), limits);
   NX_TRY(DirectoryPtr top, tree.open_path(""));
   tree.chain_.push_back(std::move(top));
