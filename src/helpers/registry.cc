@@ -64,8 +64,9 @@ Result<json::Value> run_pull(const json::Value& request) {
   NX_TRY(client::PullRequest pull, client::parse_pull_request(request));
   NX_CHECK(client::load_http());
   NX_TRY(client::PullPlace place, client::prepare_pull(pull));
-  NX_CHECK(confine_to(pull.images, {pull.images + "/" + std::string(client::kStagingDir)}),
-           "confine the puller");
+  std::vector<std::string> writable = {pull.images + "/" + std::string(client::kStagingDir)};
+  if (!pull.tars.empty()) writable.push_back(pull.tars);
+  NX_CHECK(confine_to(pull.images, std::move(writable)), "confine the puller");
   client::Events told = events();
   return client::run_pull(pull, std::move(place), told);
 }

@@ -146,6 +146,7 @@ Result<Answer> Pull::fetch(const Access& access, const std::optional<oci::Digest
   request.set("trust", to_json(access.trust));
   if (known) request.set("if_digest", known->str());
   request.set("settings", to_json(place_.settings));
+  if (!place_.tars.empty()) request.set("tars", place_.tars);
 
   Result<> leased;
   image::HelperStreams streams;
@@ -283,6 +284,10 @@ Result<std::optional<oci::Reference>> find_local_name(std::string_view what,
   for (const oci::Reference& name : names)
     if (store.resolve(name.str())) return name;
   return std::nullopt;
+}
+
+std::string staged_tar_name(const oci::Digest& diff_id) {
+  return std::string(diff_id.algorithm()) + '-' + std::string(diff_id.hex()) + ".tar";
 }
 
 Result<oci::Platform> parse_platform(std::string_view text) {

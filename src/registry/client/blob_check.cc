@@ -1,5 +1,12 @@
 #include "nexcage/registry/client/blob_check.h"
 
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "nexcage/base/log.h"
+#include "nexcage/image/content/read_ahead.h"
+
 namespace nexcage::registry::client {
 
 using image::content::ByteSource;
@@ -7,19 +14,47 @@ using image::content::HashingSource;
 
 namespace {
 
-/// The diff ID of what `blob` inflates to.
-Result<oci::Digest> read_layer(HashingSource& blob, const BlobPromise::Layer& layer) {
+constexpr std::size_t kBuffer = 256u << 10;
+
+/// Whoever needs the layer will inflate it again: no reason to give the pull up.
+void give_up(std::optional<StagedTar>& kept, const Error& why) {
+  log::debug("an inflated layer is not kept: " + why.message());
+  kept.reset();
+}
+
+std::optional<StagedTar> begin_keeping(const TarStaging* tars) {
+  std::optional<StagedTar> kept;
+  if (tars == nullptr) return kept;
+  auto begun = tars->begin();
+  if (begun)
+    kept.emplace(std::move(*begun));
+  else
+    give_up(kept, begun.error());
+  return kept;
+}
+
+/// The diff ID of what `blob` inflates to; all of it goes to `kept`, too.
+Result<oci::Digest> read_layer(HashingSource& blob, const BlobPromise::Layer& layer,
+                               std::optional<StagedTar>& kept) {
   NX_TRY(auto inflated, image::content::inflate(blob, layer.compression));
-  NX_TRY(auto tar, HashingSource::create(*inflated, layer.diff_id.algorithm()));
-  NX_CHECK(image::content::drain(*tar));
-  return tar->finish();
+  // Inflating takes as long as the rest together.
+  image::content::ReadAhead ahead(*inflated);
+  NX_TRY(auto tar, HashingSource::create(ahead, layer.diff_id.algorithm()));
+  std::vector<std::byte> buffer(kBuffer);
+  while (true) {
+    NX_TRY(const std::size_t n, tar->read(buffer));
+    if (n == 0) return tar->finish();
+    if (!kept) continue;
+    if (auto written = kept->write(std::span(buffer).first(n)); !written)
+      give_up(kept, written.error());
+  }
 }
 
 BlobVerdict wrong(BlobVerdict::Is is, Error error) { return {.is = is, .error = std::move(error)}; }
 
 }  // namespace
 
-BlobVerdict check_blob(ByteSource& wire, const BlobPromise& promise) {
+BlobVerdict check_blob(ByteSource& wire, const BlobPromise& promise, const TarStaging* tars) {
   using Is = BlobVerdict::Is;
   auto blob = HashingSource::create(wire, promise.digest.algorithm());
   if (!blob) return wrong(Is::failed, std::move(blob).error());
@@ -27,7 +62,9 @@ BlobVerdict check_blob(ByteSource& wire, const BlobPromise& promise) {
   const bool plain = promise.layer && promise.layer->compression == oci::Compression::none &&
                      promise.layer->diff_id.algorithm() == promise.digest.algorithm();
   Result<oci::Digest> diff_id = promise.digest;
-  if (promise.layer && !plain) diff_id = read_layer(**blob, *promise.layer);
+  const bool inflate = promise.layer && !plain;
+  std::optional<StagedTar> kept = begin_keeping(inflate ? tars : nullptr);
+  if (inflate) diff_id = read_layer(**blob, *promise.layer, kept);
   if (!diff_id && diff_id.error().code() != Errc::InvalidImage)
     return wrong(Is::failed, std::move(diff_id).error());
   // Damaged data is first of all data of another digest, whatever the inflater makes of it.
@@ -43,6 +80,9 @@ BlobVerdict check_blob(ByteSource& wire, const BlobPromise& promise) {
     return wrong(Is::bad_content, Error(Errc::InvalidImage,
                                         "the inflated content has digest " + inflated.str() +
                                             ", not the diff ID " + promise.layer->diff_id.str()));
+  if (kept)
+    if (auto published = std::move(*kept).publish(inflated); !published)
+      log::debug("an inflated layer is not kept: " + published.error().message());
   return {};
 }
 

@@ -6,6 +6,7 @@
 
 #include "nexcage/image/content/stream.h"
 #include "nexcage/oci/image.h"
+#include "nexcage/registry/client/tar_staging.h"
 
 namespace nexcage::registry::client {
 
@@ -31,7 +32,9 @@ struct BlobVerdict {
   std::optional<Error> error;
 };
 
-/// Reads `wire` to its end.
-BlobVerdict check_blob(image::content::ByteSource& wire, const BlobPromise& promise);
+/// Reads `wire` to its end. A good compressed layer is left inflated in `tars` where it can be
+/// written; that it cannot is nothing that is wrong with the blob.
+BlobVerdict check_blob(image::content::ByteSource& wire, const BlobPromise& promise,
+                       const TarStaging* tars = nullptr);
 
 }  // namespace nexcage::registry::client

@@ -74,7 +74,7 @@ void BlobFetch::start_check() {
   checked_ = false;
   checker_ = std::jthread([this, fd = partial_->data_fd()] {
     FeedSource source(*feed_, fd);
-    verdict_ = check_blob(source, promise_);
+    verdict_ = check_blob(source, promise_, with_.tars);
     if (verdict_.is == BlobVerdict::Is::good)
       if (auto settled = settle(fd, promise_.size); !settled)
         verdict_ = {.is = BlobVerdict::Is::failed, .error = std::move(settled).error()};

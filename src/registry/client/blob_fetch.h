@@ -15,6 +15,7 @@
 #include "nexcage/registry/client/remote.h"
 #include "nexcage/registry/client/segment.h"
 #include "nexcage/registry/client/staging.h"
+#include "nexcage/registry/client/tar_staging.h"
 
 namespace nexcage::registry::client {
 
@@ -37,6 +38,7 @@ class BlobFetch final : public SegmentOwner {
     const std::vector<Remote*>& remotes;  // in the order to be tried; not empty
     const FetchSettings& settings;
     Events& events;
+    const TarStaging* tars = nullptr;  // layers are kept inflated there
   };
   BlobFetch(BlobPromise promise, With with) : promise_(std::move(promise)), with_(with) {}
   BlobFetch(const BlobFetch&) = delete;

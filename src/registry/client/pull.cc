@@ -42,7 +42,11 @@ struct Resolved {
 class Puller {
  public:
   Puller(const PullRequest& request, PullPlace place, HttpSession& session, Events& events)
-      : request_(request), staging_(std::move(place.staging)), session_(session), events_(events) {
+      : request_(request),
+        staging_(std::move(place.staging)),
+        tars_(std::move(place.tars)),
+        session_(session),
+        events_(events) {
     for (std::size_t i = 0; i < request.endpoints.size(); ++i)
       if (serves(request.endpoints[i], request.reference))
         owned_.push_back(std::make_unique<Remote>(session, request.endpoints[i],
@@ -75,6 +79,7 @@ class Puller {
 
   const PullRequest& request_;
   Staging staging_;
+  std::optional<TarStaging> tars_;
   HttpSession& session_;
   Events& events_;
   std::vector<std::unique_ptr<Remote>> owned_;
@@ -198,7 +203,8 @@ Result<> Puller::fetch_layers(const Resolved& resolved) {
                              .staging = staging_,
                              .remotes = remotes_,
                              .settings = request_.settings,
-                             .events = events_});
+                             .events = events_,
+                             .tars = tars_ ? &*tars_ : nullptr});
 }
 
 Result<> Puller::keep_documents(const Resolved& resolved) {

@@ -10,6 +10,7 @@
 #include "nexcage/oci/image.h"
 #include "nexcage/oci/reference.h"
 #include "nexcage/registry/client/blob_fetch.h"
+#include "nexcage/registry/client/tar_staging.h"
 #include "nexcage/registry/endpoint.h"
 #include "nexcage/registry/trust.h"
 
@@ -22,6 +23,7 @@ struct PullRequest {
   std::vector<Endpoint> endpoints;       // in the order to be tried
   std::optional<oci::Digest> if_digest;  // what the store has under this name
   Trust trust;                           // what the image must prove
+  std::string tars;  // directory for inflated layers (tar_staging.h); empty: none are kept
   FetchSettings settings;
 };
 /// InvalidJson or InvalidSpec naming the member.
@@ -32,6 +34,7 @@ Result<FetchSettings> parse_settings(const json::Value& request);
 /// Everything a pull needs from outside, opened before the process is confined.
 struct PullPlace {
   Staging staging;
+  std::optional<TarStaging> tars;
   std::vector<EndpointTls> tls;  // one for each endpoint
 };
 Result<PullPlace> prepare_pull(const PullRequest& request);

@@ -116,6 +116,8 @@ Result<PullRequest> parse_pull_request(const json::Value& value) {
   if (trust == nullptr) return refuse("trust", "is missing");
   NX_TRY(out.trust, parse_trust(*trust));
   NX_TRY(out.settings, parse_settings(value));
+  NX_TRY(out.tars, text_of(value, "tars"));
+  if (!out.tars.empty() && !out.tars.starts_with('/')) return refuse("tars", "is no absolute path");
   return out;
 }
 
@@ -131,7 +133,11 @@ Result<std::vector<EndpointTls>> read_tls(const std::vector<Endpoint>& endpoints
 Result<PullPlace> prepare_pull(const PullRequest& request) {
   NX_TRY(Staging staging, Staging::open(request.images));
   NX_TRY(auto tls, read_tls(request.endpoints));
-  return PullPlace{.staging = std::move(staging), .tls = std::move(tls)};
+  std::optional<TarStaging> tars;
+  if (!request.tars.empty()) {
+    NX_TRY(tars, TarStaging::open(request.tars));
+  }
+  return PullPlace{.staging = std::move(staging), .tars = std::move(tars), .tls = std::move(tls)};
 }
 
 Result<PushRequest> parse_push_request(const json::Value& value) {
