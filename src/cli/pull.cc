@@ -64,7 +64,7 @@ off is gone on from. The digest is printed.
     NX_TRY(const image::Store store,
            image::Store::open(services.settings.images, image::Store::IfMissing::create));
     NX_TRY(const image::Image image, store.resolve(pulled.name.str()));
-    NX_CHECK(runtime::prepare_layers(image, store, services), "pull " + pulled.name.str());
+    NX_CHECK(runtime::prepare_layers(image, store, services), pulled.name.str());
     return {};
   }
 

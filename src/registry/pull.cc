@@ -195,7 +195,7 @@ Result<Pulled> Pull::run(const Access& access) {
                       .endpoint = answer.endpoint};
       continue;
     }
-    NX_TRY(const image::Committed committed, commit(answer), "pull " + name_.str());
+    NX_TRY(const image::Committed committed, commit(answer), name_.str());
     if (committed == image::Committed::yes)
       return Pulled{.name = name_,
                     .digest = answer.index ? answer.index->digest : answer.manifest->digest,
@@ -236,7 +236,7 @@ Result<Pulled> pull_image(std::string_view what, const PullOptions& options,
     const oci::Reference name = name_in_store(reference);
     if (watch.say) watch.say("Trying to pull " + name.str() + "...");
     const auto attempt = [&]() -> Result<Pulled> {
-      const std::string doing = "pull " + name.str();
+      const std::string doing = name.str();
       NX_TRY(const Plan plan, plan_pull(files, name, options.choices), doing);
       NX_TRY(const Access access, complete(plan), doing);
       return Pull(layout, place, watch, name, options.platform).run(access);
@@ -247,7 +247,7 @@ Result<Pulled> pull_image(std::string_view what, const PullOptions& options,
     last = last ? std::move(error).also(*std::move(last)) : std::move(error);
   }
   if (last) return fail(*std::move(last));
-  return fail(Errc::ImageNotFound, "pull " + quote(what) + ": nothing to be tried");
+  return fail(Errc::ImageNotFound, quote(what) + ": nothing to be tried");
 }
 
 Result<> refetch_blobs(const image::Layout& layout, const oci::Digest& entry,

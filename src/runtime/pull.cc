@@ -45,9 +45,9 @@ Result<image::Image> find_or_pull(const std::string& what, PullPolicy policy,
   if (oci::Digest::parse(what)) return asks_first ? find(what, store) : std::move(found);
   auto pulled = with.pull(what);
   if (pulled) return store.resolve(pulled->name.str());
-  if (policy != PullPolicy::newer) return fail(std::move(pulled).error());
+  if (policy != PullPolicy::newer) return fail(std::move(pulled).error().wrap("pull"));
   found = find(what, store);
-  if (!found) return fail(std::move(pulled).error());
+  if (!found) return fail(std::move(pulled).error().wrap("pull"));
   log::warning("the image in the store is used: " + pulled.error().message());
   return found;
 }

@@ -286,7 +286,7 @@ Result<json::Value> Puller::run() {
 Result<json::Value> run_pull(const PullRequest& request, PullPlace place, Events& events) {
   NX_TRY(auto session, HttpSession::create(request.settings.http));
   Puller puller(request, std::move(place), *session, events);
-  NX_TRY(json::Value answer, puller.run(), "pull " + request.reference.str());
+  NX_TRY(json::Value answer, puller.run(), request.reference.str());
   return answer;
 }
 
