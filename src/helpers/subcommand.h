@@ -21,6 +21,8 @@ Result<json::Value> run_save(const json::Value& request);
 Result<json::Value> run_load(const json::Value& request);
 /// Unpacks one layer into a directory (layerfs/layerfs.h, UnpackJob).
 Result<json::Value> run_unpack(const json::Value& request);
+/// Makes a stack of layers mountable (layerfs/layerfs.h, ConvertJob).
+Result<json::Value> run_convert(const json::Value& request);
 /// Brings an image from a registry into the staging directory (registry/client/pull.h). Events go
 /// to descriptor 5 when it is open.
 Result<json::Value> run_pull(const json::Value& request);

@@ -64,6 +64,7 @@ Result<ConvertResult::Output> read_output(const Message& message) {
     NX_TRY(output.digest, message.digest("digest"));
   }
   NX_TRY(output.bytes, message.number("bytes"));
+  NX_TRY(output.devices, message.numbers("devices"));
   return output;
 }
 
@@ -109,6 +110,9 @@ json::Value to_json(const ConvertResult& result) {
     json::Object object;
     if (output.digest) object.set("digest", output.digest->str());
     object.set("bytes", output.bytes);
+    json::Array devices;
+    for (const std::uint32_t device : output.devices) devices.emplace_back(device);
+    object.set("devices", std::move(devices));
     outputs.emplace_back(std::move(object));
   }
   json::Object object;

@@ -53,7 +53,7 @@ TEST(ConvertProtocol, JobComesBackAsItWas) {
 TEST(ConvertProtocol, ResultComesBackAsItWas) {
   const ConvertResult result{
       .layers = {{.tar_bytes = 1, .entries = 2, .file_bytes = 3, .root_opaque = true}},
-      .outputs = {{.digest = digest_of('e'), .bytes = 4}, {}}};
+      .outputs = {{.digest = digest_of('e'), .bytes = 4, .devices = {0, 3}}, {}}};
   const auto back = convert_result_from_json(to_json(result));
   ASSERT_OK(back);
   ASSERT_EQ(back->layers.size(), 1u);
@@ -64,6 +64,7 @@ TEST(ConvertProtocol, ResultComesBackAsItWas) {
   ASSERT_EQ(back->outputs.size(), 2u);
   EXPECT_EQ(back->outputs[0].digest, digest_of('e'));
   EXPECT_EQ(back->outputs[0].bytes, 4u);
+  EXPECT_EQ(back->outputs[0].devices, (std::vector<std::uint32_t>{0, 3}));
   EXPECT_FALSE(back->outputs[1].digest);
 }
 

@@ -108,6 +108,9 @@ struct ConvertResult {
   struct Output {
     std::optional<oci::Digest> digest;  // SHA-256 of the file; none for a directory or empty path
     std::uint64_t bytes = 0;            // of the file
+    /// Numbers of the job's layers whose tars are the image's devices, in the order of its table.
+    /// merged: all. index: the layer's own, and lower ones whose data a hard link needs.
+    std::vector<std::uint32_t> devices{};
   };
   std::vector<Output> outputs;  // one for each of the job
 };

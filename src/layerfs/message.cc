@@ -2,6 +2,7 @@
 
 #include <array>
 #include <optional>
+#include <utility>
 
 namespace nexcage::layerfs {
 namespace {
@@ -59,6 +60,19 @@ Result<std::vector<std::string>> Message::texts(std::string_view name) const {
   for (const json::Value& item : *member->if_array()) {
     if (item.if_string() == nullptr) return fail(bad(name));
     result.push_back(*item.if_string());
+  }
+  return result;
+}
+
+Result<std::vector<std::uint32_t>> Message::numbers(std::string_view name) const {
+  const json::Value* member = value_->find(name);
+  if (member == nullptr || member->if_array() == nullptr) return fail(bad(name));
+  std::vector<std::uint32_t> result;
+  result.reserve(member->if_array()->size());
+  for (const json::Value& item : *member->if_array()) {
+    const auto found = item.as_u64();
+    if (!found || !std::in_range<std::uint32_t>(*found)) return fail(bad(name));
+    result.push_back(static_cast<std::uint32_t>(*found));
   }
   return result;
 }

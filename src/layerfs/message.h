@@ -28,6 +28,8 @@ class Message {
   /// "none", "gzip" or "zstd".
   Result<oci::Compression> compression(std::string_view name) const;
   Result<std::vector<std::string>> texts(std::string_view name) const;
+  /// Numbers of 32 bits.
+  Result<std::vector<std::uint32_t>> numbers(std::string_view name) const;
   /// The items of an array of objects.
   Result<std::vector<Message>> items(std::string_view name) const;
   bool has(std::string_view name) const { return value_->find(name) != nullptr; }

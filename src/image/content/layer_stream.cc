@@ -1,3 +1,4 @@
+#include "nexcage/image/content/read_ahead.h"
 #include "nexcage/image/content/stream.h"
 
 namespace nexcage::image::content {
@@ -26,6 +27,7 @@ struct LayerStream::State {
   std::string name;
   std::unique_ptr<VerifiedSource> blob;
   std::unique_ptr<ByteSource> inflated;
+  std::unique_ptr<ReadAhead> ahead;
   std::unique_ptr<VerifiedSource> tar;
   std::unique_ptr<Named> named;
 };
@@ -34,11 +36,14 @@ LayerStream::LayerStream(std::unique_ptr<State> state) : state_(std::move(state)
 LayerStream::~LayerStream() = default;
 
 Result<std::unique_ptr<LayerStream>> LayerStream::open(int blob, const Promise& promise,
-                                                       const InflateLimits& limits) {
+                                                       const InflateLimits& limits,
+                                                       Threads threads) {
   auto state = std::make_unique<State>(blob, "layer " + promise.digest.str());
   NX_TRY(state->blob, VerifiedSource::create(state->file, promise.digest, promise.size, "blob"));
   NX_TRY(state->inflated, inflate(*state->blob, promise.compression, limits));
-  NX_TRY(state->tar, VerifiedSource::create(*state->inflated, promise.diff_id, std::nullopt,
+  if (threads == Threads::two) state->ahead = std::make_unique<ReadAhead>(*state->inflated);
+  ByteSource& inflated = state->ahead ? *state->ahead : *state->inflated;
+  NX_TRY(state->tar, VerifiedSource::create(inflated, promise.diff_id, std::nullopt,
                                             "inflated content (diff ID)"));
   state->named = std::make_unique<Named>(*state->tar, state->name);
   return std::unique_ptr<LayerStream>(new LayerStream(std::move(state)));
@@ -51,7 +56,7 @@ std::uint64_t LayerStream::tar_bytes() const { return state_->tar->bytes(); }
 Result<> LayerStream::finish() {
   NX_CHECK(drain(*state_->named));
   // An inflater may answer its end without having asked the file for its own; the blob's digest is
-  // checked when that end is seen.
+  // checked when that end is seen. A thread that read it has ended by now.
   NX_CHECK(drain(*state_->blob), state_->name);
   return {};
 }

@@ -168,9 +168,12 @@ class LayerStream {
     oci::Compression compression{};
     oci::Digest diff_id;  // of the tar
   };
+  /// `two`: the blob is read, hashed and inflated in a thread of its own.
+  enum class Threads : std::uint8_t { one, two };
   /// Reads `blob` from where it stands; the descriptor must outlive the stream.
   static Result<std::unique_ptr<LayerStream>> open(int blob, const Promise& promise,
-                                                   const InflateLimits& limits = {});
+                                                   const InflateLimits& limits = {},
+                                                   Threads threads = Threads::one);
   ~LayerStream();
   /// The inflated tar. Its end is answered only when the diff ID is right. Errors name the layer.
   ByteSource& tar();

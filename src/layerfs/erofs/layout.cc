@@ -119,7 +119,7 @@ Result<Layout> Planner::plan() {
   layout_.slots.resize(tree_.inode_limit());
   layout_.first_blocks.resize(tree_.inode_limit());
   cursor_ = kSuperOffset + sizeof(SuperBlock);
-  if (options_.form == Form::index) cursor_ += options_.devices.size() * sizeof(DeviceSlot);
+  if (options_.form == Form::index) cursor_ += count_devices(options_) * sizeof(DeviceSlot);
   NX_CHECK(count_xattrs());
   NX_CHECK(add(tree::Tree::kRoot, "", tree::Tree::kRoot));
   if (layout_.slots[tree::Tree::kRoot] > std::numeric_limits<std::uint16_t>::max())
@@ -140,6 +140,10 @@ Result<Layout> Planner::plan() {
 }  // namespace
 
 unsigned block_bits_of(Form form) { return form == Form::index ? 9 : 12; }
+
+std::size_t count_devices(const WriteOptions& options) {
+  return static_cast<std::size_t>(std::ranges::count(options.devices, true, &Device::in_table));
+}
 
 Placer::Placer(unsigned block_bits, const Sources& sources)
     : block_size_(std::uint64_t{1} << block_bits), mapper_(sources) {}

@@ -80,6 +80,9 @@ struct Layout {
   }
 };
 
+/// Devices that the image has.
+std::size_t count_devices(const WriteOptions& options);
+
 /// The plan; `placer` has placed every file in order. Errors name the file's path.
 Result<Layout> plan_layout(const tree::Tree& tree, const WriteOptions& options, Placer& placer);
 

@@ -37,12 +37,16 @@ class Writer {
         placer_(placer),
         out_(out),
         block_size_(std::uint64_t{1} << layout.block_bits),
-        block_(block_size_) {}
+        block_(block_size_) {
+    std::uint16_t number = 0;
+    slots_.reserve(options.devices.size());
+    for (const Device& device : options.devices) slots_.push_back(device.in_table ? ++number : 0);
+  }
 
   Result<Written> run();
 
  private:
-  bool has_devices() const { return options_.form == Form::index && !options_.devices.empty(); }
+  bool has_devices() const { return options_.form == Form::index && count_devices(options_) > 0; }
   SuperBlock super_block() const;
   void put_devices();
   Result<> put_inodes();
@@ -66,6 +70,7 @@ class Writer {
   Output out_;
   std::uint64_t block_size_;
   std::vector<std::byte> block_;
+  std::vector<std::uint16_t> slots_;  // by source: its device, from 1; 0 for none
 };
 
 SuperBlock Writer::super_block() const {
@@ -81,7 +86,7 @@ SuperBlock Writer::super_block() const {
           (layout_.chunks ? kIncompatChunks : 0) | (has_devices() ? kIncompatDevices : 0),
   };
   if (has_devices()) {
-    super.devices = static_cast<std::uint16_t>(options_.devices.size());
+    super.devices = static_cast<std::uint16_t>(count_devices(options_));
     super.device_slot = (kSuperOffset + sizeof(SuperBlock)) / sizeof(DeviceSlot);
   }
   return super;
@@ -93,6 +98,7 @@ void Writer::put_devices() {
   if (!has_devices()) return;
   std::uint64_t mapped = layout_.blocks;
   for (const Device& device : options_.devices) {
+    if (!device.in_table) continue;
     const std::uint64_t blocks = align_up(device.bytes, block_size_) / block_size_;
     DeviceSlot slot{.blocks = static_cast<std::uint32_t>(blocks)};
     if (mapped + blocks < kNoBlock) slot.mapped_block = static_cast<std::uint32_t>(mapped);
@@ -137,7 +143,7 @@ void Writer::put_chunk_table(tree::InodeId id) {
   for (Chunk chunk; placer_.mapper().next(chunk);) {
     ChunkIndex index;
     if (chunk.kind == Chunk::Kind::device) {
-      index.device = static_cast<std::uint16_t>(chunk.source + 1);
+      index.device = slots_[chunk.source];
       index.block = static_cast<std::uint32_t>(chunk.block);
     } else if (chunk.kind == Chunk::Kind::own) {
       index.block = static_cast<std::uint32_t>(own + chunk.block);
@@ -289,7 +295,9 @@ Result<Written> write(const tree::Tree& tree, const WriteOptions& options,
   std::vector<std::uint64_t> sizes;
   Sources sources{.block_bits = bits, .count = static_cast<std::uint32_t>(tars.size())};
   if (options.form == Form::index) {
-    for (const Device& device : options.devices) sizes.push_back(device.bytes);
+    // What is left out has no bytes that anything could refer to.
+    for (const Device& device : options.devices)
+      sizes.push_back(device.in_table ? device.bytes : 0);
     sources.count = static_cast<std::uint32_t>(sizes.size());
     sources.in_place = true;
     sources.bytes = sizes;

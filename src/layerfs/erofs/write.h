@@ -27,6 +27,9 @@ enum class Form : std::uint8_t {
 /// One tar that files lie in.
 struct Device {
   std::uint64_t bytes = 0;
+  /// False: the tree has nothing in it, and the image does without. The others follow each other in
+  /// the image's table.
+  bool in_table = true;
 };
 
 struct WriteOptions {
