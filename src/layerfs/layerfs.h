@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "nexcage/base/error.h"
 #include "nexcage/base/unique_fd.h"
 #include "nexcage/image/store.h"
+#include "nexcage/json/value.h"
 #include "nexcage/oci/digest.h"
 
 namespace nexcage::layerfs {
@@ -26,6 +28,9 @@ struct Layer {
   oci::Digest diff_id;
   oci::Digest chain_id;  // of this and all below
 };
+
+/// The layers of an image, lowest first.
+std::vector<Layer> layers_of(const image::Image& image);
 
 /// A prepared stack, lowest first. Plain value; `key`s name directories of the driver.
 struct PreparedStack {
@@ -42,10 +47,37 @@ struct MountPoint {
   std::string upper;   // directory for the writable upper and work directories (same file system)
 };
 
-struct Usage {
+struct MountOptions {
+  Access access = Access::read_write;
+  /// The container's writes go to a tmpfs that goes with the mount: its size in bytes, 0 for the
+  /// kernel's default (half of the memory). MountPoint::upper stays empty.
+  std::optional<std::uint64_t> tmpfs_upper{};
+  /// A user namespace (borrowed): the tree's owners are seen through its maps, and what its root
+  /// writes is root's on disk. -1: none.
+  int user_namespace = -1;
+};
+
+/// What is kept of a mount for as long as it lasts: with it any process can undo it.
+struct MountRecord {
+  std::string driver;
+  MountPoint at;
+  std::string key;     // prepared thing whose mount containers share; of the driver's own meaning
+  std::string method;  // how it was mounted ("merged, from files"): for people
+};
+json::Value to_json(const MountRecord& record);
+/// InvalidJson naming the member that is missing or of the wrong type.
+Result<MountRecord> mount_record_from_json(const json::Value& value);
+
+/// One prepared thing: what `layer list` shows.
+struct Prepared {
   std::string key;
-  std::uint64_t bytes = 0;
-  std::uint64_t entries = 0;
+  std::string kind;           // "tar", "merged", "index", "full", "tree"; "damaged": unknown
+  std::uint64_t bytes = 0;    // on disk, without what else it refers to
+  std::uint64_t entries = 0;  // files, directories and so on
+  std::vector<oci::Digest> diff_ids{};    // layers it serves, lowest first
+  std::optional<oci::Digest> chain_id{};  // of the highest of them; none: good in any stack
+  std::optional<oci::Digest> parent{};    // chain ID of what must be below the lowest
+  std::uint32_t references = 0;           // mounts that use it
 };
 
 /// Turns one blob into a prepared layer. Runs libexec/nexcage/image: tar, gzip and zstd are never
@@ -118,23 +150,26 @@ using Converter = std::function<Result<ConvertResult>(const ConvertJob&)>;
 
 /// A way of keeping and mounting layers. Contract (tests/contract/layerfs_driver_test.cc):
 /// prepare is idempotent and safe beside another process doing the same; a crash leaves nothing
-/// that a later prepare takes for complete; mount never changes a prepared layer.
+/// that a later prepare takes for complete; mount never changes a prepared layer. All methods may
+/// be called from several threads at once.
 class Driver {
  public:
   virtual ~Driver() = default;
   virtual std::string_view name() const = 0;
-  /// Works on this host? Says why not; changes nothing.
+  /// Works on this host? Says why not. May keep the answer in the layers directory.
   virtual Result<> probe() const = 0;
   /// Makes all layers of the image present. InvalidImage naming the blob when its size, digest or
   /// diff ID is wrong; LayerError for what LayerFS itself could not do.
   virtual Result<PreparedStack> prepare(const image::Store& store, const image::Image& image) = 0;
-  /// Attaches the merged tree at `at.target`.
-  virtual Result<> mount(const PreparedStack& stack, const MountPoint& at, Access access) = 0;
+
+  /// What mount() is going to make: for the caller's undo log. Touches nothing.
+  virtual MountRecord plan(const PreparedStack& stack, const MountPoint& at) const = 0;
+  /// Attaches the merged tree at `at.target`. Leaves nothing behind when it fails.
+  virtual Result<MountRecord> mount(const PreparedStack& stack, const MountPoint& at,
+                                    const MountOptions& options) = 0;
   /// Detaches the tree and removes the upper's content. Not mounted is success.
-  virtual Result<> unmount(const MountPoint& at) = 0;
-  /// Files of the driver that exist as long as `at` is mounted: for the caller's undo log, which
-  /// must be able to finish an unmount that a crash cut short.
-  virtual std::vector<std::string> notes(const MountPoint& at) const = 0;
+  virtual Result<> unmount(const MountRecord& record) = 0;
+
   /// Removes prepared layers whose diff and chain IDs are not in `keep`; those in use by a mount
   /// stay.
   struct Freed {
@@ -142,19 +177,39 @@ class Driver {
     std::uint64_t bytes = 0;
   };
   virtual Result<Freed> collect(const std::vector<Layer>& keep, bool dry_run) = 0;
-  virtual Result<std::vector<Usage>> usage() const = 0;
+  /// All that is prepared, in the order of the keys.
+  virtual Result<std::vector<Prepared>> list() const = 0;
+  /// Reads these again and compares with the digests they had: one result for each key. LayerError
+  /// for what differs; Unsupported where nothing was kept to compare with.
+  virtual std::vector<Result<>> verify(std::span<const std::string> keys) const = 0;
+  /// Removes these: bytes freed, one result for each key. InvalidState for one in use.
+  virtual std::vector<Result<std::uint64_t>> remove(std::span<const std::string> keys) = 0;
 };
+
+/// SHA-256 of files, one result for each: reads them in libexec/nexcage/image.
+using Hasher =
+    std::function<Result<std::vector<Result<oci::Digest>>>(const std::vector<std::string>& paths)>;
 
 struct Options {
   std::string root;             // "/var/lib/nexcage/layers"
-  std::string driver = "auto";  // auto, overlay (erofs, copy: Unsupported until they are there)
-  Unpacker unpack;
+  std::string driver = "auto";  // auto, erofs, overlay, copy
+  Unpacker unpack{};
+  Converter convert{};
+  Hasher hash{};
+  bool protect = true;  // prepared files get fs-verity or the immutable flag
 };
 
 /// Chooses and opens the driver. ConfigError for an unknown name, Unsupported (with the reason
 /// from probe) for one that this host cannot do; `auto` takes the best that works.
 Result<std::unique_ptr<Driver>> open(Options options);
+/// The driver of this name without a probe: for what it has prepared and mounted already.
+/// ConfigError for a name that this build does not know.
+Result<std::unique_ptr<Driver>> open_unprobed(const std::string& name, Options options);
+/// The drivers that have prepared anything below the options' root, without a probe.
+Result<std::vector<std::unique_ptr<Driver>>> open_used(const Options& options);
 /// Names this build knows, best first.
 std::vector<std::string> driver_names();
+/// Undoes a mount of any driver (for undo logs): `root` is Options::root.
+Result<> undo_mount(const std::string& root, const MountRecord& record);
 
 }  // namespace nexcage::layerfs

@@ -1,4 +1,6 @@
 // The table of drivers.
+#include <fcntl.h>
+
 #include <array>
 #include <string_view>
 #include <utility>
@@ -6,6 +8,7 @@
 #include "nexcage/base/text.h"
 #include "nexcage/layerfs/drivers/overlay.h"
 #include "nexcage/layerfs/layerfs.h"
+#include "nexcage/sys/fs.h"
 
 namespace nexcage::layerfs {
 namespace {
@@ -48,18 +51,30 @@ std::vector<std::string> driver_names() {
 
 Result<std::unique_ptr<Driver>> open(Options options) {
   if (options.driver == "auto") return best(options);
-  for (const Row& row : kDrivers) {
-    if (row.name != options.driver) continue;
-    auto driver = row.make(std::move(options));
-    NX_CHECK(driver->probe(), "LayerFS driver " + std::string(row.name));
-    return driver;
-  }
+  const std::string name = options.driver;
+  NX_TRY(auto driver, open_unprobed(name, std::move(options)));
+  NX_CHECK(driver->probe(), "LayerFS driver " + name);
+  return driver;
+}
+
+Result<std::unique_ptr<Driver>> open_unprobed(const std::string& name, Options options) {
+  for (const Row& row : kDrivers)
+    if (row.name == name) return row.make(std::move(options));
   for (const std::string_view planned : kPlanned)
-    if (planned == options.driver)
-      return fail(Error(Errc::Unsupported, "this build has no LayerFS driver " + options.driver)
+    if (planned == name)
+      return fail(Error(Errc::Unsupported, "this build has no LayerFS driver " + name)
                       .hint("drivers: " + known_names()));
-  return fail(Error(Errc::ConfigError, "unknown LayerFS driver " + quote(options.driver))
+  return fail(Error(Errc::ConfigError, "unknown LayerFS driver " + quote(name))
                   .hint("drivers: " + known_names()));
+}
+
+Result<std::vector<std::unique_ptr<Driver>>> open_used(const Options& options) {
+  std::vector<std::unique_ptr<Driver>> drivers;
+  for (const Row& row : kDrivers) {
+    NX_TRY(const bool used, sys::exists(AT_FDCWD, options.root + "/" + std::string(row.name)));
+    if (used) drivers.push_back(row.make(options));
+  }
+  return drivers;
 }
 
 }  // namespace nexcage::layerfs

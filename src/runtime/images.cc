@@ -47,9 +47,16 @@ Result<std::vector<layerfs::Layer>> needed_layers(const image::Store& store) {
 
 Result<layerfs::Driver::Freed> collect_layers(const image::Store& store, Services& with,
                                               bool dry_run) {
-  NX_TRY(auto driver, with.open_layerfs());
-  NX_TRY(auto needed, needed_layers(store));
-  return driver->collect(needed, dry_run);
+  NX_TRY(const auto drivers, with.used_layerfs());
+  NX_TRY(const auto needed, needed_layers(store));
+  layerfs::Driver::Freed all;
+  for (const auto& driver : drivers) {
+    NX_TRY(auto freed, driver->collect(needed, dry_run));
+    for (std::string& key : freed.keys)
+      all.keys.push_back(std::string(driver->name()) + "/" + std::move(key));
+    all.bytes += freed.bytes;
+  }
+  return all;
 }
 
 Result<RemovedImage> remove_image(const std::string& what, InUse in_use, Services& with) {

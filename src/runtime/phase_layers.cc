@@ -37,19 +37,16 @@ Result<layerfs::MountPoint> make_mount_point(Resolved& resolved) {
 }  // namespace
 
 Result<Mounted> mount_layers(Resolved resolved, Services& with) {
-  Mounted mounted{std::move(resolved), {}, {}};
+  Mounted mounted{std::move(resolved), {}};
   if (!mounted.verified) return mounted;
   NX_TRY(auto driver, with.open_layerfs());
   NX_TRY(layerfs::PreparedStack stack, driver->prepare(*mounted.store, *mounted.verified),
          "prepare the layers of " + mounted.image_name);
   NX_TRY(layerfs::MountPoint at, make_mount_point(mounted));
-  for (const std::string& note : driver->notes(at)) NX_CHECK(mounted.undo.will_create_file(note));
-  NX_CHECK(mounted.undo.will_mount(at.target));
-  NX_CHECK(driver->mount(stack, at, layerfs::Access::read_write),
-           "mount the layers of " + mounted.image_name);
-  log::debug("layers mounted by driver " + stack.driver + " on " + at.target);
-  mounted.driver = stack.driver;
-  mounted.layers = std::move(at);
+  NX_CHECK(mounted.undo.will_mount_layers(with.settings.layers, driver->plan(stack, at)));
+  NX_TRY(mounted.layers, driver->mount(stack, at, {}), "mount the layers of " + mounted.image_name);
+  log::debug("layers mounted on " + at.target + " by driver " + mounted.layers->driver + ": " +
+             mounted.layers->method);
   return mounted;
 }
 

@@ -34,9 +34,7 @@ json::Value info_json(const Registered& made) {
   info.set("rootfs", made.rootfs);
   if (made.verified) info.set("image_digest", made.verified->manifest_descriptor.digest.str());
   if (made.layers) {
-    info.set("layerfs", made.driver);
-    info.set("layers", made.layers->target);
-    info.set("upper", made.layers->upper);
+    info.set("layerfs", layerfs::to_json(*made.layers));
   }
   if (!made.network_info.is_null()) info.set("network", made.network_info);
   return info;

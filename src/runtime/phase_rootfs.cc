@@ -57,7 +57,7 @@ Result<> make_image_dirs(int root, const Rooted& rooted) {
 Result<std::string> bind_layers(Mounted& mounted) {
   std::string target = Paths::rootfs(mounted.bundle, mounted.request->id);
   NX_CHECK(sys::mkdirs(target, 0711));
-  NX_TRY(auto tree, sys::clone_mount(AT_FDCWD, mounted.layers->target, sys::Recursive::no));
+  NX_TRY(auto tree, sys::clone_mount(AT_FDCWD, mounted.layers->at.target, sys::Recursive::no));
   NX_CHECK(mounted.undo.will_mount(target));
   NX_CHECK(sys::attach(tree, target));
   return target;
@@ -95,7 +95,7 @@ Result<Stored> settle_storage(Rooted rooted) {
   // The mount on "/" named a storage; it is no mount of the container.
   stored.spec_changed = std::erase_if(stored.spec.mounts, storage::is_root_mount) > 0;
   // Directory storages are complete with the mount of phase 3: the upper directory is the storage.
-  if (stored.layers) stored.writable = stored.layers->upper;
+  if (stored.layers) stored.writable = stored.layers->at.upper;
   return stored;
 }
 

@@ -47,8 +47,7 @@ struct Resolved : Checked {
 
 /// Phase 3: the layers are mounted (image form), or nothing is to be done (OCI form).
 struct Mounted : Resolved {
-  std::optional<layerfs::MountPoint> layers;
-  std::string driver;
+  std::optional<layerfs::MountRecord> layers;
 };
 
 /// Phase 4: the container's root file system.

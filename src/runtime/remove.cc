@@ -18,16 +18,20 @@ namespace {
 
 using backends::Record;
 
-/// What info.json says of the layers' mount: empty paths for the OCI form.
-layerfs::MountPoint mounted_layers(const std::string& id, const Settings& settings) {
-  layerfs::MountPoint at;
+/// What info.json says of the layers' mount: none for the OCI form.
+std::optional<layerfs::MountRecord> mounted_layers(const std::string& id,
+                                                   const Settings& settings) {
   auto text = sys::read_file(AT_FDCWD, Paths(settings).info_dir(id) + "/info.json");
-  if (!text) return at;
+  if (!text) return std::nullopt;
   auto info = json::parse(*text);
-  if (!info) return at;
-  at.target = info->text("layers");
-  at.upper = info->text("upper");
-  return at;
+  const json::Value* recorded = info ? info->find("layerfs") : nullptr;
+  if (recorded == nullptr) return std::nullopt;
+  auto record = layerfs::mount_record_from_json(*recorded);
+  if (!record) {
+    log::warning("container " + id + ": " + record.error().message());
+    return std::nullopt;
+  }
+  return std::move(*record);
 }
 
 Result<> record_cgroup(FileUndoLog& log, const Record& record) {
@@ -38,16 +42,9 @@ Result<> record_cgroup(FileUndoLog& log, const Record& record) {
   return log.will_create_cgroup(path.substr(1));
 }
 
-Result<> record_layers(FileUndoLog& log, const layerfs::MountPoint& layers, Services& with) {
-  if (layers.target.empty()) return {};
-  // Without the driver its note stays until its next collection; the container goes all the same.
-  if (auto driver = with.open_layerfs())
-    for (const std::string& note : (*driver)->notes(layers)) NX_CHECK(log.will_create_file(note));
-  return log.will_mount(layers.target);
-}
-
 /// Records everything in the order in which it was made; the log undoes it in reverse.
-Result<> record_effects(FileUndoLog& log, const Record& record, const layerfs::MountPoint& layers,
+Result<> record_effects(FileUndoLog& log, const Record& record,
+                        const std::optional<layerfs::MountRecord>& layers,
                         const backends::Backend& backend, Services& with) {
   const Settings& settings = with.settings;
   const Paths paths(settings);
@@ -56,8 +53,10 @@ Result<> record_effects(FileUndoLog& log, const Record& record, const layerfs::M
   NX_CHECK(log.will_create_dir(paths.info_dir(id)));
   if (is_image_form(record, settings)) {
     NX_CHECK(log.will_create_dir(record.state.bundle));
-    if (!layers.upper.empty()) NX_CHECK(log.will_create_dir(layers.upper));
-    NX_CHECK(record_layers(log, layers, with));
+    if (layers) {
+      NX_CHECK(log.will_create_dir(layers->at.upper));
+      NX_CHECK(log.will_mount_layers(settings.layers, *layers));
+    }
     NX_CHECK(log.will_mount(record.rootfs));
   }
   // Off the network when nothing of the container runs any more, and before its directories go.
@@ -80,17 +79,6 @@ Result<> check_removable(const Record& record, bool force) {
   return fail(Error(Errc::InvalidState, "cannot delete container " + record.state.id + ": it is " +
                                             std::string(oci::status_name(status)))
                   .hint("stop it first, or give --force"));
-}
-
-/// LayerFS forgets the mount's reference to its layers; mounts and directories go with the log.
-void release_layers(const layerfs::MountPoint& layers, Services& with) {
-  if (layers.target.empty()) return;
-  auto driver = with.open_layerfs();
-  if (!driver) {
-    log::warning(driver.error().message());
-    return;
-  }
-  if (auto done = (*driver)->unmount(layers); !done) log::warning(done.error().message());
 }
 
 void run_poststop(const Record& record, const Settings& settings) {
@@ -121,11 +109,10 @@ Result<> remove(const std::string& id, bool force, Services& with) {
 
   // The log's name is the container's: a creation of the same id has to wait for the end of this.
   NX_TRY(FileUndoLog log, FileUndoLog::create(paths.undo_dir(), id), "delete " + id);
-  const layerfs::MountPoint layers = mounted_layers(id, with.settings);
+  const auto layers = mounted_layers(id, with.settings);
   NX_CHECK(record_effects(log, record, layers, *backend, with), "delete " + id);
   NX_CHECK(backend->remove(record), "delete " + id);
   if (!backend->complete()) run_poststop(record, with.settings);
-  if (is_image_form(record, with.settings)) release_layers(layers, with);
   NX_CHECK(log.roll_back(), "delete " + id);
   return {};
 }

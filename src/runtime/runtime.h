@@ -27,6 +27,8 @@ struct Services {
   Settings settings;
   std::function<Result<std::unique_ptr<backends::Backend>>(const std::string& name)> open_backend;
   std::function<Result<std::unique_ptr<layerfs::Driver>>()> open_layerfs;
+  /// Every driver that has something prepared (layerfs::open_used).
+  std::function<Result<std::vector<std::unique_ptr<layerfs::Driver>>>()> used_layerfs;
   /// Brings an image that a container needs into the store. Without a watch here; cli/ puts one in.
   std::function<Result<registry::Pulled>(const std::string& image)> pull;
 

@@ -3,6 +3,7 @@
 
 #include <cerrno>
 
+#include "nexcage/layerfs/converter.h"
 #include "nexcage/layerfs/unpacker.h"
 #include "nexcage/runtime/owner.h"
 #include "nexcage/runtime/paths.h"
@@ -32,6 +33,13 @@ Result<> open_root(const Settings& settings) {
   return {};
 }
 
+layerfs::Options layer_options(const Settings& settings) {
+  return {.root = settings.layers,
+          .driver = settings.layerfs,
+          .unpack = layerfs::helper_unpacker(settings.libexec),
+          .convert = layerfs::helper_converter(settings.libexec)};
+}
+
 }  // namespace
 
 Result<Services> Services::open(const Settings& settings) {
@@ -46,11 +54,8 @@ Result<Services> Services::open(const Settings& settings) {
                                  .runc = settings.runc,
                                  .invocation = settings.invocation});
   };
-  services.open_layerfs = [settings] {
-    return layerfs::open({.root = settings.layers,
-                          .driver = settings.layerfs,
-                          .unpack = layerfs::helper_unpacker(settings.libexec)});
-  };
+  services.open_layerfs = [settings] { return layerfs::open(layer_options(settings)); };
+  services.used_layerfs = [settings] { return layerfs::open_used(layer_options(settings)); };
   services.pull = [settings](const std::string& image) {
     return registry::pull_image(image, {}, transfer_place(settings), {});
   };

@@ -38,6 +38,7 @@ bool known(char kind) {
     case Kind::network:
     case Kind::foreign:
     case Kind::unit:
+    case Kind::layers:
       return true;
   }
   return false;
@@ -120,6 +121,16 @@ Result<> undo_unit(const std::string& argument) {
 Result<> undo_cgroup(const std::string& path) {
   NX_TRY(auto layout, sys::detect_cgroups());
   return sys::Cgroup(layout, path).destroy(kKillTimeout);
+}
+
+/// A damaged record, or one of a driver that this build does not know, names nothing to undo.
+Result<> undo_layers(const std::string& argument) {
+  const auto recorded = json::parse(argument);
+  const json::Value* mount = recorded ? recorded->find("mount") : nullptr;
+  if (mount == nullptr) return {};
+  const auto record = layerfs::mount_record_from_json(*mount);
+  if (!record) return {};
+  return layerfs::undo_mount(recorded->text("root"), *record);
 }
 
 Result<> undo_file(const std::string& path) { return sys::remove_file(AT_FDCWD, path); }
@@ -217,6 +228,8 @@ Result<> undo(const UndoEntry& entry) {
       return undo_foreign(entry.argument);
     case Kind::unit:
       return undo_unit(entry.argument);
+    case Kind::layers:
+      return undo_layers(entry.argument);
   }
   return {};
 }
@@ -289,6 +302,14 @@ Result<> FileUndoLog::will_run_process(const sys::ProcessId& id) {
 
 Result<> FileUndoLog::will_attach_network(const std::string& directory) {
   return record({Kind::network, directory});
+}
+
+Result<> FileUndoLog::will_mount_layers(const std::string& root,
+                                        const layerfs::MountRecord& mount) {
+  json::Object object;
+  object.set("root", root);
+  object.set("mount", layerfs::to_json(mount));
+  return record({Kind::layers, json::dump(object)});
 }
 
 Result<> FileUndoLog::will_create_foreign(const backends::Foreign& container) {

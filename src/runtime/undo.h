@@ -10,6 +10,7 @@
 #include "nexcage/backends/backend.h"
 #include "nexcage/base/error.h"
 #include "nexcage/base/unique_fd.h"
+#include "nexcage/layerfs/layerfs.h"
 
 namespace nexcage::runtime {
 
@@ -24,10 +25,11 @@ struct UndoEntry {
     network = 'n',
     foreign = 'x',
     unit = 'u',
+    layers = 'l',
   };
   Kind kind;
   /// Path, cgroup path, "pid start_time"; network: its directory; foreign, unit: a
-  /// Foreign or Unit as JSON.
+  /// Foreign or Unit as JSON; layers: the layers directory and a MountRecord as JSON.
   std::string argument;
   bool operator==(const UndoEntry&) const = default;
 };
@@ -60,6 +62,8 @@ class FileUndoLog final : public backends::UndoLog {
   Result<> will_run_process(const sys::ProcessId& id) override;
   /// `directory`: network::Job's. Undone by DEL of the network's plugins (network::detach).
   Result<> will_attach_network(const std::string& directory);
+  /// `root`: the layers directory. Undone by layerfs::undo_mount.
+  Result<> will_mount_layers(const std::string& root, const layerfs::MountRecord& mount);
   Result<> will_create_foreign(const backends::Foreign& container) override;
   Result<> will_create_unit(const backends::Unit& unit) override;
 

@@ -51,7 +51,7 @@ class LayerfsDriver : public ::testing::TestWithParam<std::string> {
     });
   }
   void TearDown() override {
-    for (const MountPoint& at : mounted_) EXPECT_OK(driver_->unmount(at));
+    for (const MountRecord& record : mounted_) EXPECT_OK(driver_->unmount(record));
   }
 
   std::unique_ptr<Driver> open_driver(Unpacker unpacker) {
@@ -76,8 +76,9 @@ class LayerfsDriver : public ::testing::TestWithParam<std::string> {
   std::string mount(const PreparedStack& stack, const std::string& name,
                     Access access = Access::read_write) {
     const MountPoint at = place(name);
-    mounted_.push_back(at);
-    EXPECT_OK(driver_->mount(stack, at, access));
+    const auto record = driver_->mount(stack, at, {.access = access});
+    EXPECT_OK(record);
+    if (record) mounted_.push_back(*record);
     return at.target;
   }
   static std::string text(const std::string& path) {
@@ -93,9 +94,10 @@ class LayerfsDriver : public ::testing::TestWithParam<std::string> {
   }
   std::set<std::string> prepared_keys() {
     std::set<std::string> keys;
-    const auto usage = driver_->usage();
-    EXPECT_OK(usage);
-    for (const Usage& one : *usage) keys.insert(one.key);
+    const auto all = driver_->list();
+    EXPECT_OK(all);
+    if (all)
+      for (const Prepared& one : *all) keys.insert(one.key);
     return keys;
   }
 
@@ -103,7 +105,7 @@ class LayerfsDriver : public ::testing::TestWithParam<std::string> {
   std::unique_ptr<OciLayout> layout_;
   std::unique_ptr<image::Store> store_;
   std::unique_ptr<Driver> driver_;
-  std::vector<MountPoint> mounted_;
+  std::vector<MountRecord> mounted_;
   int unpacked_ = 0;
 };
 
@@ -317,20 +319,25 @@ TEST_P(ManyLayers, FiveHundredMount) { expect_all(500); }
 TEST_P(LayerfsDriver, UnmountLeavesNothing) {
   const PreparedStack stack = prepare(layout_->add("a", {tar_of("f", "x")}));
   const MountPoint at = place("m");
-  EXPECT_OK(driver_->unmount(at));
-  ASSERT_OK(driver_->mount(stack, at, Access::read_write));
+  EXPECT_OK(driver_->unmount(driver_->plan(stack, at)));
+  const auto record = driver_->mount(stack, at, {});
+  ASSERT_OK(record);
+  EXPECT_EQ(record->driver, GetParam());
   std::ofstream(at.target + "/new") << "x";
-  ASSERT_OK(driver_->unmount(at));
+  // Another process, which knows only what was kept of the mount, undoes it.
+  const auto kept = mount_record_from_json(to_json(*record));
+  ASSERT_OK(kept);
+  ASSERT_OK(undo_mount(scratch_ / "layers", *kept));
   EXPECT_THAT(names_in(at.target), ::testing::IsEmpty());
   EXPECT_THAT(names_in(at.upper), ::testing::IsEmpty());
-  EXPECT_OK(driver_->unmount(at));
+  EXPECT_OK(driver_->unmount(*record));
 }
 
 TEST_P(LayerfsDriver, FailedMountLeavesNothing) {
   const PreparedStack stack = prepare(layout_->add("a", {tar_of("f", "x")}));
   MountPoint at = place("m");
   at.target += "/missing";
-  EXPECT_FALSE(driver_->mount(stack, at, Access::read_write));
+  EXPECT_FALSE(driver_->mount(stack, at, {}));
   EXPECT_THAT(names_in(at.upper), ::testing::IsEmpty());
   const auto freed = driver_->collect({}, false);
   ASSERT_OK(freed);
@@ -342,7 +349,8 @@ TEST_P(LayerfsDriver, CollectKeepsWhatIsWantedAndWhatIsMounted) {
   const PreparedStack used = prepare(layout_->add("b", {tar_of("y", "2")}));
   const PreparedStack unused = prepare(layout_->add("c", {tar_of("z", "333")}));
   const MountPoint at = place("used");
-  ASSERT_OK(driver_->mount(used, at, Access::read_write));
+  const auto record = driver_->mount(used, at, {});
+  ASSERT_OK(record);
 
   const auto dry = driver_->collect(wanted.layers, true);
   ASSERT_OK(dry);
@@ -356,7 +364,7 @@ TEST_P(LayerfsDriver, CollectKeepsWhatIsWantedAndWhatIsMounted) {
   EXPECT_EQ(prepared_keys(), (std::set<std::string>{wanted.keys[0], used.keys[0]}));
   EXPECT_EQ(text(at.target + "/y"), "2");
 
-  ASSERT_OK(driver_->unmount(at));
+  ASSERT_OK(driver_->unmount(*record));
   const auto after = driver_->collect(wanted.layers, false);
   ASSERT_OK(after);
   EXPECT_EQ(after->keys, used.keys);
@@ -367,7 +375,7 @@ TEST_P(LayerfsDriver, CollectKeepsWhatIsWantedAndWhatIsMounted) {
 TEST_P(LayerfsDriver, MountThatWentWithoutUnmountIsNotInUse) {
   const PreparedStack stack = prepare(layout_->add("a", {tar_of("x", "1")}));
   const MountPoint at = place("m");
-  ASSERT_OK(driver_->mount(stack, at, Access::read_write));
+  ASSERT_OK(driver_->mount(stack, at, {}));
   ASSERT_OK(sys::unmount(at.target));
   const auto freed = driver_->collect({}, false);
   ASSERT_OK(freed);

@@ -238,9 +238,10 @@ class AgainstUmoci : public ::testing::TestWithParam<std::string> {
     const MountPoint at{.target = scratch_ / "target", .upper = scratch_ / "upper"};
     fs::create_directories(at.target);
     fs::create_directories(at.upper);
-    EXPECT_OK((*driver)->mount(*stack, at, Access::read_write));
+    const auto record = (*driver)->mount(*stack, at, {});
+    EXPECT_OK(record);
     Tree tree = read_tree(at.target);
-    EXPECT_OK((*driver)->unmount(at));
+    EXPECT_OK((*driver)->unmount(*record));
     return tree;
   }
 

@@ -1,6 +1,7 @@
 // A scratch directory in which tests unpack layers in-process: tar text in, directory out.
 #pragma once
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
@@ -10,6 +11,7 @@
 #include <vector>
 
 #include "nexcage/image/content/stream.h"
+#include "nexcage/layerfs/drivers/protect.h"
 #include "nexcage/layerfs/unpack/unpack_layer.h"
 #include "nexcage/sys/fs.h"
 
@@ -26,6 +28,7 @@ class LayerScratch {
     path_ = pattern;
   }
   ~LayerScratch() {
+    allow_removal();
     const auto removed = sys::remove_tree(path_);
     EXPECT_TRUE(removed.has_value()) << removed.error().message();
   }
@@ -53,6 +56,18 @@ class LayerScratch {
                                           .target = path_ + "/" + name,
                                           .lowers = lower_paths},
                                          limits);
+  }
+
+  /// Prepared files are immutable where the file system can do that.
+  void allow_removal() const {
+    namespace fs = std::filesystem;
+    std::error_code none;
+    for (const auto& driver : fs::directory_iterator(path_ + "/layers", none))
+      for (const fs::path& keys : {driver.path(), driver.path() / ".tmp"})
+        for (const auto& key : fs::directory_iterator(keys, none)) {
+          const auto dir = sys::open_at(AT_FDCWD, key.path(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+          EXPECT_TRUE(!dir || layerfs::unprotect_files(dir->get()));
+        }
   }
 
   std::string operator/(const std::string& name) const { return path_ + "/" + name; }

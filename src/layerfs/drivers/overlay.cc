@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,8 +9,9 @@
 #include <set>
 #include <utility>
 
+#include "nexcage/layerfs/drivers/mount_refs.h"
 #include "nexcage/layerfs/drivers/overlay_prepare.h"
-#include "nexcage/layerfs/drivers/overlay_refs.h"
+#include "nexcage/layerfs/drivers/upper.h"
 #include "nexcage/layerfs/metadata.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/mount.h"
@@ -19,73 +19,56 @@
 namespace nexcage::layerfs::overlay {
 namespace {
 
-constexpr const char* kUpper = "upper";
-constexpr const char* kWork = "work";
-constexpr const char* kRoot = "root";
-
-/// What is ours in MountPoint::upper.
-Result<> remove_upper(const std::string& upper) {
-  for (const char* name : {kUpper, kWork, kRoot}) NX_CHECK(sys::remove_tree(upper + "/" + name));
-  return {};
-}
-
 /// The root's metadata: of the top-most layer that describes the root, one hidden by an opaque root
 /// included. A layer that does not leaves the root as it is below, which overlayfs cannot know.
 Result<Metadata> root_metadata(const LayerStore& store, const PreparedStack& stack) {
   for (const Layer& layer : stack.layers | std::views::reverse) {
-    NX_TRY(const auto info, store.find(layer));
-    if (info && info->content.root_entry) return read_metadata(store.fd(), info->key + "/fs");
+    NX_TRY(const auto info, find_layer(store, layer));
+    if (info && info->content.root_entry) return read_metadata(store.fd(), info->key + "/" + kTree);
   }
-  const timespec now{.tv_sec = 0, .tv_nsec = UTIME_NOW};
-  return Metadata{
-      .mode = 0755,
-      .atime = now,
-      .mtime = now,
-  };
-}
-
-/// The directory `name` in `parent`, made with the root's metadata unless it is there already.
-Result<UniqueFd> make_root(int parent, const char* name, const LayerStore& store,
-                           const PreparedStack& stack) {
-  const bool is_new = mkdirat(parent, name, 0700) == 0;
-  if (!is_new && errno != EEXIST) return fail_errno("create directory " + std::string(name));
-  NX_TRY(UniqueFd fd, sys::open_at(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  if (is_new) {
-    NX_TRY(const Metadata metadata, root_metadata(store, stack));
-    NX_CHECK(apply_metadata(fd.get(), metadata, ModeState::set_it));
-  }
-  return fd;
+  return default_root();
 }
 
 Result<OverlaySpec> make_spec(const LayerStore& store, const PreparedStack& stack,
-                              const MountPoint& at, Access access) {
+                              const MountPoint& at, const MountOptions& options) {
   OverlaySpec spec;
-  NX_TRY(const UniqueFd parent, sys::open_at(AT_FDCWD, at.upper, O_RDONLY | O_DIRECTORY));
-  if (access == Access::read_only || stack.keys.empty()) {
-    NX_TRY(UniqueFd root, make_root(parent.get(), kRoot, store, stack));
-    spec.lowers.push_back(std::move(root));
+  NX_TRY(const Metadata root, root_metadata(store, stack));
+  if (options.access == Access::read_only || stack.keys.empty()) {
+    NX_TRY(UniqueFd bare, make_bare_root(at, options, root));
+    spec.lowers.push_back(std::move(bare));
   }
   for (const std::string& key : stack.keys | std::views::reverse) {
-    auto tree = sys::open_at(store.fd(), key + "/fs", O_PATH | O_DIRECTORY | O_NOFOLLOW);
+    auto tree = sys::open_at(store.fd(), key + "/" + kTree, O_PATH | O_DIRECTORY | O_NOFOLLOW);
     if (!tree)
       return fail(std::move(tree)
                       .error()
                       .as(Errc::LayerError)
                       .hint("the layer was removed meanwhile; try again"));
-    spec.lowers.push_back(std::move(*tree));
+    NX_TRY(UniqueFd lower, with_id_map(std::move(*tree), options));
+    spec.lowers.push_back(std::move(lower));
   }
-  if (access == Access::read_only && !stack.keys.empty()) return spec;
-  if (mkdirat(parent.get(), kWork, 0700) != 0 && errno != EEXIST)
-    return fail_errno("create the work directory");
-  NX_TRY(UniqueFd work, sys::open_at(parent.get(), kWork, O_PATH | O_DIRECTORY | O_NOFOLLOW));
-  if (access == Access::read_only) {
+  if (options.access == Access::read_write) {
+    NX_TRY(UpperDirs upper, make_upper(at, options, root));
+    spec.upper = std::move(upper.upper);
+    spec.work = std::move(upper.work);
+  } else if (stack.keys.empty()) {
     // Nothing over nothing: overlayfs without an upper wants two directories.
-    spec.lowers.push_back(std::move(work));
-    return spec;
+    NX_TRY(UniqueFd nothing, make_bare_directory(at));
+    spec.lowers.push_back(std::move(nothing));
   }
-  spec.work = std::move(work);
-  NX_TRY(spec.upper, make_root(parent.get(), kUpper, store, stack));
   return spec;
+}
+
+/// Mounts of the same top-most layer are noted together.
+std::string group_of(const PreparedStack& stack) {
+  return stack.keys.empty() ? "none" : stack.keys.back();
+}
+
+BytesOf bytes_in(const LayerStore& store) {
+  return [&store](const std::string& key) -> std::uint64_t {
+    const auto info = find_key(store, key);
+    return info && *info ? (*info)->content.bytes : 0;
+  };
 }
 
 }  // namespace
@@ -100,7 +83,7 @@ Result<> OverlayDriver::probe() const {
 }
 
 Result<PreparedStack> OverlayDriver::prepare(const image::Store& store, const image::Image& image) {
-  NX_TRY(const LayerStore layers, LayerStore::open(options_.root));
+  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name()));
   NX_TRY(const sys::FileLock lock, layers.lock(sys::FileLock::Kind::shared));
   NX_TRY(const std::vector<LayerInfo> infos, prepare_layers(layers, store, image, options_.unpack));
   PreparedStack stack{.driver = std::string(name()), .layers = layers_of(image), .keys = {}};
@@ -114,67 +97,88 @@ Result<PreparedStack> OverlayDriver::prepare(const image::Store& store, const im
   return stack;
 }
 
-Result<> OverlayDriver::mount(const PreparedStack& stack, const MountPoint& at, Access access) {
-  NX_TRY(const LayerStore layers, LayerStore::open(options_.root));
+MountRecord OverlayDriver::plan(const PreparedStack& stack, const MountPoint& at) const {
+  return {.driver = std::string(name()), .at = at, .key = group_of(stack), .method = "overlay"};
+}
+
+Result<MountRecord> OverlayDriver::mount(const PreparedStack& stack, const MountPoint& at,
+                                         const MountOptions& options) {
+  MountRecord record = plan(stack, at);
+  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name()));
   NX_TRY(const sys::FileLock lock, layers.lock(sys::FileLock::Kind::shared));
   NX_TRY(const MountRefs refs, MountRefs::open(layers.fd()));
-  NX_CHECK(refs.add(at.target, stack.keys), "note the layers in use");
+  NX_CHECK(refs.add(record.key, at.target, stack.keys), "note the layers in use");
   const auto attach = [&]() -> Result<> {
-    NX_TRY(const OverlaySpec spec, make_spec(layers, stack, at, access));
+    NX_TRY(const OverlaySpec spec, make_spec(layers, stack, at, options));
     return mount_overlay(spec, at.target);
   };
   auto attached = attach();
-  if (attached) return {};
+  if (attached) return record;
   Error error = std::move(attached).error();
-  for (auto undone : {refs.remove(at.target), remove_upper(at.upper)})
-    if (!undone) error = std::move(error).also(std::move(undone).error());
+  if (auto undone = unmount(record); !undone)
+    error = std::move(error).also(std::move(undone).error());
   return fail(std::move(error).wrap("mount layers on " + at.target));
 }
 
-Result<> OverlayDriver::unmount(const MountPoint& at) {
-  NX_CHECK(sys::unmount(at.target));
-  NX_CHECK(remove_upper(at.upper));
-  NX_TRY(const LayerStore layers, LayerStore::open(options_.root));
+Result<> OverlayDriver::unmount(const MountRecord& record) {
+  NX_CHECK(sys::unmount(record.at.target));
+  NX_CHECK(remove_upper(record.at));
+  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name()));
   NX_TRY(const MountRefs refs, MountRefs::open(layers.fd()));
-  return refs.remove(at.target);
-}
-
-std::vector<std::string> OverlayDriver::notes(const MountPoint& at) const {
-  return {sys::clean_path(options_.root + "/overlay/" + MountRefs::note(at.target))};
+  NX_CHECK(refs.remove(record.key, record.at.target));
+  NX_CHECK(refs.unused(record.key));  // and its directory is gone
+  return {};
 }
 
 Result<Driver::Freed> OverlayDriver::collect(const std::vector<Layer>& keep, bool dry_run) {
-  NX_TRY(const LayerStore layers, LayerStore::open(options_.root));
-  Freed freed;
-  {
-    NX_TRY(const sys::FileLock lock, layers.lock(sys::FileLock::Kind::exclusive));
-    NX_TRY(const MountRefs refs, MountRefs::open(layers.fd()));
-    NX_TRY(std::set<std::string> wanted, refs.in_use());
-    for (const Layer& layer : keep)
-      for (std::string& key : possible_keys(layer)) wanted.insert(std::move(key));
-    NX_TRY(const std::vector<std::string> keys, layers.keys());
-    for (const std::string& key : keys) {
-      if (wanted.contains(key)) continue;
-      const auto info = layers.info(key);
-      freed.bytes += info ? info->content.bytes : 0;
-      freed.keys.push_back(key);
-      if (!dry_run) NX_CHECK(layers.discard(key));
-    }
-  }
-  // Deleting takes long and needs no lock: nobody can find these any more.
-  if (!dry_run) NX_CHECK(layers.remove_stale());
-  return freed;
+  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name()));
+  std::set<std::string> wanted;
+  for (const Layer& layer : keep)
+    for (std::string& key : possible_keys(layer)) wanted.insert(std::move(key));
+  return collect_keys(layers, std::move(wanted), bytes_in(layers), dry_run);
 }
 
-Result<std::vector<Usage>> OverlayDriver::usage() const {
-  NX_TRY(const LayerStore layers, LayerStore::open(options_.root));
+Result<std::vector<Prepared>> OverlayDriver::list() const {
+  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name()));
   NX_TRY(const std::vector<std::string> keys, layers.keys());
-  std::vector<Usage> all;
+  NX_TRY(const MountRefs refs, MountRefs::open(layers.fd()));
+  NX_TRY(MountRefs::Counts in_use, refs.in_use());
+  std::vector<Prepared> all;
   for (const std::string& key : keys) {
-    NX_TRY(const LayerInfo info, layers.info(key));
-    all.push_back({key, info.content.bytes, info.content.entries});
+    const auto info_or_damage = find_key(layers, key);
+    if (!info_or_damage) all.push_back({.key = key, .kind = "damaged", .references = in_use[key]});
+    if (!info_or_damage || !*info_or_damage) continue;
+    const LayerInfo* info = &**info_or_damage;
+    Prepared one{.key = key,
+                 .kind = "tree",
+                 .bytes = info->content.bytes,
+                 .entries = info->content.entries,
+                 .diff_ids = {},
+                 .chain_id = {},
+                 .parent = info->parent,
+                 .references = in_use[key]};
+    if (info->diff_id) one.diff_ids.push_back(*info->diff_id);
+    if (!info->content.self_contained)
+      one.chain_id = oci::Digest::from_hex("sha256", std::string_view(key).substr(2));
+    all.push_back(std::move(one));
   }
   return all;
+}
+
+std::vector<Result<>> OverlayDriver::verify(std::span<const std::string> keys) const {
+  std::vector<Result<>> results;
+  results.reserve(keys.size());
+  for (const std::string& key : keys)
+    results.emplace_back(fail(
+        Error(Errc::Unsupported, "prepared layer " + key + " is an unpacked tree, without a digest")
+            .hint("remove it; it is unpacked again, and verified, when it is needed")));
+  return results;
+}
+
+std::vector<Result<std::uint64_t>> OverlayDriver::remove(std::span<const std::string> keys) {
+  const auto layers = LayerStore::open(options_.root, name());
+  if (!layers) return {keys.size(), std::unexpected(layers.error())};
+  return remove_keys(*layers, keys, bytes_in(*layers));
 }
 
 std::unique_ptr<Driver> make_driver(Options options) {

@@ -20,13 +20,15 @@ class OverlayDriver final : public Driver {
   /// Unsupported when the kernel has no overlayfs or the caller may not mount.
   Result<> probe() const override;
   Result<PreparedStack> prepare(const image::Store& store, const image::Image& image) override;
-  /// `at.upper` gets "upper" and "work" (read-write; an existing upper is used again), or "root"
-  /// (read-only).
-  Result<> mount(const PreparedStack& stack, const MountPoint& at, Access access) override;
-  Result<> unmount(const MountPoint& at) override;
-  std::vector<std::string> notes(const MountPoint& at) const override;
+  MountRecord plan(const PreparedStack& stack, const MountPoint& at) const override;
+  Result<MountRecord> mount(const PreparedStack& stack, const MountPoint& at,
+                            const MountOptions& options) override;
+  Result<> unmount(const MountRecord& record) override;
   Result<Freed> collect(const std::vector<Layer>& keep, bool dry_run) override;
-  Result<std::vector<Usage>> usage() const override;
+  Result<std::vector<Prepared>> list() const override;
+  /// Unsupported: an unpacked tree has no digest.
+  std::vector<Result<>> verify(std::span<const std::string> keys) const override;
+  std::vector<Result<std::uint64_t>> remove(std::span<const std::string> keys) override;
 
  private:
   Options options_;

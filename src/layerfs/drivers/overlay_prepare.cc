@@ -1,5 +1,7 @@
 #include "nexcage/layerfs/drivers/overlay_prepare.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <map>
 #include <optional>
@@ -40,7 +42,7 @@ class Preparation {
   Result<> find_all() {
     for (std::size_t i = 0; i < ids_.size(); ++i)
       if (!infos_[i]) {
-        NX_TRY(infos_[i], layers_.find(ids_[i]));
+        NX_TRY(infos_[i], find_layer(layers_, ids_[i]));
       }
     return {};
   }
@@ -53,10 +55,16 @@ class Preparation {
     std::ranges::sort(order, {}, [&](std::size_t i) { return ids_[i].chain_id.str(); });
     for (const std::size_t i : order) {
       if (infos_[i]) continue;
-      NX_TRY(WorkDirectory work, WorkDirectory::claim(layers_, ids_[i]));
+      NX_TRY(WorkDirectory work, claim(ids_[i]));
       work_.emplace(i, std::move(work));
     }
     return {};
+  }
+
+  Result<WorkDirectory> claim(const Layer& layer) {
+    NX_TRY(WorkDirectory work, WorkDirectory::claim(layers_, std::string(layer.chain_id.hex())));
+    if (mkdirat(work.fd(), kTree, 0700) != 0) return fail_errno("create a layer's directory");
+    return work;
   }
 
   Result<> fill(std::size_t index) {
@@ -74,11 +82,16 @@ class Preparation {
                              .digest = blob.blob.digest,
                              .diff_id = blob.diff_id,
                              .size = blob.blob.size,
-                             .target = work.tree_path(),
+                             .target = work.path() + "/" + kTree,
                              .lowers = lowers_of(index)}));
-    infos_[index] = LayerInfo{key_of(ids_[index], content), content};
+    infos_[index] = LayerInfo{.key = key_of(ids_[index], content),
+                              .content = content,
+                              .diff_id = ids_[index].diff_id,
+                              .parent = {}};
+    if (!content.self_contained && index > 0) infos_[index]->parent = ids_[index - 1].chain_id;
     filled_.push_back(index);
-    return work.complete(*infos_[index]);
+    // Durable with the store's sync().
+    return work.complete(to_json(*infos_[index]), sys::Durable::no);
   }
 
   /// Trees below a layer, nearest first, down to one that hides all others.
@@ -87,7 +100,8 @@ class Preparation {
     for (std::size_t i = index; i-- > 0;) {
       const auto mine = work_.find(i);
       const bool unpublished = mine != work_.end() && std::ranges::count(filled_, i) > 0;
-      paths.push_back(unpublished ? mine->second.tree_path() : layers_.tree_path(infos_[i]->key));
+      paths.push_back(unpublished ? mine->second.path() + "/" + kTree
+                                  : tree_path(layers_, infos_[i]->key));
       if (infos_[i]->content.root_opaque) break;
     }
     return paths;
@@ -122,17 +136,6 @@ class Preparation {
 };
 
 }  // namespace
-
-std::vector<Layer> layers_of(const image::Image& image) {
-  std::vector<oci::Digest> diff_ids;
-  diff_ids.reserve(image.layers.size());
-  for (const image::LayerBlob& layer : image.layers) diff_ids.push_back(layer.diff_id);
-  const std::vector<oci::Digest> chain_ids = image::chain_ids(diff_ids);
-  std::vector<Layer> layers;
-  layers.reserve(diff_ids.size());
-  for (std::size_t i = 0; i < diff_ids.size(); ++i) layers.push_back({diff_ids[i], chain_ids[i]});
-  return layers;
-}
 
 Result<std::vector<LayerInfo>> prepare_layers(const LayerStore& layers, const image::Store& store,
                                               const image::Image& image, const Unpacker& unpack) {

@@ -10,9 +10,6 @@
 
 namespace nexcage::layerfs::overlay {
 
-/// The layers of an image as LayerFS identifies them, lowest first.
-std::vector<Layer> layers_of(const image::Image& image);
-
 /// Unpacks what is missing and publishes it, all layers with one sync. Returns what is known of
 /// each layer, lowest first. The caller holds the store's lock (shared).
 Result<std::vector<LayerInfo>> prepare_layers(const LayerStore& layers, const image::Store& store,

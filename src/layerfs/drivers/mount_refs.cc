@@ -1,12 +1,14 @@
-#include "nexcage/layerfs/drivers/overlay_refs.h"
+#include "nexcage/layerfs/drivers/mount_refs.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "nexcage/base/text.h"
@@ -14,7 +16,7 @@
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/mount.h"
 
-namespace nexcage::layerfs::overlay {
+namespace nexcage::layerfs {
 namespace {
 
 struct Ref {
@@ -104,48 +106,89 @@ Result<bool> holds(const Ref& ref, const Now& now) {
   return sys::exists(AT_FDCWD, ref.target);
 }
 
-}  // namespace
-
-Result<MountRefs> MountRefs::open(int store) {
-  if (mkdirat(store, ".refs", 0700) != 0 && errno != EEXIST)
-    return fail_errno("create the directory of mount notes");
-  NX_TRY(UniqueFd dir, sys::open_at(store, ".refs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  return MountRefs(std::move(dir));
-}
-
-std::string MountRefs::note(const std::string& target) {
-  return ".refs/" + file_name(sys::clean_path(target));
-}
-
-Result<> MountRefs::add(const std::string& target, const std::vector<std::string>& keys) const {
-  NX_TRY(std::string boot, boot_id());
-  NX_TRY(std::string ns, mount_namespace());
-  const Ref ref{sys::clean_path(target), keys, std::move(boot), std::move(ns)};
-  return sys::write_file_atomic(dir_.get(), file_name(ref.target), json::dump(to_json(ref)), 0600,
-                                sys::Durable::no);
-}
-
-Result<> MountRefs::remove(const std::string& target) const {
-  return sys::remove_file(dir_.get(), file_name(sys::clean_path(target)));
-}
-
-Result<std::set<std::string>> MountRefs::in_use() const {
-  NX_TRY(const Now now, look_around());
-  NX_TRY(const std::vector<std::string> names, sys::list_dir(dir_.get()));
-  std::set<std::string> keys;
+/// Reads the notes of one group into `counts`; removes those that do not hold.
+Result<> count_group(int group, const Now& now, MountRefs::Counts& counts) {
+  NX_TRY(const std::vector<std::string> names, sys::list_dir(group));
   for (const std::string& name : names) {
-    NX_TRY(const std::string text, sys::read_file(dir_.get(), name));
-    const std::optional<Ref> ref = parse_ref(text);
+    const auto text = sys::read_file(group, name);
+    if (!text && text.error().sys_errno() == ENOENT) continue;  // removed at this moment
+    const std::optional<Ref> ref = text ? parse_ref(*text) : std::nullopt;
     bool live = false;
     if (ref) {
       NX_TRY(live, holds(*ref, now));
     }
+    if (!live) NX_CHECK(sys::remove_file(group, name));
     if (live)
-      keys.insert(ref->keys.begin(), ref->keys.end());
-    else
-      NX_CHECK(sys::remove_file(dir_.get(), name));
+      for (const std::string& key : ref->keys) ++counts[key];
   }
-  return keys;
+  return {};
 }
 
-}  // namespace nexcage::layerfs::overlay
+constexpr int kMaxTries = 100;  // each failed one means that another process was quicker
+
+}  // namespace
+
+Result<MountRefs> MountRefs::open(int store) {
+  auto dir = sys::open_at(store, ".refs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (dir) return MountRefs(std::move(*dir));
+  if (mkdirat(store, ".refs", 0700) != 0 && errno != EEXIST)
+    return fail_errno("create the directory of mount notes");
+  NX_TRY(UniqueFd made, sys::open_at(store, ".refs", O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  return MountRefs(std::move(made));
+}
+
+Result<> MountRefs::add(const std::string& group, const std::string& target,
+                        const std::vector<std::string>& keys) const {
+  NX_TRY(std::string boot, boot_id());
+  NX_TRY(std::string ns, mount_namespace());
+  const Ref ref{sys::clean_path(target), keys, std::move(boot), std::move(ns)};
+  const std::string text = json::dump(to_json(ref));
+  for (int tries = 0; tries < kMaxTries; ++tries) {
+    if (mkdirat(dir_.get(), group.c_str(), 0700) != 0 && errno != EEXIST)
+      return fail_errno("create the directory of mount notes of " + group);
+    auto dir = sys::open_at(dir_.get(), group, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    Result<> written;
+    if (dir)
+      written =
+          sys::write_file_atomic(dir->get(), file_name(ref.target), text, 0600, sys::Durable::no);
+    else
+      written = fail(std::move(dir).error());
+    // Somebody who found the directory empty has removed it.
+    if (written || written.error().sys_errno() != ENOENT) return written;
+  }
+  return fail(Errc::Timeout, "the mount notes of " + group + " are contended");
+}
+
+Result<> MountRefs::remove(const std::string& group, const std::string& target) const {
+  return sys::remove_file(dir_.get(), group + "/" + file_name(sys::clean_path(target)));
+}
+
+Result<bool> MountRefs::unused(const std::string& group) const {
+  if (unlinkat(dir_.get(), group.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return true;
+  if (errno == ENOTEMPTY || errno == EEXIST) return false;
+  return fail_errno("remove the directory of mount notes of " + group);
+}
+
+Result<MountRefs::Counts> MountRefs::in_use() const {
+  NX_TRY(const Now now, look_around());
+  NX_TRY(const std::vector<std::string> groups, sys::list_dir(dir_.get()));
+  Counts counts;
+  for (const std::string& group : groups) {
+    auto dir = sys::open_at(dir_.get(), group, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    if (!dir && dir.error().sys_errno() == ENOENT) continue;
+    if (!dir) return fail(std::move(dir).error());
+    NX_CHECK(count_group(dir->get(), now, counts));
+    NX_CHECK(unused(group));
+  }
+  return counts;
+}
+
+Result<> MountRefs::remove_stale(const std::string& group) const {
+  const auto dir = sys::open_at(dir_.get(), group, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  if (!dir) return {};
+  NX_TRY(const Now now, look_around());
+  Counts counts;
+  return count_group(dir->get(), now, counts);
+}
+
+}  // namespace nexcage::layerfs

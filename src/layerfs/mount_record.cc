@@ -1,0 +1,35 @@
+// MountRecord as JSON, and undoing a mount by it.
+#include <utility>
+
+#include "nexcage/layerfs/layerfs.h"
+#include "nexcage/layerfs/message.h"
+
+namespace nexcage::layerfs {
+
+json::Value to_json(const MountRecord& record) {
+  json::Object object;
+  object.set("driver", record.driver);
+  object.set("target", record.at.target);
+  object.set("upper", record.at.upper);
+  object.set("key", record.key);
+  object.set("method", record.method);
+  return object;
+}
+
+Result<MountRecord> mount_record_from_json(const json::Value& value) {
+  const Message message(value, "mount of layers");
+  MountRecord record;
+  NX_TRY(record.driver, message.text("driver"));
+  NX_TRY(record.at.target, message.text("target"));
+  NX_TRY(record.at.upper, message.text("upper"));
+  NX_TRY(record.key, message.text("key"));
+  NX_TRY(record.method, message.text("method"));
+  return record;
+}
+
+Result<> undo_mount(const std::string& root, const MountRecord& record) {
+  NX_TRY(const auto driver, open_unprobed(record.driver, {.root = root}));
+  return driver->unmount(record);
+}
+
+}  // namespace nexcage::layerfs
