@@ -29,7 +29,8 @@ std::string describe(const Inode& inode) {
   (void)std::snprintf(text, sizeof text, "%s %o %u:%u", kTypes[static_cast<int>(inode.type)],
                       unsigned{inode.mode}, inode.uid, inode.gid);
   std::string result = text;
-  if (inode.type == Type::symlink) result = "-> " + std::string(inode.link_target);
+  if (inode.type == Type::symlink && inode.mode == 0777)
+    result = "-> " + std::string(inode.link_target);
   if (inode.type == Type::char_device && inode.dev_major == 0) result = "whiteout";
   for (const Extent& extent : inode.extents)
     result += " [" + std::to_string(extent.offset) + "+" + std::to_string(extent.length) + " of " +
@@ -207,6 +208,15 @@ TEST_F(Apply, WhiteoutsHideWhatIsBelowInEitherOrder) {
                                         {"kept/new", "file 644 0:0 [0+1 of 1]"},
                                         {"early", "dir 755 0:0 trusted.overlay.opaque=y"},
                                         {"file", "file 644 0:0 [0+2 of 1]"}}));
+}
+
+TEST_F(Apply, WhiteoutKeepsADirectoryFromBelowInWhichOneWasMadeUp) {
+  ASSERT_OK(add(TarWriter().directory("c").file("c/old", "").finish()));
+  TarWriter tar;
+  tar.file("c/made/up", "").file(".wh.c", "");
+  ASSERT_OK(add(tar.finish()));
+  EXPECT_TRUE(exists("c/made/up"));
+  EXPECT_FALSE(exists("c/old"));
 }
 
 TEST_F(Apply, MarksOfOverlayfsStandAmongTheOtherAttributes) {

@@ -136,6 +136,8 @@ Result<InodeId> LayerBuilder::create(InodeId at, std::string_view name, const In
     if (const auto found = below_.find(lower, name); found && below_.is_directory(*found))
       change_.below[made] = *found;
   change_.marks[made] = marks;
+  // What is not borrowed never lies in what is.
+  if ((marks & LayerChange::kBorrowed) == 0) own(at);
   if (parent_sees && (marks & LayerChange::kOpaque) == 0)
     change_.marks[made] |= LayerChange::kSeesBelow;
   return made;

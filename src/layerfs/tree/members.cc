@@ -19,6 +19,9 @@ using image::content::TarEntry;
 using image::content::TarSegment;
 using image::content::TarType;
 
+// Linux knows no other mode of symlinks (symlink(7)), whatever the archive says.
+constexpr std::uint16_t kSymlinkMode = 0777;
+
 /// A name as nearly all archives have it is cleaned by cutting its ends: nothing is copied. False
 /// when there is more to do, or something to refuse.
 bool clean_ends(std::string_view& name) {
@@ -39,9 +42,7 @@ bool clean_ends(std::string_view& name) {
 Result<std::string_view> clean_name(std::string_view name, Arena& arena) {
   if (clean_ends(name)) return arena.copy(name);
   NX_TRY(const EntryName parsed, parse_entry_name(name));
-  std::string text;
-  for (const std::string& part : parsed.parent) text = join_path(text, part);
-  return arena.copy(join_path(text, parsed.base));
+  return arena.copy(parsed.path());
 }
 
 bool is_whiteout(std::string_view name) {
@@ -97,6 +98,7 @@ Result<> Members::set_metadata(const TarEntry& entry, Member& member) {
     member.segments = arena_.copy(std::span<const TarSegment>(entry.segments));
   } else if (entry.type == TarType::symlink) {
     member.target = arena_.copy(entry.link_name);
+    member.mode = kSymlinkMode;
   } else if (entry.type == TarType::char_device || entry.type == TarType::block_device) {
     member.dev_major = static_cast<std::uint32_t>(entry.dev_major);
     member.dev_minor = static_cast<std::uint32_t>(entry.dev_minor);

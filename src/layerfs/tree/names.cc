@@ -13,6 +13,12 @@ constexpr std::string_view kOpaqueName = ".wh..wh..opq";
 
 }  // namespace
 
+std::string EntryName::path() const {
+  std::string path;
+  for (const std::string& part : parent) path = join_path(path, part);
+  return join_path(path, base);
+}
+
 std::vector<std::string> components(std::string_view path) {
   std::vector<std::string> parts;
   while (!path.empty()) {

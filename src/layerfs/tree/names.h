@@ -15,6 +15,8 @@ struct EntryName {
   std::vector<std::string> parent;
   std::string base;
   bool is_root() const { return base.empty(); }
+  /// "a/b"; "" for the root.
+  std::string path() const;
 };
 
 /// The components of a path without empty ones and "."; ".." stays.
