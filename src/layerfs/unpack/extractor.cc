@@ -173,7 +173,7 @@ Result<> Extractor::add_hard_link(const TarEntry& entry,
   NX_TRY(const DirectoryPtr target_parent, tree_.resolve(target.parent, Purpose::borrow));
   if (!target_parent)
     return fail(Errc::InvalidImage,
-                "hard link to " + quote(entry.link_name) + ", which does not exist");
+                "hard link to " + quote(target.path()) + ", which does not exist");
   NX_CHECK(tree_.bring_up(*target_parent, target.base));
   NX_TRY(const DirectoryPtr parent, tree_.resolve(parent_names, Purpose::fill));
   if (parent->path == target_parent->path && name == target.base) return {};  // a link to itself

@@ -101,7 +101,8 @@ class LayerTree {
   Result<DirectoryPtr> open_path(const std::string& path);
   Result<> hide_below(const std::string& path);
   Result<> make_whiteout(const Directory& parent, const std::string& name);
-  Result<> copy_up(const Directory& parent, const std::string& name);
+  Result<> copy_up(const LowerView::Found& found, const Directory& parent, const std::string& name);
+  bool link_to_copy(int copy, const Directory& parent, const std::string& name) const;
   Result<> remember(const std::string& path, Record record);
   /// A member goes into this directory: it and its parents are borrowed no longer.
   void own(std::string path);
@@ -117,6 +118,8 @@ class LayerTree {
   // links, files copied for hard links. A whiteout removes them, a member makes them the layer's
   // own.
   std::set<std::string> borrowed_;
+  // Copies of lower files that have several names below: further ones are linked, not copied.
+  std::map<std::pair<dev_t, ino_t>, UniqueFd> copies_;
   // The directories along the last resolved path: members come in the order of the tree, so the
   // next parent usually shares most of it. chain_[i] is what the first i names lead to.
   std::vector<std::string> chain_names_;

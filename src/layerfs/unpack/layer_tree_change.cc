@@ -28,6 +28,8 @@ using tree::parent_path;
 constexpr const char* kOriginAttribute = "trusted.overlay.origin";
 // What a map node and its strings cost beside their characters; an estimate.
 constexpr std::uint64_t kRecordOverhead = 256;
+// Descriptors kept of copied files; more are copied once for each name.
+constexpr std::size_t kMaxCopies = 512;
 
 std::uint64_t memory_of(const std::string& path, const Metadata& metadata) {
   std::uint64_t sum = path.size() + kRecordOverhead;
@@ -139,15 +141,36 @@ Result<> LayerTree::bring_up(const Directory& parent, const std::string& name) {
     if (found.kind == LowerView::Kind::directory)
       return fail(Errc::InvalidImage, "hard link to the directory " + quote(path));
     if (found.kind != LowerView::Kind::missing) {
-      NX_CHECK(count_file());
-      NX_TRY(const std::uint64_t bytes,
-             copy_file(found.dir.get(), found.name, parent.fd.get(), name),
-             "copy " + quote(path) + " from the layer below");
+      NX_CHECK(copy_up(found, parent, name), "copy " + quote(path) + " from the layer below");
       borrowed_.insert(path);
-      return count_bytes(bytes);
+      return {};
     }
   }
   return fail(Errc::InvalidImage, "hard link to " + quote(path) + ", which does not exist");
+}
+
+Result<> LayerTree::copy_up(const LowerView::Found& found, const Directory& parent,
+                            const std::string& name) {
+  NX_CHECK(count_file());
+  NX_TRY(const auto info, sys::stat_at(found.dir.get(), found.name));
+  const bool has_names = info && info->st_nlink > 1;
+  const std::pair id = has_names ? std::pair(info->st_dev, info->st_ino) : std::pair(0ul, 0ul);
+  if (has_names)
+    if (const auto copy = copies_.find(id);
+        copy != copies_.end() && link_to_copy(copy->second.get(), parent, name))
+      return {};
+  NX_TRY(const std::uint64_t bytes, copy_file(found.dir.get(), found.name, parent.fd.get(), name));
+  NX_CHECK(count_bytes(bytes));
+  if (has_names && copies_.size() < kMaxCopies) {
+    NX_TRY(copies_[id], sys::open_at(parent.fd.get(), name, O_PATH | O_NOFOLLOW));
+  }
+  return {};
+}
+
+/// False when the copy has lost all its names: then nothing could tell that it was the same file.
+bool LayerTree::link_to_copy(int copy, const Directory& parent, const std::string& name) const {
+  return linkat(AT_FDCWD, sys::fd_path(copy).c_str(), parent.fd.get(), name.c_str(),
+                AT_SYMLINK_FOLLOW) == 0;
 }
 
 Result<> LayerTree::count_file() {

@@ -226,6 +226,21 @@ TEST_F(UnpackLayer, HardLinkToALowerLayerCopiesTheFile) {
   EXPECT_TRUE(S_ISLNK(look("up/m").st_mode));
 }
 
+TEST_F(UnpackLayer, HardLinksToTwoNamesOfALowerFileAreOneFile) {
+  TarWriter below;
+  below.directory("d").file("d/f", "lower").hard_link("e", "d/f").symlink("s", "x");
+  below.hard_link("t", "s");
+  ASSERT_OK(scratch_.unpack("low", below.finish()));
+  TarWriter tar;
+  tar.hard_link("g", "d/f").file("d/.wh.f", "").hard_link("h", "e");
+  tar.hard_link("v", "s").hard_link("w", "t");
+  ASSERT_OK(scratch_.unpack("up", tar.finish(), {"low"}));
+  EXPECT_EQ(look("up/g").st_ino, look("up/h").st_ino);
+  EXPECT_EQ(look("up/g").st_nlink, 3u);
+  EXPECT_EQ(look("up/v").st_ino, look("up/w").st_ino);
+  EXPECT_TRUE(S_ISLNK(look("up/w").st_mode));
+}
+
 TEST_F(UnpackLayer, HardLinkCopyKeepsHoles) {
   TarWriter below;
   below.add({.name = "s",
