@@ -1,5 +1,6 @@
 // What a directory tree holds, as text that can be compared: every path with type, mode, owner,
-// size, content, extended attributes, link target, time of change and hard-link group.
+// size, content, extended attributes, link target, time of change, count of links and hard-link
+// group.
 #pragma once
 
 #include <dirent.h>
@@ -18,6 +19,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,15 +29,20 @@ namespace nexcage::testing {
 using TreeFields = std::map<std::string, std::string>;
 using Tree = std::map<std::string, TreeFields>;
 
-/// FNV-1a of a file's bytes, holes read as zeros.
+/// FNV-1a.
+inline std::uint64_t hash_more(std::uint64_t hash, std::string_view bytes) {
+  for (const char c : bytes) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+inline constexpr std::uint64_t kHashStart = 0xcbf29ce484222325;
+
+/// Hash of a file's bytes, holes read as zeros.
 inline std::string content_hash(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  std::uint64_t hash = 0xcbf29ce484222325;
+  std::uint64_t hash = kHashStart;
   std::vector<char> buffer(1 << 16);
   while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size())) || file.gcount() > 0)
-    for (std::streamsize i = 0; i < file.gcount(); ++i)
-      hash =
-          (hash ^ static_cast<unsigned char>(buffer[static_cast<std::size_t>(i)])) * 0x100000001b3;
+    hash = hash_more(hash, {buffer.data(), static_cast<std::size_t>(file.gcount())});
   return std::to_string(hash);
 }
 
@@ -71,6 +78,7 @@ inline TreeFields fields_of(const std::string& path, const struct stat& info) {
                       info.st_mtim.tv_nsec);
   fields["mtime"] = text;
   fields["xattrs"] = xattr_text(path);
+  fields["nlink"] = std::to_string(info.st_nlink);
   if (S_ISREG(info.st_mode)) {
     fields["size"] = std::to_string(info.st_size);
     fields["content"] = content_hash(path);
@@ -81,6 +89,13 @@ inline TreeFields fields_of(const std::string& path, const struct stat& info) {
         std::to_string(major(info.st_rdev)) + ":" + std::to_string(minor(info.st_rdev));
   }
   return fields;
+}
+
+/// Notes that these paths are names of one file.
+inline void set_links(Tree& tree, std::vector<std::string> paths) {
+  std::ranges::sort(paths);
+  for (const std::string& path : paths)
+    if (paths.size() > 1) tree[path]["links"] = paths.front();
 }
 
 /// Reads the tree below `root`. No symlink is followed.
@@ -105,11 +120,7 @@ inline Tree read_tree(const std::string& root) {
     }
   };
   visit(".");
-  for (auto& [inode, paths] : links) {
-    std::ranges::sort(paths);
-    for (const std::string& path : paths)
-      if (paths.size() > 1) tree[path]["links"] = paths.front();
-  }
+  for (auto& [inode, paths] : links) set_links(tree, paths);
   return tree;
 }
 
