@@ -50,7 +50,7 @@ struct VerbEntry {
 std::span<const VerbEntry> verbs();
 /// nullptr when there is none of this name.
 const VerbEntry* find_verb(std::string_view name);
-/// True for "image", "system" and "config": names whose verb is the word after them.
+/// True for "image", "layer", "system" and "config": names whose verb is the word after them.
 bool is_verb_group(std::string_view name);
 /// InvalidSpec for a word that is no verb, with a suggestion.
 Error unknown_verb(std::string_view word);
@@ -93,6 +93,12 @@ std::unique_ptr<Verb> make_image_inspect();
 std::unique_ptr<Verb> make_image_remove();
 std::unique_ptr<Verb> make_image_tag();
 std::unique_ptr<Verb> make_image_verify();
+std::unique_ptr<Verb> make_layer_list();
+std::unique_ptr<Verb> make_layer_tree();
+std::unique_ptr<Verb> make_layer_stats();
+std::unique_ptr<Verb> make_layer_verify();
+std::unique_ptr<Verb> make_layer_merge();
+std::unique_ptr<Verb> make_layer_gc();
 std::unique_ptr<Verb> make_system_check();
 std::unique_ptr<Verb> make_system_gc();
 std::unique_ptr<Verb> make_config_show();

@@ -55,6 +55,18 @@ constexpr std::array kVerbs = {
               kImageForm},
     VerbEntry{"image verify", "check every byte of an image", &make_image_verify, kImageFailure,
               kImageForm},
+    VerbEntry{"layer list", "list what is prepared of images", &make_layer_list, kImageFailure,
+              kImageForm},
+    VerbEntry{"layer tree", "show which layer lies on which", &make_layer_tree, kImageFailure,
+              kImageForm},
+    VerbEntry{"layer stats", "sum up what is prepared of images", &make_layer_stats, kImageFailure,
+              kImageForm},
+    VerbEntry{"layer verify", "check every byte of prepared layers", &make_layer_verify,
+              kImageFailure, kImageForm},
+    VerbEntry{"layer merge", "make images ready to be mounted", &make_layer_merge, kImageFailure,
+              kImageForm},
+    VerbEntry{"layer gc", "remove prepared layers of no image", &make_layer_gc, kImageFailure,
+              kImageForm},
     VerbEntry{"system check", "check the whole store, and repair it", &make_system_check,
               kImageFailure, kImageForm},
     VerbEntry{"system gc", "remove what belongs to no image", &make_system_gc, kImageFailure,
@@ -73,12 +85,12 @@ const VerbEntry* find_verb(std::string_view name) {
 }
 
 bool is_verb_group(std::string_view name) {
-  return name == "image" || name == "system" || name == "config";
+  return name == "image" || name == "layer" || name == "system" || name == "config";
 }
 
 Error unknown_verb(std::string_view word) {
   Error error(Errc::InvalidSpec, "unknown command " + quote(word));
-  std::vector<std::string> names = {"image", "system", "config"};
+  std::vector<std::string> names = {"image", "layer", "system", "config"};
   for (const VerbEntry& entry : kVerbs) names.emplace_back(entry.name);
   if (const auto near = closest(word, names))
     return std::move(error).hint("Did you mean " + *near + "?");

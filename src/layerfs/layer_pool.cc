@@ -43,6 +43,8 @@ LayerHandle LayerPool::create(const LayerData& data) {
   record.bytes = data.bytes;
   record.entries = data.entries;
   record.references = data.references;
+  record.layers = data.layers;
+  record.owner = data.owner;
   record.kind = data.kind;
   keep_key(record, data);
   ++live_;

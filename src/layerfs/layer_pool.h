@@ -15,14 +15,8 @@
 
 namespace nexcage::layerfs {
 
-/// What a prepared thing is, in a driver's own form.
-enum class LayerKind : std::uint8_t {
-  tree,    // unpacked directory
-  tar,     // inflated tar
-  index,   // file system image of one layer, data in the tar
-  merged,  // of a whole stack, data in the tars
-  full,    // of a whole stack, with its data
-};
+/// What a prepared thing is (Prepared::kind).
+enum class LayerKind : std::uint8_t { tree, tar, index, merged, full, damaged };
 
 /// What an object is made of. Nothing is kept of the views after create().
 struct LayerData {
@@ -34,6 +28,8 @@ struct LayerData {
   std::uint64_t bytes = 0;
   std::uint64_t entries = 0;
   std::uint32_t references = 0;  // mounts that use it
+  std::uint16_t layers = 1;      // how many it serves
+  std::uint16_t owner = 0;       // a number of the caller's own
 };
 
 using LayerHandle = std::uint32_t;
@@ -47,7 +43,7 @@ class LayerPool {
     std::uint64_t bytes, entries;
     std::uint32_t references;
     std::uint32_t key;  // where its text begins in the arena; of a free record, the next free one
-    std::uint16_t key_size;
+    std::uint16_t key_size, layers, owner;
     LayerKind kind;
     std::uint8_t form;  // of the key, see layer_pool.cc
   };

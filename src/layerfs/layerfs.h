@@ -170,13 +170,6 @@ class Driver {
   /// Detaches the tree and removes the upper's content. Not mounted is success.
   virtual Result<> unmount(const MountRecord& record) = 0;
 
-  /// Removes prepared layers whose diff and chain IDs are not in `keep`; those in use by a mount
-  /// stay.
-  struct Freed {
-    std::vector<std::string> keys;
-    std::uint64_t bytes = 0;
-  };
-  virtual Result<Freed> collect(const std::vector<Layer>& keep, bool dry_run) = 0;
   /// All that is prepared, in the order of the keys.
   virtual Result<std::vector<Prepared>> list() const = 0;
   /// Reads these again and compares with the digests they had: one result for each key. LayerError

@@ -10,41 +10,41 @@
 
 namespace nexcage::layerfs {
 
-/// Which entry goes when a new one needs its place: the one whose last use is longest ago. All
-/// O(1).
+/// Which entry goes when a new one needs its place: the one whose last use is longest ago. A list
+/// whose links (Mark) lie in the entries; all is O(1). `Items` is a table's entries, each with a
+/// member `mark`.
 class RecencyList {
  public:
   using Entry = std::uint32_t;
   static constexpr Entry kNone = UINT32_MAX;
-
-  void add(Entry entry) {
-    if (entry >= links_.size()) links_.resize(entry + 1);
-    push_front(entry);
-  }
-  void use(Entry entry) {
-    if (entry == newest_) return;
-    unlink(entry);
-    push_front(entry);
-  }
-  void remove(Entry entry) { unlink(entry); }
-  Entry oldest() const { return oldest_; }
-
- private:
-  struct Link {
+  struct Mark {
     Entry newer = kNone, older = kNone;
   };
-  void push_front(Entry entry) {
-    links_[entry] = {.newer = kNone, .older = newest_};
-    (newest_ == kNone ? oldest_ : links_[newest_].newer) = entry;
+
+  template <class Items>
+  void add(Items& items, Entry entry) {
+    items[entry].mark = {.newer = kNone, .older = newest_};
+    (newest_ == kNone ? oldest_ : items[newest_].mark.newer) = entry;
     newest_ = entry;
   }
-  void unlink(Entry entry) {
-    const Link link = links_[entry];
-    (link.newer == kNone ? newest_ : links_[link.newer].older) = link.older;
-    (link.older == kNone ? oldest_ : links_[link.older].newer) = link.newer;
+  template <class Items>
+  void use(Items& items, Entry entry) {
+    if (entry == newest_) return;
+    remove(items, entry);
+    add(items, entry);
+  }
+  template <class Items>
+  void remove(Items& items, Entry entry) {
+    const Mark mark = items[entry].mark;
+    (mark.newer == kNone ? newest_ : items[mark.newer].mark.older) = mark.older;
+    (mark.older == kNone ? oldest_ : items[mark.older].mark.newer) = mark.newer;
+  }
+  template <class Items>
+  Entry oldest(const Items& /*items*/) const {
+    return oldest_;
   }
 
-  std::vector<Link> links_;
+ private:
   Entry newest_ = kNone, oldest_ = kNone;
 };
 
@@ -61,7 +61,7 @@ class LruTable {
   const Value* find(const Key& key) {
     const std::uint64_t slot = slots_[locate(key, hash_of(key))];
     if (slot == kFreeSlot) return nullptr;
-    recency_.use(entry_of(slot));
+    recency_.use(entries_, entry_of(slot));
     return &entries_[entry_of(slot)].value;
   }
 
@@ -72,27 +72,39 @@ class LruTable {
     if (slots_[place] != kFreeSlot) {
       const Entry entry = entry_of(slots_[place]);
       entries_[entry].value = std::move(value);
-      recency_.use(entry);
+      recency_.use(entries_, entry);
       return false;
     }
     const bool full = size_ == capacity_;
+    Entry entry = 0;
     if (full) {
-      const Entry oldest = recency_.oldest();
-      erase_slot(locate(entries_[oldest].key, entries_[oldest].hash));
-      place = locate(key, hash);  // entries may have moved up
+      // The oldest entry's place is the new one's.
+      entry = recency_.oldest(entries_);
+      recency_.remove(entries_, entry);
+      free_slot(locate(entries_[entry].key, entries_[entry].hash));
+      place = locate(key, hash);  // slots may have moved up
+    } else {
+      entry = take_entry();
+      ++size_;
     }
-    const Entry entry = take_entry();
-    entries_[entry] = {.key = key, .value = std::move(value), .hash = hash};
+    Item& item = entries_[entry];
+    item.key = key;
+    item.value = std::move(value);
+    item.hash = hash;
     slots_[place] = std::uint64_t{hash} << 32 | entry;
-    recency_.add(entry);
-    ++size_;
+    recency_.add(entries_, entry);
     return full;
   }
 
   bool erase(const Key& key) {
     const std::size_t place = locate(key, hash_of(key));
     if (slots_[place] == kFreeSlot) return false;
-    erase_slot(place);
+    const Entry gone = entry_of(slots_[place]);
+    recency_.remove(entries_, gone);
+    entries_[gone] = {};
+    free_.push_back(gone);
+    --size_;
+    free_slot(place);
     return true;
   }
 
@@ -105,6 +117,7 @@ class LruTable {
     Key key{};
     Value value{};
     std::uint32_t hash = 0;
+    typename Recency::Mark mark{};
   };
   static constexpr std::uint64_t kFreeSlot = UINT64_MAX;
 
@@ -138,12 +151,7 @@ class LruTable {
   }
 
   /// Frees a slot and moves those up that stand after it only because it was taken: no tombstones.
-  void erase_slot(std::size_t place) {
-    const Entry gone = entry_of(slots_[place]);
-    recency_.remove(gone);
-    entries_[gone] = {};
-    free_.push_back(gone);
-    --size_;
+  void free_slot(std::size_t place) {
     const std::size_t mask = slots_.size() - 1;
     std::size_t hole = place;
     for (std::size_t at = (place + 1) & mask; slots_[at] != kFreeSlot; at = (at + 1) & mask) {

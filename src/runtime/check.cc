@@ -3,7 +3,7 @@
 #include <map>
 
 #include "nexcage/registry/repair.h"
-#include "nexcage/runtime/images.h"
+#include "nexcage/runtime/layers.h"
 #include "nexcage/runtime/pull.h"
 
 namespace nexcage::runtime {

@@ -7,6 +7,7 @@
 #include "nexcage/base/error.h"
 #include "nexcage/image/check.h"
 #include "nexcage/image/garbage.h"
+#include "nexcage/layerfs/garbage.h"
 #include "nexcage/registry/pull.h"
 #include "nexcage/runtime/runtime.h"
 
@@ -24,7 +25,7 @@ Result<CheckReport> check_images(Repair repair, const registry::Choices& choices
 
 struct GarbageReport {
   image::Garbage store;
-  layerfs::Driver::Freed layers;  // prepared, and of no image
+  layerfs::Freed layers;  // prepared, and of no image
 };
 /// What belongs to nothing; with `remove` it is removed. InvalidState while somebody adds blobs.
 enum class Remove : bool { no, yes };

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "nexcage/base/log.h"
+#include "nexcage/runtime/layers.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/sys/fs.h"
 
@@ -30,34 +31,7 @@ Result<std::string> user_of(const oci::Digest& manifest, const Settings& setting
   return std::string();
 }
 
-/// Layers of every image that is still there, by diff and chain ID.
-Result<std::vector<layerfs::Layer>> needed_layers(const image::Store& store) {
-  NX_TRY(auto images, store.list());
-  std::vector<layerfs::Layer> needed;
-  for (const auto& listed : images) {
-    if (!listed.image) continue;
-    const auto& diff_ids = listed.image->config.diff_ids;
-    const auto chain_ids = image::chain_ids(diff_ids);
-    for (std::size_t i = 0; i < diff_ids.size(); ++i) needed.push_back({diff_ids[i], chain_ids[i]});
-  }
-  return needed;
-}
-
 }  // namespace
-
-Result<layerfs::Driver::Freed> collect_layers(const image::Store& store, Services& with,
-                                              bool dry_run) {
-  NX_TRY(const auto drivers, with.used_layerfs());
-  NX_TRY(const auto needed, needed_layers(store));
-  layerfs::Driver::Freed all;
-  for (const auto& driver : drivers) {
-    NX_TRY(auto freed, driver->collect(needed, dry_run));
-    for (std::string& key : freed.keys)
-      all.keys.push_back(std::string(driver->name()) + "/" + std::move(key));
-    all.bytes += freed.bytes;
-  }
-  return all;
-}
 
 Result<RemovedImage> remove_image(const std::string& what, InUse in_use, Services& with) {
   NX_TRY(auto store, image::Store::open(with.settings.images, image::Store::IfMissing::create));

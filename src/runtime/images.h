@@ -5,6 +5,7 @@
 
 #include "nexcage/base/error.h"
 #include "nexcage/image/store.h"
+#include "nexcage/layerfs/garbage.h"
 #include "nexcage/runtime/runtime.h"
 
 namespace nexcage::runtime {
@@ -13,17 +14,12 @@ enum class InUse : std::uint8_t { refuse, ignore };
 
 struct RemovedImage {
   image::Store::Removed from_store;
-  layerfs::Driver::Freed layers;  // prepared layers that no image needs any more
+  layerfs::Freed layers;  // prepared layers that no image needs any more
 };
 
 /// Removes a name, or by digest or ID the image with all its names. InvalidState when it is the
 /// last name and a container still uses the image; with `InUse::ignore` the container keeps its
 /// layers until it goes. Prepared layers that no other image needs are removed, too.
 Result<RemovedImage> remove_image(const std::string& what, InUse in_use, Services& services);
-
-/// Removes prepared layers that no image of the store needs and no mount uses; `dry_run`: only says
-/// which.
-Result<layerfs::Driver::Freed> collect_layers(const image::Store& store, Services& services,
-                                              bool dry_run);
 
 }  // namespace nexcage::runtime

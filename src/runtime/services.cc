@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "nexcage/layerfs/converter.h"
+#include "nexcage/layerfs/hasher.h"
 #include "nexcage/layerfs/unpacker.h"
 #include "nexcage/runtime/owner.h"
 #include "nexcage/runtime/paths.h"
@@ -37,7 +38,8 @@ layerfs::Options layer_options(const Settings& settings) {
   return {.root = settings.layers,
           .driver = settings.layerfs,
           .unpack = layerfs::helper_unpacker(settings.libexec),
-          .convert = layerfs::helper_converter(settings.libexec)};
+          .convert = layerfs::helper_converter(settings.libexec),
+          .hash = layerfs::helper_hasher(settings.libexec)};
 }
 
 }  // namespace

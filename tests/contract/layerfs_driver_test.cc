@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "layer_scratch.h"
+#include "nexcage/layerfs/garbage.h"
 #include "nexcage/layerfs/layerfs.h"
 #include "nexcage/layerfs/unpack/unpack_layer.h"
 #include "nexcage/layerfs/unpacker.h"
@@ -91,6 +92,21 @@ class LayerfsDriver : public ::testing::TestWithParam<std::string> {
   }
   static std::string tar_of(const std::string& name, const std::string& content) {
     return TarWriter().file(name, content).finish();
+  }
+  /// What `keep` does not need and no mount uses, as `layer gc` finds it; removed unless `dry_run`.
+  Result<Freed> collect(const std::vector<Layer>& keep, bool dry_run) {
+    Inventory inventory;
+    inventory.add_image("kept", keep);
+    NX_TRY(const auto things, driver_->list());
+    inventory.add_driver(GetParam(), things);
+    inventory.finish();
+    if (dry_run) return find_garbage(inventory);
+    return remove_things(inventory, inventory.garbage(), std::span(&driver_, 1));
+  }
+  std::set<std::string> named(const std::vector<std::string>& keys) {
+    std::set<std::string> names;
+    for (const std::string& key : keys) names.insert(GetParam() + "/" + key);
+    return names;
   }
   std::set<std::string> prepared_keys() {
     std::set<std::string> keys;
@@ -339,7 +355,7 @@ TEST_P(LayerfsDriver, FailedMountLeavesNothing) {
   at.target += "/missing";
   EXPECT_FALSE(driver_->mount(stack, at, {}));
   EXPECT_THAT(names_in(at.upper), ::testing::IsEmpty());
-  const auto freed = driver_->collect({}, false);
+  const auto freed = collect({}, false);
   ASSERT_OK(freed);
   EXPECT_EQ(freed->keys.size(), 1u);
 }
@@ -352,22 +368,22 @@ TEST_P(LayerfsDriver, CollectKeepsWhatIsWantedAndWhatIsMounted) {
   const auto record = driver_->mount(used, at, {});
   ASSERT_OK(record);
 
-  const auto dry = driver_->collect(wanted.layers, true);
+  const auto dry = collect(wanted.layers, true);
   ASSERT_OK(dry);
-  EXPECT_EQ(dry->keys, unused.keys);
+  EXPECT_EQ(std::set(dry->keys.begin(), dry->keys.end()), named(unused.keys));
   EXPECT_EQ(dry->bytes, 3u);
   EXPECT_EQ(prepared_keys().size(), 3u);
 
-  const auto freed = driver_->collect(wanted.layers, false);
+  const auto freed = collect(wanted.layers, false);
   ASSERT_OK(freed);
-  EXPECT_EQ(freed->keys, unused.keys);
+  EXPECT_EQ(std::set(freed->keys.begin(), freed->keys.end()), named(unused.keys));
   EXPECT_EQ(prepared_keys(), (std::set<std::string>{wanted.keys[0], used.keys[0]}));
   EXPECT_EQ(text(at.target + "/y"), "2");
 
   ASSERT_OK(driver_->unmount(*record));
-  const auto after = driver_->collect(wanted.layers, false);
+  const auto after = collect(wanted.layers, false);
   ASSERT_OK(after);
-  EXPECT_EQ(after->keys, used.keys);
+  EXPECT_EQ(std::set(after->keys.begin(), after->keys.end()), named(used.keys));
   prepare(layout_->add("c2", {tar_of("z", "333")}));
   EXPECT_EQ(unpacked_, 4) << "what was collected is made again";
 }
@@ -377,9 +393,9 @@ TEST_P(LayerfsDriver, MountThatWentWithoutUnmountIsNotInUse) {
   const MountPoint at = place("m");
   ASSERT_OK(driver_->mount(stack, at, {}));
   ASSERT_OK(sys::unmount(at.target));
-  const auto freed = driver_->collect({}, false);
+  const auto freed = collect({}, false);
   ASSERT_OK(freed);
-  EXPECT_EQ(freed->keys, stack.keys);
+  EXPECT_EQ(std::set(freed->keys.begin(), freed->keys.end()), named(stack.keys));
 }
 
 TEST_P(LayerfsDriver, HelperProcessUnpacks) {

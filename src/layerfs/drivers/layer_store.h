@@ -10,7 +10,6 @@
 
 #include <functional>
 #include <optional>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -93,9 +92,6 @@ class WorkDirectory {
 /// Bytes of a prepared thing, for what a removal reports.
 using BytesOf = std::function<std::uint64_t(const std::string& key)>;
 
-/// Driver::collect(): removes what is neither in `wanted` nor under a mount.
-Result<Driver::Freed> collect_keys(const LayerStore& store, std::set<std::string> wanted,
-                                   const BytesOf& bytes_of, bool dry_run);
 /// Driver::remove().
 std::vector<Result<std::uint64_t>> remove_keys(const LayerStore& store,
                                                std::span<const std::string> keys,

@@ -130,14 +130,6 @@ Result<> OverlayDriver::unmount(const MountRecord& record) {
   return {};
 }
 
-Result<Driver::Freed> OverlayDriver::collect(const std::vector<Layer>& keep, bool dry_run) {
-  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name()));
-  std::set<std::string> wanted;
-  for (const Layer& layer : keep)
-    for (std::string& key : possible_keys(layer)) wanted.insert(std::move(key));
-  return collect_keys(layers, std::move(wanted), bytes_in(layers), dry_run);
-}
-
 Result<std::vector<Prepared>> OverlayDriver::list() const {
   NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name()));
   NX_TRY(const std::vector<std::string> keys, layers.keys());

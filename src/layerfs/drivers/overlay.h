@@ -24,7 +24,6 @@ class OverlayDriver final : public Driver {
   Result<MountRecord> mount(const PreparedStack& stack, const MountPoint& at,
                             const MountOptions& options) override;
   Result<> unmount(const MountRecord& record) override;
-  Result<Freed> collect(const std::vector<Layer>& keep, bool dry_run) override;
   Result<std::vector<Prepared>> list() const override;
   /// Unsupported: an unpacked tree has no digest.
   std::vector<Result<>> verify(std::span<const std::string> keys) const override;

@@ -1,31 +1,10 @@
-// Taking prepared things away: by garbage collection and by name.
+// Taking prepared things away.
 #include <utility>
 
 #include "nexcage/layerfs/drivers/layer_store.h"
 #include "nexcage/layerfs/drivers/mount_refs.h"
 
 namespace nexcage::layerfs {
-
-Result<Driver::Freed> collect_keys(const LayerStore& store, std::set<std::string> wanted,
-                                   const BytesOf& bytes_of, bool dry_run) {
-  Driver::Freed freed;
-  {
-    NX_TRY(const sys::FileLock lock, store.lock(sys::FileLock::Kind::exclusive));
-    NX_TRY(const MountRefs refs, MountRefs::open(store.fd()));
-    NX_TRY(const MountRefs::Counts in_use, refs.in_use());
-    for (const auto& [key, count] : in_use) wanted.insert(key);
-    NX_TRY(const std::vector<std::string> keys, store.keys());
-    for (const std::string& key : keys) {
-      if (wanted.contains(key)) continue;
-      freed.bytes += bytes_of(key);
-      freed.keys.push_back(key);
-      if (!dry_run) NX_CHECK(store.discard(key));
-    }
-  }
-  // Deleting takes long and needs no lock: nobody can find these any more.
-  if (!dry_run) NX_CHECK(store.remove_stale());
-  return freed;
-}
 
 namespace {
 
