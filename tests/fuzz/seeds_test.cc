@@ -24,6 +24,8 @@ int fuzz_registry_headers(const std::uint8_t* data, std::size_t size);
 int fuzz_registries_conf(const std::uint8_t* data, std::size_t size);
 int fuzz_auth_file(const std::uint8_t* data, std::size_t size);
 int fuzz_policy(const std::uint8_t* data, std::size_t size);
+int fuzz_erofs_image(const std::uint8_t* data, std::size_t size);
+int fuzz_erofs_round_trip(const std::uint8_t* data, std::size_t size);
 
 namespace {
 
@@ -47,6 +49,8 @@ constexpr std::array kHarnesses = {
     Harness{"registries_conf", fuzz_registries_conf},
     Harness{"auth_file", fuzz_auth_file},
     Harness{"policy", fuzz_policy},
+    Harness{"erofs_image", fuzz_erofs_image},
+    Harness{"erofs_round_trip", fuzz_erofs_round_trip},
 };
 
 class Seeds : public ::testing::TestWithParam<Harness> {};

@@ -179,6 +179,7 @@ TEST_P(ErofsMount, ExtendedAttributes) {
   std::vector<std::string> names;
   for (int i = 100; i < 400; ++i) names.push_back("user.number " + std::to_string(i));
   std::vector<Xattr> many;
+  many.reserve(names.size());
   for (const std::string& name : names) many.push_back({name, name});
   // access: rw- for the owner, user 1000 and the group; default of a directory likewise
   const std::string acl(

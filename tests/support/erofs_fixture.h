@@ -70,11 +70,13 @@ class Archives {
   int fd(std::size_t source) const { return files_[source].get(); }
   std::vector<int> fds() const {
     std::vector<int> fds;
+    fds.reserve(files_.size());
     for (const UniqueFd& file : files_) fds.push_back(file.get());
     return fds;
   }
   std::vector<layerfs::erofs::Device> devices() const {
     std::vector<layerfs::erofs::Device> devices;
+    devices.reserve(files_.size());
     for (const UniqueFd& file : files_) devices.push_back({.bytes = size_of_file(file.get())});
     return devices;
   }
@@ -108,6 +110,7 @@ struct Sample {
                                 layerfs::tree::Inode like = {.mode = 0644},
                                 std::uint32_t source = 0) {
     std::vector<layerfs::tree::Extent> extents;
+    extents.reserve(pieces.size());
     for (const Piece& piece : pieces)
       extents.push_back({.offset = piece.offset,
                          .length = piece.data.size(),
@@ -180,12 +183,12 @@ inline std::string hash_of(const std::string& content) {
 /// The fields of read_tree() that a file with this inode must have, and its link count.
 inline TreeFields expected_fields(const Sample& sample, const layerfs::tree::Inode& inode) {
   using layerfs::tree::Type;
-  static const std::map<Type, mode_t> kBits = {
+  static const std::map<Type, mode_t> type_bits = {
       {Type::regular, S_IFREG},     {Type::directory, S_IFDIR},    {Type::symlink, S_IFLNK},
       {Type::char_device, S_IFCHR}, {Type::block_device, S_IFBLK}, {Type::fifo, S_IFIFO}};
   TreeFields fields;
   char text[64];
-  (void)std::snprintf(text, sizeof text, "%o", kBits.at(inode.type) | inode.mode);
+  (void)std::snprintf(text, sizeof text, "%o", type_bits.at(inode.type) | inode.mode);
   fields["mode"] = text;
   fields["owner"] = std::to_string(inode.uid) + ":" + std::to_string(inode.gid);
   (void)std::snprintf(text, sizeof text, "%lld.%09u", static_cast<long long>(inode.mtime),

@@ -114,7 +114,7 @@ FileMapper::Cost FileMapper::cost_of(unsigned chunk_bits) const {
 
 /// Small chunks need a long table, large ones copy data and holes: the cheapest in bytes wins.
 void FileMapper::choose_chunks(FileMap& map, std::uint64_t data) const {
-  const unsigned widest = static_cast<unsigned>(std::bit_width(size_ - 1));
+  const auto widest = static_cast<unsigned>(std::bit_width(size_ - 1));
   const unsigned last =
       std::clamp(widest, sources_.block_bits, sources_.block_bits + kChunkBitsMask);
   std::uint64_t best = std::numeric_limits<std::uint64_t>::max();

@@ -206,7 +206,7 @@ TEST(ErofsRead, Attributes) {
                Errc::InvalidImage, HasSubstr("not in the image"));
   EXPECT_ERROR(image.spoilt<std::uint32_t>(ids, [](auto& id) { id = 2; }), Errc::InvalidImage,
                AnyOf(HasSubstr("two attributes"), HasSubstr("attribute")));
-  const std::size_t shared = image.get<SuperBlock>(kSuperOffset).xattr_block * 512;
+  const std::size_t shared = std::size_t{512} * image.get<SuperBlock>(kSuperOffset).xattr_block;
   EXPECT_ERROR(image.spoilt<XattrEntry>(shared, [](auto& e) { e.prefix = 5; }), Errc::Unsupported,
                HasSubstr("kind 5"));
   EXPECT_ERROR(image.spoilt<XattrEntry>(shared, [](auto& e) { e.name_length = 0; }),

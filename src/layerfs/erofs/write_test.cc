@@ -110,6 +110,7 @@ TEST_P(ErofsRoundTrip, ExtendedAttributes) {
   std::vector<std::string> names;
   for (int i = 1000; i < 1600; ++i) names.push_back("trusted." + std::to_string(i));
   std::vector<Xattr> many;
+  many.reserve(names.size());
   for (const std::string& name : names) many.push_back({name, name});
   const std::vector<Xattr> shared = {{"security.a", "b"}, {"user.empty", ""}};
   const std::vector<Xattr> mixed = {{"security.a", "b"}, {"user.large", large}, {"user.own", "x"}};
@@ -246,6 +247,7 @@ TEST(ErofsWrite, TooManyLargeAttributes) {
   std::vector<std::string> names;
   for (int i = 100; i < 400; ++i) names.push_back("user." + std::to_string(i));
   std::vector<Xattr> xattrs;
+  xattrs.reserve(names.size());
   for (const std::string& name : names) xattrs.push_back({name, value});
   EXPECT_ERROR(write_one({.mode = 0600, .xattrs = xattrs}), Errc::Unsupported,
                HasSubstr("\"dir/name\": 300 extended attributes"));

@@ -4,7 +4,6 @@
 #include <array>
 #include <functional>
 #include <limits>
-#include <numeric>
 #include <string>
 
 #include "nexcage/base/text.h"
@@ -65,12 +64,12 @@ std::string_view xattr_prefix(std::uint8_t prefix) {
 }
 
 std::optional<PrefixedName> split_xattr_name(std::string_view name) {
-  for (std::uint8_t number = 0; number < kPrefixes.size(); ++number) {
+  for (std::size_t number = 0; number < kPrefixes.size(); ++number) {
     const std::string_view prefix = kPrefixes[number];
     if (prefix.empty() || !name.starts_with(prefix)) continue;
     const std::string_view rest = name.substr(prefix.size());
     if (rest.empty() == prefix.ends_with('.')) continue;
-    return PrefixedName{.prefix = number, .rest = rest};
+    return PrefixedName{.prefix = static_cast<std::uint8_t>(number), .rest = rest};
   }
   return std::nullopt;
 }
@@ -99,8 +98,10 @@ std::vector<bool> XattrTable::choose_shared(Set set) const {
   for (std::size_t i = 0; i < set.size(); ++i)
     if (uses_.at(set[i]).files > 1 || entry_size(set[i]) > kLarge) candidates.push_back(i);
   if (candidates.size() > kMaxShared) {  // the largest, which would fill the room behind the inode
-    std::ranges::stable_sort(candidates, std::greater{},
-                             [&](std::size_t i) { return entry_size(set[i]); });
+    std::ranges::sort(candidates, [&](std::size_t a, std::size_t b) {
+      const std::size_t size_a = entry_size(set[a]), size_b = entry_size(set[b]);
+      return size_a != size_b ? size_a > size_b : a < b;
+    });
     candidates.resize(kMaxShared);
   }
   std::vector<bool> shared(set.size());
