@@ -61,8 +61,8 @@ void FileMapper::add_extent(const tree::Extent& extent, std::uint64_t file_size)
   if (sources_.in_place && (extent.offset & (block - 1)) == (extent.source_offset & (block - 1))) {
     in_place = (extent.offset + block - 1) >> bits;
     source_block = (extent.source_offset + block - 1) >> bits;
-    // What follows the file's last byte in its block is never seen. A tar may end within a block,
-    // which a loop device would not show.
+    // What follows the file's last byte in its block is seen through mmap(2) only; tars have zeros
+    // there. A tar may end within a block, which a loop device would not show.
     in_place_end = end == file_size ? last : end >> bits;
     const std::uint64_t there = sources_.bytes[extent.source] >> bits;
     in_place_end = std::min(in_place_end, in_place + (there - std::min(there, source_block)));

@@ -19,7 +19,8 @@ constexpr std::size_t kMaxCopyStep = std::size_t{1} << 30;
 
 }  // namespace
 
-Output::Output(int fd) : fd_(fd), buffer_(kBuffer) {}
+// Most images are smaller than the buffer: no page of it is touched in vain.
+Output::Output(int fd) : fd_(fd), buffer_(std::make_unique_for_overwrite<std::byte[]>(kBuffer)) {}
 
 void Output::fail_with(Error error) {
   if (!error_) error_ = std::move(error);
@@ -37,18 +38,18 @@ void Output::write_at(std::uint64_t position, std::span<const std::byte> bytes) 
 
 void Output::flush() {
   if (flushed_ < head_.size())
-    std::memcpy(head_.data() + flushed_, buffer_.data(),
+    std::memcpy(head_.data() + flushed_, buffer_.get(),
                 std::min(used_, head_.size() - static_cast<std::size_t>(flushed_)));
-  write_at(flushed_, std::span(buffer_).first(used_));
+  write_at(flushed_, std::span(buffer_.get(), used_));
   flushed_ += used_;
   used_ = 0;
 }
 
 void Output::put(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
-    if (used_ == buffer_.size()) flush();
-    const std::size_t part = std::min(bytes.size(), buffer_.size() - used_);
-    std::memcpy(buffer_.data() + used_, bytes.data(), part);
+    if (used_ == kBuffer) flush();
+    const std::size_t part = std::min(bytes.size(), kBuffer - used_);
+    std::memcpy(buffer_.get() + used_, bytes.data(), part);
     used_ += part;
     bytes = bytes.subspan(part);
   }
@@ -61,10 +62,10 @@ void Output::zeros_to(std::uint64_t position) {
     return;
   }
   while (this->position() < position) {
-    if (used_ == buffer_.size()) flush();
+    if (used_ == kBuffer) flush();
     const std::size_t part = static_cast<std::size_t>(
-        std::min<std::uint64_t>(position - this->position(), buffer_.size() - used_));
-    std::memset(buffer_.data() + used_, 0, part);
+        std::min<std::uint64_t>(position - this->position(), kBuffer - used_));
+    std::memset(buffer_.get() + used_, 0, part);
     used_ += part;
   }
 }
@@ -72,10 +73,10 @@ void Output::zeros_to(std::uint64_t position) {
 void Output::copy(int from, std::uint64_t offset, std::uint64_t length) {
   if (length >= kLargeCopy && can_copy_in_kernel_) return copy_large(from, offset, length);
   while (length > 0 && !error_) {
-    if (used_ == buffer_.size()) flush();
+    if (used_ == kBuffer) flush();
     const std::size_t part =
-        static_cast<std::size_t>(std::min<std::uint64_t>(length, buffer_.size() - used_));
-    const ssize_t got = ::pread(from, buffer_.data() + used_, part, static_cast<off_t>(offset));
+        static_cast<std::size_t>(std::min<std::uint64_t>(length, kBuffer - used_));
+    const ssize_t got = ::pread(from, buffer_.get() + used_, part, static_cast<off_t>(offset));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return fail_with(Error::from_errno("read layer"));
     if (got == 0)

@@ -4,9 +4,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "nexcage/base/error.h"
 
@@ -43,7 +43,7 @@ class Output {
   int fd_;
   std::uint64_t flushed_ = 0;
   std::size_t used_ = 0;
-  std::vector<std::byte> buffer_;
+  std::unique_ptr<std::byte[]> buffer_;
   std::array<std::byte, 4096> head_{};
   std::optional<Error> error_;
   bool can_copy_in_kernel_ = true;

@@ -200,6 +200,26 @@ TEST(ErofsWrite, IndexOfOneFileIsSmallAndPointsIntoTheArchive) {
   EXPECT_EQ(content->devices[1].bytes, 1U << 20);
 }
 
+/// Layers that the tree has nothing of need no device; the others move up.
+TEST(ErofsWrite, DevicesThatAreNotInTheTable) {
+  Sample sample(3);
+  sample.file(Tree::kRoot, "f", testing::noise(1024, 1), {.mode = 0600}, 2);
+  sample.archives.finish();
+  const UniqueFd out = testing::scratch_file();
+  WriteOptions options{.devices = sample.archives.devices()};
+  options.devices[0].in_table = options.devices[1].in_table = false;
+  ASSERT_OK(write(sample.tree, options, sample.archives.fds(), out.get()));
+  const std::string image = testing::bytes_of(out.get(), 0, testing::size_of_file(out.get()));
+  const auto content = read(bytes(image));
+  ASSERT_OK(content);
+  ASSERT_EQ(content->devices.size(), 1U);
+  EXPECT_EQ(content->devices[0].bytes, 1024U);
+  EXPECT_EQ(content->tree.inode(*content->tree.find(Tree::kRoot, "f")).extents[0].source, 0U);
+  options.devices[2].in_table = false;
+  EXPECT_ERROR(write(sample.tree, options, sample.archives.fds(), out.get()), Errc::InvalidImage,
+               HasSubstr("not in the archive of layer 2"));
+}
+
 /// A loop device shows whole sectors only.
 TEST(ErofsWrite, LastPartOfAnArchiveThatEndsWithinABlockIsCopied) {
   Sample sample;
