@@ -87,7 +87,8 @@ TEST_P(AgainstUmoci, RandomStacksAreTheSameTree) {
   for (unsigned seed = first; seed < first + static_cast<unsigned>(stacks) && !HasFailure();
        ++seed) {
     // What overlayfs cannot show is left to layerfs_stacks_test.cc.
-    StackMaker maker(seed, {.links_to_linked_files = false, .empty_attributes = false});
+    StackMaker maker(
+        seed, {.links_to_linked_files = false, .empty_attributes = false, .access_lists = false});
     const std::vector<std::string> layers = maker.stack();
     SCOPED_TRACE("NX_STACKS=1 NX_SEED=" + std::to_string(seed) + maker.text());
     const std::string tag = "s" + std::to_string(seed);

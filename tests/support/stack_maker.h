@@ -26,6 +26,8 @@ struct StackTraits {
   bool odd_names = true;
   /// Extended attributes without a value. Go's archive/tar, hence umoci, drops them.
   bool empty_attributes = true;
+  /// POSIX access control lists, good ones, also where there can be none.
+  bool access_lists = true;
   int layers = 4, members = 12;  // at most, each
 };
 
@@ -196,9 +198,25 @@ class StackMaker {
                                std::string(pick(30), 'n') + std::to_string(pick(3));
       member.xattrs[name] = data((traits_.empty_attributes ? 0 : 1) + pick(100));
     }
+    // What Linux has no place for is left out.
+    if (pick(8) == 0) member.xattrs["com.apple.provenance"] = "x";
+    if (traits_.access_lists && pick(3) == 0) add_access_lists(member);
     static const std::string kCapability("\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
     if (member.type == TarMember::kFile && pick(3) == 0)
       member.xattrs["security.capability"] = kCapability;
+  }
+
+  void add_access_lists(TarMember& member) {
+    // Owner, user 1000, group, mask, others: the version and entries of tag, permissions and id.
+    std::string list("\2\0\0\0", 4);
+    const bool is_long = pick(3) != 0;
+    for (const int tag : {1, 2, 4, 16, 32}) {
+      if (!is_long && (tag == 2 || tag == 16)) continue;
+      const char permissions = static_cast<char>(pick(8));
+      const char bytes[8] = {static_cast<char>(tag), 0, permissions, 0, '\xe8', 3, 0, 0};
+      list.append(bytes, sizeof bytes);
+    }
+    member.xattrs[pick(2) == 0 ? "system.posix_acl_access" : "system.posix_acl_default"] = list;
   }
 
   std::string link_target() {

@@ -1,32 +1,22 @@
 #include "nexcage/layerfs/tree/member_metadata.h"
 
-#include <array>
 #include <climits>
 #include <limits>
 #include <string>
-#include <string_view>
 
-#include "nexcage/base/text.h"
+#include "nexcage/layerfs/tree/member_xattrs.h"
 
 namespace nexcage::layerfs::tree {
 namespace {
 
 using image::content::TarType;
 
-constexpr std::array<std::string_view, 4> kHostAttributes = {"security.selinux", "security.ima",
-                                                             "security.evm", "system.nfs4_acl"};
 // What the kernel's 32-bit device number has room for (include/linux/kdev_t.h, new_encode_dev).
 constexpr std::uint64_t kMaxMajor = 0xfff;
 constexpr std::uint64_t kMaxMinor = 0xfffff;
 constexpr long kNanosPerSecond = 1'000'000'000;
 // (uid_t)-1 means "leave it" to chown(2) and is no id.
 constexpr std::uint64_t kMaxId = std::numeric_limits<std::uint32_t>::max() - 1;
-
-bool is_host_attribute(std::string_view name) {
-  for (std::string_view host : kHostAttributes)
-    if (name == host) return true;
-  return false;
-}
 
 }  // namespace
 
@@ -43,11 +33,7 @@ Result<Metadata> metadata_of(const image::content::TarEntry& entry) {
   for (const timespec& time : {metadata.atime, metadata.mtime})
     if (time.tv_nsec < 0 || time.tv_nsec >= kNanosPerSecond)
       return fail(Errc::InvalidImage, "time with nanoseconds out of range");
-  for (const auto& [name, value] : entry.xattrs) {
-    if (name.starts_with(kOverlayAttributes))
-      return fail(Errc::InvalidImage, "extended attribute " + quote(name) + " is not for images");
-    if (!is_host_attribute(name)) metadata.xattrs.emplace(name, value);
-  }
+  NX_CHECK(set_xattrs(entry, metadata));
   return metadata;
 }
 

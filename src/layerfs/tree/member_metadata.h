@@ -8,9 +8,7 @@
 namespace nexcage::layerfs::tree {
 
 /// What a tar member asks for. InvalidImage for ids that are no ids (2^32-1 and above), times that
-/// are no times, and attributes of the trusted.overlay namespace: those would make the kernel's
-/// overlay do things. Labels of the host's own policy (security.selinux, security.ima,
-/// security.evm) and NFS ACLs are left out, as umoci does: they mean nothing on this host.
+/// are no times, and extended attributes as set_xattrs() has it.
 Result<Metadata> metadata_of(const image::content::TarEntry& entry);
 
 /// InvalidImage for a symlink whose target is empty or longer than 4095 bytes: the kernel has no
