@@ -26,6 +26,7 @@ int fuzz_auth_file(const std::uint8_t* data, std::size_t size);
 int fuzz_policy(const std::uint8_t* data, std::size_t size);
 int fuzz_erofs_image(const std::uint8_t* data, std::size_t size);
 int fuzz_erofs_round_trip(const std::uint8_t* data, std::size_t size);
+int fuzz_layer_apply(const std::uint8_t* data, std::size_t size);
 
 namespace {
 
@@ -51,6 +52,7 @@ constexpr std::array kHarnesses = {
     Harness{"policy", fuzz_policy},
     Harness{"erofs_image", fuzz_erofs_image},
     Harness{"erofs_round_trip", fuzz_erofs_round_trip},
+    Harness{"layer_apply", fuzz_layer_apply},
 };
 
 class Seeds : public ::testing::TestWithParam<Harness> {};
