@@ -105,7 +105,9 @@ void make_xattrs(Input& input, Inode& inode, Parts& parts) {
                                                     ? std::string(std::size_t{257} * kind, 'v')
                                                     : input.text(40));
   }
-  if (input.byte() % 32 == 1) parts.strings.emplace_back("system.posix_acl_access", "acl");
+  if (input.byte() % 32 == 1)
+    parts.strings.emplace_back("system.posix_acl_access",
+                               std::string("\2\0\0\0\2\0\7\0\1\0\0\0", 12));
   std::ranges::sort(parts.strings);
   const auto again = std::ranges::unique(parts.strings, {}, [](const auto& s) { return s.first; });
   parts.strings.erase(again.begin(), again.end());

@@ -48,8 +48,8 @@ struct Written {
 /// syncs. `tars` are read where data is copied: descriptors in the order of the devices. The same
 /// tree gives the same bytes, however it was made.
 /// Errors: Unsupported for what the format cannot hold (names of attributes, values above 65535
-/// bytes, device numbers, files above 16 TiB, tars above 2 TiB), InvalidImage for a tree that
-/// contradicts itself or its tars, FileError.
+/// bytes, device numbers, files above 16 TiB, tars above 2 TiB), InvalidImage for access
+/// control lists that are none, and for a tree that contradicts itself or its tars, FileError.
 Result<Written> write(const tree::Tree& tree, const WriteOptions& options,
                       std::span<const int> tars, int out);
 

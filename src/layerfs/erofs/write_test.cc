@@ -114,8 +114,10 @@ TEST_P(ErofsRoundTrip, ExtendedAttributes) {
   for (const std::string& name : names) many.push_back({name, name});
   const std::vector<Xattr> shared = {{"security.a", "b"}, {"user.empty", ""}};
   const std::vector<Xattr> mixed = {{"security.a", "b"}, {"user.large", large}, {"user.own", "x"}};
-  const std::vector<Xattr> acl = {{"system.posix_acl_access", "1"},
-                                  {"system.posix_acl_default", "2"}};
+  const std::string list("\2\0\0\0\1\0\7\0\xff\xff\xff\xff", 12);
+  const std::vector<Xattr> acl = {
+      {"system.posix_acl_access", list},
+      {"system.posix_acl_default", std::string_view(list).substr(0, 4)}};
   for (int i = 0; i < 3; ++i)
     sample.file(Tree::kRoot, "s" + std::to_string(i), "x", {.mode = 0600, .xattrs = shared});
   sample.file(Tree::kRoot, "mixed", "x", {.mode = 0600, .xattrs = mixed});
@@ -250,6 +252,12 @@ TEST(ErofsWrite, SaysWhatItCannotHold) {
   EXPECT_ERROR(with("system.nfs4_acl", "v"), Errc::Unsupported, HasSubstr("system.nfs4_acl"));
   EXPECT_ERROR(with("user.", "v"), Errc::Unsupported, HasSubstr("user."));
   EXPECT_ERROR(with("com.apple.quarantine", "v"), Errc::Unsupported, HasSubstr("com.apple"));
+  using namespace std::string_view_literals;
+  for (const std::string_view list :
+       {""sv, "acl"sv, "\1\0\0\0"sv, "\2\0\0\0\1"sv, "\2\0\0\0\3\0\7\0\0\0\0\0"sv,
+        "\2\0\0\0\0\0\7\0\0\0\0\0"sv, "\2\0\0\0\2\0\7\0\xff\xff\xff\xff"sv})
+    EXPECT_ERROR(with("system.posix_acl_access", list), Errc::InvalidImage,
+                 HasSubstr("holds no access control list"));
   EXPECT_ERROR(write_one({.type = Type::char_device, .dev_major = 4096}), Errc::Unsupported,
                HasSubstr("\"dir/name\": device 4096:0"));
   EXPECT_ERROR(write_one({.type = Type::block_device, .dev_minor = 1 << 20}), Errc::Unsupported,

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <string>
@@ -43,6 +45,31 @@ void append_entry(std::vector<std::byte>& to, const tree::Xattr& xattr) {
   to.resize(align_up(to.size(), kXattrAlign));
 }
 
+template <class T>
+T number_at(std::string_view bytes, std::size_t at) {
+  T number = 0;
+  std::memcpy(&number, bytes.data() + at, sizeof number);
+  return number;
+}
+
+/// What Linux reads as an access control list (acl(5), its form in attributes): version 2, then
+/// entries of tag, permissions and id. A file with anything else could not be opened by anyone.
+bool is_acl(std::string_view value) {
+  constexpr std::size_t kHeader = 4, kEntry = 8;
+  constexpr unsigned kUser = 0x02, kGroup = 0x08, kWithoutId = 0x01 | 0x04 | 0x10 | 0x20;
+  if (value.size() < kHeader || (value.size() - kHeader) % kEntry != 0 ||
+      number_at<std::uint32_t>(value, 0) != 2)
+    return false;
+  for (std::size_t at = kHeader; at < value.size(); at += kEntry) {
+    const unsigned tag = number_at<std::uint16_t>(value, at);
+    const auto id = number_at<std::uint32_t>(value, at + 4);
+    const bool has_id = tag == kUser || tag == kGroup;
+    if (!has_id && (!std::has_single_bit(tag) || (tag & kWithoutId) == 0)) return false;
+    if (has_id && id == std::numeric_limits<std::uint32_t>::max()) return false;
+  }
+  return true;
+}
+
 Result<> check(const tree::Xattr& xattr) {
   const auto name = split_xattr_name(xattr.name);
   if (!name)
@@ -54,6 +81,9 @@ Result<> check(const tree::Xattr& xattr) {
   if (xattr.value.size() > std::numeric_limits<std::uint16_t>::max())
     return fail(Errc::Unsupported, "the value of extended attribute " + quote(xattr.name) +
                                        " has more than 65535 bytes");
+  if (name->rest.empty() && !is_acl(xattr.value))
+    return fail(Errc::InvalidImage,
+                "extended attribute " + quote(xattr.name) + " holds no access control list");
   return {};
 }
 
