@@ -30,6 +30,7 @@ class Planner {
   Result<> give_place(tree::InodeId id, const Placement& placement, bool regular);
   Result<> finish();
   std::string path_of(tree::InodeId directory, std::string_view name) const;
+  std::string path_of(tree::InodeId id) const;
 
   const tree::Tree& tree_;
   const WriteOptions& options_;
@@ -43,10 +44,21 @@ std::string Planner::path_of(tree::InodeId directory, std::string_view name) con
   return quote(parent.empty() ? std::string(name) : parent + "/" + std::string(name));
 }
 
+/// By search, for errors.
+std::string Planner::path_of(tree::InodeId id) const {
+  if (tree_.is_directory(id)) return quote("/" + tree_.path(id));
+  for (tree::InodeId directory = 0; directory < tree_.inode_limit(); ++directory) {
+    if (!tree_.is_directory(directory) || tree_.inode(directory).nlink == 0) continue;
+    for (const tree::Entry& entry : tree_.entries(directory))
+      if (entry.inode == id) return path_of(directory, entry.name);
+  }
+  return "a file without a name";
+}
+
 Result<> Planner::count_xattrs() {
   for (tree::InodeId id = 0; id < tree_.inode_limit(); ++id) {
     const tree::Inode inode = tree_.inode(id);
-    if (inode.nlink > 0) NX_CHECK(placer_.xattrs().count(inode.xattrs));
+    if (inode.nlink > 0) NX_CHECK(placer_.xattrs().count(inode.xattrs), path_of(id));
   }
   return {};
 }
