@@ -55,6 +55,7 @@ struct MountOptions {
   /// A user namespace (borrowed): the tree's owners are seen through its maps, and what its root
   /// writes is root's on disk. -1: none.
   int user_namespace = -1;
+  std::uint32_t root_uid = 0, root_gid = 0;  // the namespace's root on the host
 };
 
 /// What is kept of a mount for as long as it lasts: with it any process can undo it.
@@ -190,6 +191,8 @@ struct Options {
   Converter convert{};
   Hasher hash{};
   bool protect = true;  // prepared files get fs-verity or the immutable flag
+  /// Driver erofs: merged, index or full; none: the best that this kernel can mount.
+  std::optional<ConvertForm> form{};
 };
 
 /// Chooses and opens the driver. ConfigError for an unknown name, Unsupported (with the reason

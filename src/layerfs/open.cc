@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "nexcage/base/text.h"
+#include "nexcage/layerfs/drivers/copy.h"
+#include "nexcage/layerfs/drivers/erofs.h"
 #include "nexcage/layerfs/drivers/overlay.h"
 #include "nexcage/layerfs/layerfs.h"
 #include "nexcage/sys/fs.h"
@@ -18,10 +20,12 @@ struct Row {
   std::unique_ptr<Driver> (*make)(Options options);
 };
 /// Best first. A driver is added by its files in drivers/ and one line here.
-constexpr std::array<Row, 1> kDrivers = {{{"overlay", &overlay::make_driver}}};
+constexpr std::array<Row, 3> kDrivers = {{{"erofs", &erofs_driver::make_driver},
+                                          {"overlay", &overlay::make_driver},
+                                          {"copy", &copy::make_driver}}};
 
 /// Names that configurations may hold already, without a driver in this build.
-constexpr std::array<std::string_view, 4> kPlanned = {"erofs", "zfs", "raw", "copy"};
+constexpr std::array<std::string_view, 2> kPlanned = {"zfs", "raw"};
 
 std::string known_names() {
   std::vector<std::string> names = driver_names();

@@ -102,6 +102,11 @@ Result<ImageSpec> spec_from_image(const oci::ImageConfig& image, const ImageSour
                                                     : "/";
 
   apply_resources(*spec.linux_, wanted);
+  if (!wanted.uid_map.empty()) {
+    spec.linux_->namespaces.push_back({oci::NamespaceType::user, {}});
+    spec.linux_->uid_mappings = wanted.uid_map;
+    spec.linux_->gid_mappings = wanted.gid_map;
+  }
   add_mounts(spec.mounts, wanted.mounts);
   spec.annotations = wanted.annotations;
   spec.annotations["org.nexcage.image"] = image_name;

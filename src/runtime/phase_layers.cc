@@ -2,6 +2,8 @@
 #include <fcntl.h>
 
 #include "nexcage/base/log.h"
+#include "nexcage/base/text.h"
+#include "nexcage/runtime/id_maps.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/phases.h"
 #include "nexcage/sys/fs.h"
@@ -10,6 +12,8 @@ namespace nexcage::runtime {
 namespace {
 
 constexpr mode_t kTreeMode = 0711;
+constexpr const char* kDriverAnnotation = "org.nexcage.layerfs";
+constexpr const char* kTmpfsAnnotation = "org.nexcage.tmpfs-upper";  // bytes; 0: kernel's default
 constexpr mode_t kPrivateMode = 0700;
 
 /// Where the container's own writes go, by the storage that phase 1 decided on.
@@ -17,6 +21,40 @@ std::string upper_dir(const Resolved& resolved) {
   if (resolved.storage.kind == storage::Kind::directory)
     return resolved.storage.location + "/" + resolved.request->id;
   return resolved.bundle + "/upper";
+}
+
+std::string annotation(const oci::Spec& spec, const char* name) {
+  const auto found = spec.annotations.find(name);
+  return found == spec.annotations.end() ? std::string() : found->second;
+}
+
+Result<std::optional<std::uint64_t>> tmpfs_upper(const oci::Spec& spec) {
+  const std::string text = annotation(spec, kTmpfsAnnotation);
+  if (text.empty()) return std::optional<std::uint64_t>();
+  const auto bytes = parse_u64(text);
+  if (!bytes)
+    return fail(Errc::InvalidSpec, std::string("annotation ") + kTmpfsAnnotation + ": " +
+                                       quote(text) + " is no number of bytes");
+  return bytes;
+}
+
+/// The layers are mounted through the container's id maps: no file of the image is given another
+/// owner.
+Result<layerfs::MountRecord> mount_stack(layerfs::Driver& driver,
+                                         const layerfs::PreparedStack& stack,
+                                         const layerfs::MountPoint& at, const oci::Spec& spec) {
+  layerfs::MountOptions options;
+  NX_TRY(options.tmpfs_upper, tmpfs_upper(spec));
+  UniqueFd user_namespace;
+  if (spec.linux_ && !spec.linux_->uid_mappings.empty()) {
+    NX_TRY(user_namespace, sys::make_user_namespace(ranges(spec.linux_->uid_mappings),
+                                                    ranges(spec.linux_->gid_mappings)));
+    options.user_namespace = user_namespace.get();
+    const RootIds root = root_ids(spec);
+    options.root_uid = root.uid;
+    options.root_gid = root.gid;
+  }
+  return driver.mount(stack, at, options);
 }
 
 Result<layerfs::MountPoint> make_mount_point(Resolved& resolved) {
@@ -39,12 +77,13 @@ Result<layerfs::MountPoint> make_mount_point(Resolved& resolved) {
 Result<Mounted> mount_layers(Resolved resolved, Services& with) {
   Mounted mounted{std::move(resolved), {}};
   if (!mounted.verified) return mounted;
-  NX_TRY(auto driver, with.open_layerfs());
+  NX_TRY(auto driver, with.open_layerfs(annotation(mounted.spec, kDriverAnnotation)));
   NX_TRY(layerfs::PreparedStack stack, driver->prepare(*mounted.store, *mounted.verified),
          "prepare the layers of " + mounted.image_name);
   NX_TRY(layerfs::MountPoint at, make_mount_point(mounted));
   NX_CHECK(mounted.undo.will_mount_layers(with.settings.layers, driver->plan(stack, at)));
-  NX_TRY(mounted.layers, driver->mount(stack, at, {}), "mount the layers of " + mounted.image_name);
+  NX_TRY(mounted.layers, mount_stack(*driver, stack, at, mounted.spec),
+         "mount the layers of " + mounted.image_name);
   log::debug("layers mounted on " + at.target + " by driver " + mounted.layers->driver + ": " +
              mounted.layers->method);
   return mounted;

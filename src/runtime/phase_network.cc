@@ -8,6 +8,7 @@
 #include "nexcage/base/testpoint.h"
 #include "nexcage/base/text.h"
 #include "nexcage/network/network.h"
+#include "nexcage/runtime/id_maps.h"
 #include "nexcage/runtime/network_spec.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/phases.h"
@@ -54,7 +55,8 @@ Result<> write_files(const Registered& made, const network::Attached& attached) 
 
 /// The places of these files, where the image lacks them, made so that the directory's times stay
 /// the image's: a backend that makes them itself leaves its own.
-Result<> make_places(const std::string& rootfs) {
+Result<> make_places(const std::string& rootfs, const oci::Spec& spec) {
+  NX_TRY(const sys::FsIds as_root, become_root(spec));
   NX_TRY(const UniqueFd root, sys::open_at(AT_FDCWD, rootfs, O_PATH | O_DIRECTORY));
   NX_TRY(const UniqueFd etc, sys::mkdirs_in_root(root.get(), "/etc", 0755));
   NX_TRY(const struct stat before, sys::stat_fd(etc.get()));
@@ -128,7 +130,7 @@ Result<Registered> connect_network(Registered made, Services& with) {
     testpoint("network");
   }
   NX_CHECK(write_files(made, attached), "network");
-  NX_CHECK(make_places(made.rootfs), "network");
+  NX_CHECK(make_places(made.rootfs, made.spec), "network");
   made.network_info = info_of(wanted, attached);
   annotate(made.final_spec->annotations, wanted, attached);
   annotate(made.record.state.annotations, wanted, attached);

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "nexcage/base/text.h"
+#include "nexcage/runtime/id_maps.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/phases.h"
 #include "nexcage/sys/fs.h"
@@ -84,6 +85,7 @@ Result<Rooted> assemble_rootfs(Mounted mounted) {
   NX_TRY(rooted.rootfs, bind_layers(rooted));
   NX_TRY(UniqueFd root, sys::open_at(AT_FDCWD, rooted.rootfs, O_RDONLY | O_DIRECTORY));
   const sys::NoUmask exact_modes;
+  NX_TRY(const sys::FsIds as_root, become_root(rooted.spec));
   for (const BaseDir& dir : kBaseDirs) NX_CHECK(make_base_dir(root.get(), dir), "root file system");
   NX_CHECK(make_image_dirs(root.get(), rooted));
   NX_TRY(rooted.spec.process->user, resolve_user(rooted.rootfs, rooted.user));

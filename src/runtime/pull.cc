@@ -62,7 +62,7 @@ registry::TransferPlace transfer_place(const Settings& settings) {
 }
 
 Result<> prepare_layers(const image::Image& image, const image::Store& store, Services& with) {
-  NX_TRY(auto driver, with.open_layerfs());
+  NX_TRY(auto driver, with.open_layerfs({}));
   NX_CHECK(driver->prepare(store, image), "prepare the layers");
   return {};
 }

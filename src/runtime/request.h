@@ -38,6 +38,8 @@ struct ImageSource {
   std::optional<std::int64_t> pids_limit;
   oci::StringMap annotations;
   network::Options network;
+  /// A user namespace with these maps; both or none.
+  std::vector<oci::IdMapping> uid_map, gid_map;
   bool terminal = false;
   bool read_only = false;
 };

@@ -26,7 +26,8 @@ namespace nexcage::runtime {
 struct Services {
   Settings settings;
   std::function<Result<std::unique_ptr<backends::Backend>>(const std::string& name)> open_backend;
-  std::function<Result<std::unique_ptr<layerfs::Driver>>()> open_layerfs;
+  /// The driver of this name; empty: the configured one.
+  std::function<Result<std::unique_ptr<layerfs::Driver>>(const std::string& name)> open_layerfs;
   /// Every driver that has something prepared (layerfs::open_used).
   std::function<Result<std::vector<std::unique_ptr<layerfs::Driver>>>()> used_layerfs;
   /// Brings an image that a container needs into the store. Without a watch here; cli/ puts one in.

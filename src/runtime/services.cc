@@ -2,7 +2,10 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <optional>
+#include <utility>
 
+#include "nexcage/base/text.h"
 #include "nexcage/layerfs/converter.h"
 #include "nexcage/layerfs/hasher.h"
 #include "nexcage/layerfs/unpacker.h"
@@ -34,12 +37,32 @@ Result<> open_root(const Settings& settings) {
   return {};
 }
 
-layerfs::Options layer_options(const Settings& settings) {
-  return {.root = settings.layers,
-          .driver = settings.layerfs,
-          .unpack = layerfs::helper_unpacker(settings.libexec),
-          .convert = layerfs::helper_converter(settings.libexec),
-          .hash = layerfs::helper_hasher(settings.libexec)};
+std::unexpected<Error> bad_setting(const std::string& key, const std::string& value,
+                                   const std::string& words) {
+  return fail(
+      Error(Errc::ConfigError, key + ": unknown value " + quote(value)).hint("One of: " + words));
+}
+
+/// The form of what driver erofs prepares; none: the best that the kernel can mount.
+Result<std::optional<layerfs::ConvertForm>> layer_form(const std::string& word) {
+  using layerfs::ConvertForm;
+  if (word == "auto") return std::optional<ConvertForm>();
+  for (const ConvertForm form : {ConvertForm::merged, ConvertForm::index, ConvertForm::full})
+    if (word == layerfs::form_name(form)) return std::optional(form);
+  return bad_setting("layerfs.form", word, "auto, merged, index, full");
+}
+
+Result<layerfs::Options> layer_options(const Settings& settings) {
+  if (settings.layerfs_protect != "auto" && settings.layerfs_protect != "off")
+    return bad_setting("layerfs.protect", settings.layerfs_protect, "auto, off");
+  NX_TRY(const auto form, layer_form(settings.layerfs_form));
+  return layerfs::Options{.root = settings.layers,
+                          .driver = settings.layerfs,
+                          .unpack = layerfs::helper_unpacker(settings.libexec),
+                          .convert = layerfs::helper_converter(settings.libexec),
+                          .hash = layerfs::helper_hasher(settings.libexec),
+                          .protect = settings.layerfs_protect == "auto",
+                          .form = form};
 }
 
 }  // namespace
@@ -56,8 +79,16 @@ Result<Services> Services::open(const Settings& settings) {
                                  .runc = settings.runc,
                                  .invocation = settings.invocation});
   };
-  services.open_layerfs = [settings] { return layerfs::open(layer_options(settings)); };
-  services.used_layerfs = [settings] { return layerfs::open_used(layer_options(settings)); };
+  services.open_layerfs =
+      [settings](const std::string& name) -> Result<std::unique_ptr<layerfs::Driver>> {
+    NX_TRY(layerfs::Options options, layer_options(settings));
+    if (!name.empty()) options.driver = name;
+    return layerfs::open(std::move(options));
+  };
+  services.used_layerfs = [settings]() -> Result<std::vector<std::unique_ptr<layerfs::Driver>>> {
+    NX_TRY(const layerfs::Options options, layer_options(settings));
+    return layerfs::open_used(options);
+  };
   services.pull = [settings](const std::string& image) {
     return registry::pull_image(image, {}, transfer_place(settings), {});
   };

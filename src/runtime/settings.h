@@ -20,6 +20,8 @@ struct Settings {
   std::string layers = "/var/lib/nexcage/layers";  // [storage] layers
   std::string storage = "local";                   // [storage] default
   std::string layerfs = "auto";                    // [layerfs] driver
+  std::string layerfs_form = "auto";               // [layerfs] form: auto, merged, index, full
+  std::string layerfs_protect = "auto";            // [layerfs] protect: auto, off
   std::string conmon = "conmon";                   // [monitor] conmon: name on PATH or path
   std::string network = "bridge";                  // [network] default, as --network takes it
   std::string cni_config_dir = "/etc/cni/net.d";   // [network] cni_config_dir

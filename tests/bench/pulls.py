@@ -129,7 +129,7 @@ class Nexcage(Peer):
 
     def clean(self):
         command(self.world, self.world.argv("image", "remove", self.reference))
-        shutil.rmtree(self.world.path("layers"), ignore_errors=True)
+        support.remove_tree(self.world.path("layers"))
 
 
 class Podman(Peer):

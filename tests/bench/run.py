@@ -281,7 +281,7 @@ def unpacking(bench, world):
         spent = timed(*world.argv("image", "import", transport, "--name", "tree"))
         spent += timed(*world.argv("run", "--rm", "tree", "true"))
         timed(*world.argv("image", "remove", "tree"))
-        shutil.rmtree(world.path("layers"), ignore_errors=True)
+        support.remove_tree(world.path("layers"))
         return spent
 
     rounds, bench.rounds = bench.rounds, 3

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "layer_scratch.h"
+#include "nexcage/layerfs/convert/convert.h"
 #include "nexcage/layerfs/layerfs.h"
 #include "nexcage/layerfs/unpack/unpack_layer.h"
 #include "oci_layout.h"
@@ -41,12 +42,14 @@ class AgainstUmoci : public ::testing::TestWithParam<std::string> {
 
   /// The tree we make, or nullopt when we refuse.
   std::optional<Tree> ours(const image::Image& image) {
+    scratch_.allow_removal();
     EXPECT_OK(sys::remove_tree(scratch_ / "layers"));
     const auto store = image::Store::open(layout_->root(), image::Store::IfMissing::fail);
-    auto driver = layerfs::open(
-        {.root = scratch_ / "layers", .driver = GetParam(), .unpack = [](const UnpackJob& job) {
-           return unpack::unpack_layer(job);
-         }});
+    auto driver =
+        layerfs::open({.root = scratch_ / "layers",
+                       .driver = GetParam(),
+                       .unpack = [](const UnpackJob& job) { return unpack::unpack_layer(job); },
+                       .convert = [](const ConvertJob& job) { return convert::convert(job); }});
     EXPECT_OK(store);
     EXPECT_OK(driver);
     const auto stack = (*driver)->prepare(*store, image);

@@ -16,6 +16,7 @@ import shutil
 import signal
 import stat
 import string
+import struct
 import subprocess
 import tarfile
 import tempfile
@@ -212,6 +213,36 @@ def tree(*roots):
     return found
 
 
+FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IMMUTABLE_FL = 0x80086601, 0x40086602, 0x10  # ioctl_iflags(2)
+
+
+def is_immutable(path):
+    """The file has the immutable flag; None where its file system has no such flags."""
+    with open(path, "rb") as file:
+        try:
+            return bool(struct.unpack("i", fcntl.ioctl(file, FS_IOC_GETFLAGS, b"\0" * 4))[0] & FS_IMMUTABLE_FL)
+        except OSError:
+            return None
+
+
+def allow_changes(path):
+    """Takes the immutable flag off a file."""
+    with open(path, "rb") as file, contextlib.suppress(OSError):
+        flags = struct.unpack("i", fcntl.ioctl(file, FS_IOC_GETFLAGS, b"\0" * 4))[0]
+        if flags & FS_IMMUTABLE_FL:
+            fcntl.ioctl(file, FS_IOC_SETFLAGS, struct.pack("i", flags & ~FS_IMMUTABLE_FL))
+
+
+def remove_tree(path, ignore_errors=True):
+    """Removes a directory in which layers may lie: prepared files are immutable."""
+    for directory, _, names in os.walk(path):
+        for name in {"tar", "index"} & set(names):
+            file = os.path.join(directory, name)
+            if os.path.isfile(file) and not os.path.islink(file):
+                allow_changes(file)
+    shutil.rmtree(path, ignore_errors=ignore_errors)
+
+
 def wait_for(check, seconds=10, what="condition"):
     """Polls until check() is true; returns its value."""
     deadline = time.monotonic() + seconds
@@ -389,7 +420,7 @@ layers = "{layers or self.path("layers")}"
             with contextlib.suppress(OSError):
                 os.rmdir(path)
         if not any(self.dir in line for line in open("/proc/self/mountinfo", encoding="utf-8")):
-            shutil.rmtree(self.dir, ignore_errors=True)
+            remove_tree(self.dir)
 
 
 def spec_of(args):

@@ -106,20 +106,15 @@ Result<bool> holds(const Ref& ref, const Now& now) {
   return sys::exists(AT_FDCWD, ref.target);
 }
 
-/// Reads the notes of one group into `counts`; removes those that do not hold.
-Result<> count_group(int group, const Now& now, MountRefs::Counts& counts) {
+/// Calls `see` with each note of the group: nullopt for a damaged one. True: it is to go.
+template <class See>
+Result<> for_each_note(int group, See see) {
   NX_TRY(const std::vector<std::string> names, sys::list_dir(group));
   for (const std::string& name : names) {
     const auto text = sys::read_file(group, name);
     if (!text && text.error().sys_errno() == ENOENT) continue;  // removed at this moment
-    const std::optional<Ref> ref = text ? parse_ref(*text) : std::nullopt;
-    bool live = false;
-    if (ref) {
-      NX_TRY(live, holds(*ref, now));
-    }
-    if (!live) NX_CHECK(sys::remove_file(group, name));
-    if (live)
-      for (const std::string& key : ref->keys) ++counts[key];
+    NX_TRY(const bool go, see(text ? parse_ref(*text) : std::nullopt));
+    if (go) NX_CHECK(sys::remove_file(group, name));
   }
   return {};
 }
@@ -169,7 +164,7 @@ Result<bool> MountRefs::unused(const std::string& group) const {
   return fail_errno("remove the directory of mount notes of " + group);
 }
 
-Result<MountRefs::Counts> MountRefs::in_use() const {
+Result<MountRefs::Counts> MountRefs::count(Stale stale) const {
   NX_TRY(const Now now, look_around());
   NX_TRY(const std::vector<std::string> groups, sys::list_dir(dir_.get()));
   Counts counts;
@@ -177,18 +172,31 @@ Result<MountRefs::Counts> MountRefs::in_use() const {
     auto dir = sys::open_at(dir_.get(), group, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     if (!dir && dir.error().sys_errno() == ENOENT) continue;
     if (!dir) return fail(std::move(dir).error());
-    NX_CHECK(count_group(dir->get(), now, counts));
-    NX_CHECK(unused(group));
+    NX_CHECK(for_each_note(dir->get(), [&](const std::optional<Ref>& ref) -> Result<bool> {
+      bool live = false;
+      if (ref) {
+        NX_TRY(live, holds(*ref, now));
+      }
+      if (live)
+        for (const std::string& key : ref->keys) ++counts[key];
+      return !live && stale == Stale::remove;
+    }));
+    if (stale == Stale::remove) NX_CHECK(unused(group));
   }
   return counts;
 }
 
-Result<> MountRefs::remove_stale(const std::string& group) const {
+Result<MountRefs::Counts> MountRefs::in_use() const { return count(Stale::keep); }
+
+Result<MountRefs::Counts> MountRefs::remove_stale() const { return count(Stale::remove); }
+
+Result<> MountRefs::forget_earlier_boots(const std::string& group) const {
   const auto dir = sys::open_at(dir_.get(), group, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!dir) return {};
-  NX_TRY(const Now now, look_around());
-  Counts counts;
-  return count_group(dir->get(), now, counts);
+  NX_TRY(const std::string boot, boot_id());
+  return for_each_note(dir->get(), [&](const std::optional<Ref>& ref) -> Result<bool> {
+    return ref && ref->boot != boot;
+  });
 }
 
 }  // namespace nexcage::layerfs

@@ -26,16 +26,21 @@ class MountRefs {
   /// No mount of the group is noted.
   Result<bool> unused(const std::string& group) const;
 
-  /// Mounts of each key. A note is stale, and removed, when its target is no mount point any more.
-  /// Where that cannot be seen (the note was made in another mount namespace of this boot, and the
-  /// target directory still exists) it counts as in use.
+  /// Mounts of each key. A note is stale when its target is no mount point any more. Where that
+  /// cannot be seen (the note was made in another mount namespace of this boot, and the target
+  /// directory still exists) it counts as in use.
   using Counts = std::map<std::string, std::uint32_t>;
   Result<Counts> in_use() const;
-  /// Removes the stale notes of one group.
-  Result<> remove_stale(const std::string& group) const;
+  /// The same, and stale notes go. For the holder of the store's exclusive lock: of a mount that is
+  /// being made there is a note before there is a mount.
+  Result<Counts> remove_stale() const;
+  /// Removes the group's notes of earlier boots.
+  Result<> forget_earlier_boots(const std::string& group) const;
 
  private:
   explicit MountRefs(UniqueFd dir) : dir_(std::move(dir)) {}
+  enum class Stale : std::uint8_t { keep, remove };
+  Result<Counts> count(Stale stale) const;
   UniqueFd dir_;
 };
 

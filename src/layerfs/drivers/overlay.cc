@@ -1,7 +1,6 @@
 #include "nexcage/layerfs/drivers/overlay.h"
 
 #include <fcntl.h>
-#include <sys/mount.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -19,22 +18,32 @@
 namespace nexcage::layerfs::overlay {
 namespace {
 
+/// As seen through the options' id maps.
+Result<Metadata> read_tree_metadata(const LayerStore& store, const std::string& key,
+                                    const MountOptions& options) {
+  NX_TRY(UniqueFd tree,
+         sys::open_at(store.fd(), key + "/" + kTree, O_PATH | O_DIRECTORY | O_NOFOLLOW));
+  NX_TRY(const UniqueFd mapped, with_id_map(std::move(tree), options));
+  return read_metadata(mapped.get(), ".");
+}
+
 /// The root's metadata: of the top-most layer that describes the root, one hidden by an opaque root
 /// included. A layer that does not leaves the root as it is below, which overlayfs cannot know.
-Result<Metadata> root_metadata(const LayerStore& store, const PreparedStack& stack) {
+Result<Metadata> root_metadata(const LayerStore& store, const PreparedStack& stack,
+                               const MountOptions& options) {
   for (const Layer& layer : stack.layers | std::views::reverse) {
     NX_TRY(const auto info, find_layer(store, layer));
-    if (info && info->content.root_entry) return read_metadata(store.fd(), info->key + "/" + kTree);
+    if (info && info->content.root_entry) return read_tree_metadata(store, info->key, options);
   }
-  return default_root();
+  return default_root(options);
 }
 
 Result<OverlaySpec> make_spec(const LayerStore& store, const PreparedStack& stack,
                               const MountPoint& at, const MountOptions& options) {
   OverlaySpec spec;
-  NX_TRY(const Metadata root, root_metadata(store, stack));
+  NX_TRY(const Metadata root, root_metadata(store, stack, options));
   if (options.access == Access::read_only || stack.keys.empty()) {
-    NX_TRY(UniqueFd bare, make_bare_root(at, options, root));
+    NX_TRY(UniqueFd bare, make_bare_root(at, root));
     spec.lowers.push_back(std::move(bare));
   }
   for (const std::string& key : stack.keys | std::views::reverse) {
@@ -51,6 +60,7 @@ Result<OverlaySpec> make_spec(const LayerStore& store, const PreparedStack& stac
     NX_TRY(UpperDirs upper, make_upper(at, options, root));
     spec.upper = std::move(upper.upper);
     spec.work = std::move(upper.work);
+    spec.upper_mount = std::move(upper.tmpfs);
   } else if (stack.keys.empty()) {
     // Nothing over nothing: overlayfs without an upper wants two directories.
     NX_TRY(UniqueFd nothing, make_bare_directory(at));
@@ -73,14 +83,7 @@ BytesOf bytes_in(const LayerStore& store) {
 
 }  // namespace
 
-Result<> OverlayDriver::probe() const {
-  // fsopen(2) loads the module and checks the permission, and makes nothing.
-  const UniqueFd context(fsopen("overlay", FSOPEN_CLOEXEC));
-  if (context || errno == ENOSYS) return {};
-  if (errno == ENODEV) return fail(Errc::Unsupported, "this kernel has no overlayfs");
-  return fail(Error::from_errno(Errc::Unsupported, errno, "overlayfs cannot be mounted")
-                  .hint("overlay needs root (CAP_SYS_ADMIN)"));
-}
+Result<> OverlayDriver::probe() const { return check_overlayfs(); }
 
 Result<PreparedStack> OverlayDriver::prepare(const image::Store& store, const image::Image& image) {
   NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name()));

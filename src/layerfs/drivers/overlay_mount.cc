@@ -96,6 +96,15 @@ Result<> mount_legacy(const OverlaySpec& spec, const std::string& target) {
 
 }  // namespace
 
+Result<> check_overlayfs() {
+  // fsopen(2) loads the module and checks the permission, and makes nothing.
+  const UniqueFd context(fsopen("overlay", FSOPEN_CLOEXEC));
+  if (context || errno == ENOSYS) return {};
+  if (errno == ENODEV) return fail(Errc::Unsupported, "this kernel has no overlayfs");
+  return fail(Error::from_errno(Errc::Unsupported, errno, "overlayfs cannot be mounted")
+                  .hint("overlay needs root (CAP_SYS_ADMIN)"));
+}
+
 Result<> mount_overlay_by(MountMethod method, const OverlaySpec& spec, const std::string& target) {
   return method == MountMethod::legacy ? mount_legacy(spec, target)
                                        : mount_new_api(method, spec, target);

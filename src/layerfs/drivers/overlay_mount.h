@@ -17,7 +17,11 @@ inline constexpr std::size_t kMaxLayers = 500;
 struct OverlaySpec {
   std::vector<UniqueFd> lowers;  // top-most first, O_PATH
   UniqueFd upper, work;          // both or none
+  UniqueFd upper_mount{};        // they lie in it, and it is attached nowhere else
 };
+
+/// Unsupported when the kernel has no overlayfs or the caller may not mount.
+Result<> check_overlayfs();
 
 /// How the directories reach the kernel, newest way first.
 enum class MountMethod : std::uint8_t {

@@ -32,7 +32,7 @@ std::vector<Result<std::uint64_t>> remove_keys(const LayerStore& store,
   const auto remove_all = [&]() -> Result<> {
     NX_TRY(const sys::FileLock lock, store.lock(sys::FileLock::Kind::exclusive));
     NX_TRY(const MountRefs refs, MountRefs::open(store.fd()));
-    NX_TRY(const MountRefs::Counts in_use, refs.in_use());
+    NX_TRY(const MountRefs::Counts in_use, refs.remove_stale());
     for (const std::string& key : keys) results.push_back(remove_one(store, key, in_use, bytes_of));
     return sys::fsync_fd(store.fd(), "the directory of layers");
   };

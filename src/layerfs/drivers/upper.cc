@@ -38,14 +38,6 @@ Result<UniqueFd> open_path(int parent, const char* name) {
   return sys::open_at(parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW);
 }
 
-/// A tmpfs that is attached nowhere.
-Result<UniqueFd> make_tmpfs(std::uint64_t size) {
-  std::vector<sys::FsParam> params{{.key = "source", .value = "nexcage"},
-                                   {.key = "mode", .value = "0700"}};
-  if (size != 0) params.push_back({.key = "size", .value = std::to_string(size)});
-  return sys::new_mount("tmpfs", params, 0);
-}
-
 }  // namespace
 
 Result<UniqueFd> with_id_map(UniqueFd fd, const MountOptions& options) {
@@ -63,26 +55,19 @@ Result<UpperDirs> make_upper(const MountPoint& at, const MountOptions& options,
   } else {
     NX_TRY(parent, sys::open_at(AT_FDCWD, at.upper, O_RDONLY | O_DIRECTORY));
   }
-  // Before the owners are mapped: our own ids need not be among those of the container.
   NX_CHECK(make_work(parent.get()));
   NX_CHECK(make_root(parent.get(), kUpper, root));
-  if (options.tmpfs_upper && options.user_namespace >= 0) {
-    NX_CHECK(sys::map_ids(parent.get(), options.user_namespace, sys::Recursive::no));
-  } else {
-    NX_TRY(parent, with_id_map(std::move(parent), options));
-  }
   UpperDirs dirs;
   NX_TRY(dirs.upper, open_path(parent.get(), kUpper));
   NX_TRY(dirs.work, open_path(parent.get(), kWork));
+  if (options.tmpfs_upper) dirs.tmpfs = std::move(parent);
   return dirs;
 }
 
-Result<UniqueFd> make_bare_root(const MountPoint& at, const MountOptions& options,
-                                const Metadata& root) {
+Result<UniqueFd> make_bare_root(const MountPoint& at, const Metadata& root) {
   NX_TRY(const UniqueFd parent, sys::open_at(AT_FDCWD, at.upper, O_RDONLY | O_DIRECTORY));
   NX_CHECK(make_root(parent.get(), kRoot, root));
-  NX_TRY(UniqueFd fd, open_path(parent.get(), kRoot));
-  return with_id_map(std::move(fd), options);
+  return open_path(parent.get(), kRoot);
 }
 
 Result<UniqueFd> make_bare_directory(const MountPoint& at) {
@@ -98,9 +83,17 @@ Result<> remove_upper(const MountPoint& at) {
   return {};
 }
 
-Metadata default_root() {
+Result<UniqueFd> make_tmpfs(std::uint64_t size) {
+  std::vector<sys::FsParam> params{{.key = "source", .value = "nexcage"},
+                                   {.key = "mode", .value = "0700"}};
+  if (size != 0) params.push_back({.key = "size", .value = std::to_string(size)});
+  return sys::new_mount("tmpfs", params, 0);
+}
+
+Metadata default_root(const MountOptions& options) {
   const timespec now{.tv_sec = 0, .tv_nsec = UTIME_NOW};
-  return {.mode = 0755, .atime = now, .mtime = now};
+  return {
+      .mode = 0755, .uid = options.root_uid, .gid = options.root_gid, .atime = now, .mtime = now};
 }
 
 }  // namespace nexcage::layerfs

@@ -1,0 +1,26 @@
+// Making an image's tars and EROFS images present.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "nexcage/base/error.h"
+#include "nexcage/image/store.h"
+#include "nexcage/layerfs/drivers/layer_store.h"
+#include "nexcage/layerfs/layerfs.h"
+
+namespace nexcage::layerfs::erofs_driver {
+
+/// What of a stack is to be there.
+struct StackKeys {
+  /// merged, full: one; index: one for each layer, lowest first; plain: none.
+  std::vector<std::string> images;
+  std::vector<std::string> tars;  // one for each layer; form full: none
+};
+StackKeys keys_of(const std::vector<Layer>& layers, ConvertForm form);
+
+/// Converts what is missing and publishes it. The caller holds the store's lock (shared).
+Result<> prepare_stack(const LayerStore& layers, const image::Store& store,
+                       const image::Image& image, ConvertForm form, const Options& options);
+
+}  // namespace nexcage::layerfs::erofs_driver
