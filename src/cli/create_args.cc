@@ -64,6 +64,14 @@ void CreateArgs::declare(Options& options) {
       .text("--pids-limit", "N", pids_limit, "limit the number of processes; -1: none")
       .list("--annotation", "KEY=VALUE", annotations, "add an annotation")
       .flag("--read-only", read_only, "mount the root file system read-only")
+      .flag("--read-only-tmpfs", read_only_tmpfs,
+            "with --read-only: /run, /tmp and /var/tmp are writable, in memory")
+      .text("--tmpfs-upper", "SIZE", tmpfs_upper,
+            "keep what the container writes in memory, at most so much (0: half of it)")
+      .text("--layerfs", "DRIVER", layerfs, "auto, erofs, overlay or copy")
+      .list("--uidmap", "CONTAINER:HOST:COUNT", uid_map,
+            "user namespace with these users; the image is not changed")
+      .list("--gidmap", "CONTAINER:HOST:COUNT", gid_map, "the same for groups (default: --uidmap)")
       .text("--network", "NETWORK", network.network,
             "none, host, bridge[:NAME][,ip=,mac=,vlan=], ns:PATH or cni:NAME")
       .list("-p,--publish", "[IP:][HOST:]PORT", network.publish,
@@ -106,7 +114,7 @@ Result<> CreateArgs::common(Request& request) const {
 
 Result<Request> CreateArgs::oci_request(const Context& context,
                                         const std::vector<std::string>& words) const {
-  const std::array<std::pair<std::string_view, bool>, 28> image_only = {{
+  const std::array<std::pair<std::string_view, bool>, 33> image_only = {{
       {"--name", !name.empty()},
       {"--tty", terminal},
       {"--interactive", interactive},
@@ -123,6 +131,11 @@ Result<Request> CreateArgs::oci_request(const Context& context,
       {"--pids-limit", !pids_limit.empty()},
       {"--annotation", !annotations.empty()},
       {"--read-only", read_only},
+      {"--read-only-tmpfs", read_only_tmpfs},
+      {"--tmpfs-upper", !tmpfs_upper.empty()},
+      {"--layerfs", !layerfs.empty()},
+      {"--uidmap", !uid_map.empty()},
+      {"--gidmap", !gid_map.empty()},
       {"--network", !network.network.empty()},
       {"--publish", !network.publish.empty()},
       {"--dns", !network.dns.empty()},
@@ -206,6 +219,7 @@ Result<ImageSource> CreateArgs::image_source() const {
       return fail(Errc::InvalidSpec, "--pids-limit " + quote(pids_limit) + ": expected a number");
   }
   NX_CHECK(add_annotations(source.annotations, annotations));
+  NX_CHECK(root_file_system(source));
   source.network = network;
   if (!pull.empty()) {
     NX_TRY(source.pull, runtime::parse_pull_policy(pull), "--pull");

@@ -38,7 +38,9 @@ struct CreateArgs {
   std::vector<std::string> mounts, volumes, annotations;
   std::string memory, cpus, pids_limit;
   network::Options network;
-  bool read_only = false;
+  bool read_only = false, read_only_tmpfs = false;
+  std::string layerfs, tmpfs_upper;
+  std::vector<std::string> uid_map, gid_map;
   std::string pull;
   RegistryArgs registry;
   ProgressArgs progress;
@@ -58,6 +60,7 @@ struct CreateArgs {
                                        const std::vector<std::string>& words) const;
   Result<runtime::Request> image_request(std::vector<std::string> words) const;
   Result<runtime::ImageSource> image_source() const;
+  Result<> root_file_system(runtime::ImageSource& source) const;
   Result<> common(runtime::Request& request) const;
 };
 
