@@ -137,6 +137,7 @@ class LayerStacks : public ::testing::Test {
   /// Directories over each other, nearest to the top first.
   Result<sys::DetachedMount> overlay_mount(const std::vector<UniqueFd>& lowers) {
     std::vector<sys::FsParam> params;
+    params.reserve(lowers.size() + 1);
     for (const UniqueFd& lower : lowers)
       params.push_back({.key = "lowerdir+", .value = {}, .fd = lower.get()});
     // Without an upper overlayfs wants two directories.
@@ -185,6 +186,7 @@ class LayerStacks : public ::testing::Test {
       below.insert(below.begin(), name);
     }
     std::vector<UniqueFd> lowers;
+    lowers.reserve(below.size());
     for (const std::string& name : below)
       lowers.emplace_back(::open((scratch_ / name).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     return look(overlay_mount(lowers));

@@ -38,12 +38,12 @@ class StackMaker {
   explicit StackMaker(unsigned seed, const StackTraits& traits = {})
       : random_(seed), traits_(traits) {
     for (const char* name : {"a", "b", "c", "d", "e"}) names_.emplace_back(name);
-    static const std::string kOdd[] = {
+    static const std::string odd[] = {
         "\xff\xfe", "a\nb", " ",  "-a",   "\xc3\xa4", "...",      std::string(255, 'n'),
         ".wh",      "*",    "\\", "a\tb", "\x01\x7f", "a.wh..wh", std::string(200, 'x') + "\x80"};
     if (traits_.odd_names && pick(2) == 0)
       for (std::string& name : names_)
-        if (pick(2) == 0) name = kOdd[pick(std::size(kOdd))];
+        if (pick(2) == 0) name = odd[pick(std::size(odd))];
   }
 
   std::vector<std::string> stack() {
@@ -201,9 +201,9 @@ class StackMaker {
     // What Linux has no place for is left out.
     if (pick(8) == 0) member.xattrs["com.apple.provenance"] = "x";
     if (traits_.access_lists && pick(3) == 0) add_access_lists(member);
-    static const std::string kCapability("\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+    static const std::string capability("\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
     if (member.type == TarMember::kFile && pick(3) == 0)
-      member.xattrs["security.capability"] = kCapability;
+      member.xattrs["security.capability"] = capability;
   }
 
   void add_access_lists(TarMember& member) {

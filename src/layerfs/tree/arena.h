@@ -33,7 +33,7 @@ class Arena {
 
   std::string_view copy(std::string_view text) {
     if (text.empty()) return {};
-    char* to = static_cast<char*>(static_cast<void*>(take(text.size(), 1)));
+    char* to = reinterpret_cast<char*>(take(text.size(), 1));
     std::memcpy(to, text.data(), text.size());
     return {to, text.size()};
   }
@@ -41,7 +41,7 @@ class Arena {
   template <class T>
   std::span<const T> copy(std::span<const T> values) {
     if (values.empty()) return {};
-    T* to = static_cast<T*>(static_cast<void*>(take(values.size_bytes(), alignof(T))));
+    T* to = reinterpret_cast<T*>(take(values.size_bytes(), alignof(T)));
     std::uninitialized_copy(values.begin(), values.end(), to);
     return {to, values.size()};
   }

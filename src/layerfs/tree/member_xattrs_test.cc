@@ -33,8 +33,7 @@ std::string entry(unsigned tag, unsigned permissions, unsigned id = 0) {
   std::string text(8, '\0');
   text[0] = static_cast<char>(tag);
   text[2] = static_cast<char>(permissions);
-  for (int i = 0; i < 4; ++i)
-    text[static_cast<std::size_t>(4 + i)] = static_cast<char>(id >> (8 * i));
+  for (std::size_t i = 0; i < 4; ++i) text[4 + i] = static_cast<char>(id >> (8 * i));
   return text;
 }
 const std::string kHead("\2\0\0\0", 4);

@@ -88,6 +88,7 @@ Result<> Members::set_metadata(const TarEntry& entry, Member& member) {
   member.mtime_ns = static_cast<std::uint32_t>(metadata.mtime.tv_nsec);
   if (!metadata.xattrs.empty()) {
     std::vector<Xattr> set;
+    set.reserve(metadata.xattrs.size());
     for (const auto& [name, value] : metadata.xattrs) set.push_back({.name = name, .value = value});
     member.xattrs = sets_.add(set, arena_);
   }

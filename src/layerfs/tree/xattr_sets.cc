@@ -33,7 +33,7 @@ XattrSets::Id XattrSets::add(std::span<const Xattr> set, Arena& arena) {
 
 std::uint64_t XattrSets::bytes() const {
   constexpr std::uint64_t kNode = 48;  // of the map, an estimate
-  return sets_.capacity() * sizeof(sets_[0]) + by_hash_.size() * kNode;
+  return sets_.capacity() * sizeof(std::span<const Xattr>) + by_hash_.size() * kNode;
 }
 
 }  // namespace nexcage::layerfs::tree
