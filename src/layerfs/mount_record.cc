@@ -3,6 +3,7 @@
 
 #include "nexcage/layerfs/layerfs.h"
 #include "nexcage/layerfs/message.h"
+#include "nexcage/sys/mount.h"
 
 namespace nexcage::layerfs {
 
@@ -28,8 +29,10 @@ Result<MountRecord> mount_record_from_json(const json::Value& value) {
 }
 
 Result<> undo_mount(const std::string& root, const MountRecord& record) {
-  NX_TRY(const auto driver, open_unprobed(record.driver, {.root = root}));
-  return driver->unmount(record);
+  const auto driver = open_unprobed(record.driver, {.root = root});
+  // Of a driver that this build does not have: what it noted is its own.
+  if (!driver) return sys::unmount(record.at.target);
+  return (*driver)->unmount(record);
 }
 
 }  // namespace nexcage::layerfs

@@ -57,6 +57,17 @@ TEST(UndoText, ignores_unknown_kinds_and_empty_records) {
   EXPECT_TRUE(decode_undo_log(std::string("z/a\0\0", 5)).empty());
 }
 
+TEST_F(Undo, layers_of_an_unknown_driver_do_not_keep_the_log) {
+  auto log = FileUndoLog::create(dir_->path(), "c1");
+  ASSERT_OK(log);
+  ASSERT_OK(log->will_mount_layers(dir_->path() + "/layers",
+                                   {.driver = "of-tomorrow",
+                                    .at = {.target = dir_->path() + "/target", .upper = {}},
+                                    .key = "k",
+                                    .method = {}}));
+  EXPECT_OK(log->roll_back());
+}
+
 TEST_F(Undo, takes_back_everything_when_it_is_dropped) {
   {
     auto log = FileUndoLog::create(dir_->path(), "c1");
