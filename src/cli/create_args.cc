@@ -231,9 +231,10 @@ Result<> CreateArgs::watch_pull(runtime::Services& services) const {
   NX_TRY(std::shared_ptr<ProgressOutput> output, progress.open());
   registry::PullOptions options;
   NX_TRY(options.choices, registry.choices());
-  services.pull = [output, options, place = runtime::transfer_place(services.settings)](
-                      const std::string& image) -> Result<registry::Pulled> {
-    NX_TRY(registry::Pulled pulled, registry::pull_image(image, options, place, watch(*output)));
+  services.pull = [output, options, driver = layerfs,
+                   with = services](const std::string& image) -> Result<registry::Pulled> {
+    NX_TRY(registry::Pulled pulled,
+           runtime::pull_ready(image, options, watch(*output), with, driver));
     output->finish(pulled);
     return pulled;
   };

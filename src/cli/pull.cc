@@ -42,12 +42,10 @@ off is gone on from. The digest is printed.
       NX_TRY(options.platform, registry::parse_platform(platform_), "--platform");
     }
     NX_TRY(options.choices, registry_.choices());
-    NX_TRY(runtime::Services services, context.services());
+    NX_TRY(const runtime::Services services, context.services());
     for (const std::string& word : words) {
       NX_TRY(const registry::Pulled pulled,
-             registry::pull_image(word, options, runtime::transfer_place(services.settings),
-                                  watch(*output)));
-      NX_CHECK(prepare(pulled, options, services));
+             runtime::pull_ready(word, options, watch(*output), services));
       output->finish(pulled);
       print(pulled.digest.str() + "\n");
     }
@@ -55,19 +53,6 @@ off is gone on from. The digest is printed.
   }
 
  private:
-  /// Layers of another machine's image are of no use here.
-  static Result<> prepare(const registry::Pulled& pulled, const registry::PullOptions& options,
-                          runtime::Services& services) {
-    if (options.platform &&
-        oci::platform_text(*options.platform) != oci::platform_text(oci::host_platform()))
-      return {};
-    NX_TRY(const image::Store store,
-           image::Store::open(services.settings.images, image::Store::IfMissing::create));
-    NX_TRY(const image::Image image, store.resolve(pulled.name.str()));
-    NX_CHECK(runtime::prepare_layers(image, store, services), pulled.name.str());
-    return {};
-  }
-
   std::string platform_;
   RegistryArgs registry_;
   ProgressArgs progress_;

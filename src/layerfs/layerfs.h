@@ -162,6 +162,10 @@ class Driver {
   /// Makes all layers of the image present. InvalidImage naming the blob when its size, digest or
   /// diff ID is wrong; LayerError for what LayerFS itself could not do.
   virtual Result<PreparedStack> prepare(const image::Store& store, const image::Image& image) = 0;
+  /// A directory for layers that somebody inflates anyway (image/inflated.h): a later prepare() of
+  /// this object takes those it needs. It goes with the object. Empty: the driver has no use for
+  /// them.
+  virtual Result<std::string> open_inbox() { return std::string(); }
 
   /// What mount() is going to make: for the caller's undo log. Touches nothing.
   virtual MountRecord plan(const PreparedStack& stack, const MountPoint& at) const = 0;

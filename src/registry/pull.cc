@@ -286,10 +286,6 @@ Result<std::optional<oci::Reference>> find_local_name(std::string_view what,
   return std::nullopt;
 }
 
-std::string staged_tar_name(const oci::Digest& diff_id) {
-  return std::string(diff_id.algorithm()) + '-' + std::string(diff_id.hex()) + ".tar";
-}
-
 Result<oci::Platform> parse_platform(std::string_view text) {
   const std::vector<std::string> parts = split(text, '/');
   bool good = parts.size() == 2 || parts.size() == 3;

@@ -30,13 +30,10 @@ struct TransferPlace {
   std::string images;   // root of the store
   std::string libexec;  // directory of the helpers
   TransferSettings settings;
-  /// Where a pull leaves the layers that it inflated to check them (staged_tar_name()); empty:
+  /// Where a pull leaves the layers that it inflated to check them (image/inflated.h); empty:
   /// nowhere. The directory exists; one that cannot be written to is no error.
   std::string tars{};
 };
-
-/// The file of a layer that came whole and right in TransferPlace::tars.
-std::string staged_tar_name(const oci::Digest& diff_id);
 
 /// Told what happens, for whoever shows it. Each may be empty.
 struct TransferWatch {

@@ -61,10 +61,25 @@ registry::TransferPlace transfer_place(const Settings& settings) {
                        .stall_seconds = settings.pull_stall_timeout}};
 }
 
-Result<> prepare_layers(const image::Image& image, const image::Store& store, Services& with) {
-  NX_TRY(auto driver, with.open_layerfs({}));
-  NX_CHECK(driver->prepare(store, image), "prepare the layers");
-  return {};
+Result<registry::Pulled> pull_ready(const std::string& what, const registry::PullOptions& options,
+                                    const registry::TransferWatch& watch, const Services& with,
+                                    const std::string& layerfs) {
+  registry::TransferPlace place = transfer_place(with.settings);
+  const bool for_here = !options.platform || oci::platform_text(*options.platform) ==
+                                                 oci::platform_text(oci::host_platform());
+  if (!for_here) return registry::pull_image(what, options, place, watch);
+  NX_TRY(auto driver, with.open_layerfs(layerfs));
+  NX_TRY(place.tars, driver->open_inbox());
+  NX_TRY(registry::Pulled pulled, registry::pull_image(what, options, place, watch));
+  const auto prepare = [&]() -> Result<> {
+    NX_TRY(const image::Store store,
+           image::Store::open(place.images, image::Store::IfMissing::fail));
+    NX_TRY(const image::Image image, store.resolve(pulled.name.str()));
+    NX_CHECK(driver->prepare(store, image), "prepare the layers");
+    return {};
+  };
+  NX_CHECK(prepare(), pulled.name.str());
+  return pulled;
 }
 
 }  // namespace nexcage::runtime

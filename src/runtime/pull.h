@@ -23,7 +23,11 @@ Result<image::Image> find_or_pull(const std::string& what, PullPolicy policy,
 /// The helper's place and settings.
 registry::TransferPlace transfer_place(const Settings& settings);
 
-/// Has LayerFS prepare the layers, as phase 3 does, so that the first container need not wait.
-Result<> prepare_layers(const image::Image& image, const image::Store& store, Services& with);
+/// registry::pull_image(), and the layers prepared for the first container; LayerFS takes them as
+/// they were inflated to be checked, where its driver can (`layerfs`: Services::open_layerfs).
+/// Layers of another machine's image are of no use here and stay as they came.
+Result<registry::Pulled> pull_ready(const std::string& what, const registry::PullOptions& options,
+                                    const registry::TransferWatch& watch, const Services& with,
+                                    const std::string& layerfs = {});
 
 }  // namespace nexcage::runtime

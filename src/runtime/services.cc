@@ -89,8 +89,8 @@ Result<Services> Services::open(const Settings& settings) {
     NX_TRY(const layerfs::Options options, layer_options(settings));
     return layerfs::open_used(options);
   };
-  services.pull = [settings](const std::string& image) {
-    return registry::pull_image(image, {}, transfer_place(settings), {});
+  services.pull = [with = services](const std::string& image) {
+    return pull_ready(image, {}, {}, with);
   };
   return services;
 }

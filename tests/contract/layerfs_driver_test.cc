@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "layer_scratch.h"
+#include "nexcage/image/inflated.h"
 #include "nexcage/json/value.h"
 #include "nexcage/layerfs/convert/convert.h"
 #include "nexcage/layerfs/converter.h"
@@ -228,6 +229,25 @@ TEST_P(LayerfsDriver, CorruptLayerIsInvalidImageAndLeavesNothing) {
                HasSubstr(image.layers[1].blob.digest.str()));
   EXPECT_THAT(prepared_keys(), ::testing::IsEmpty());
   EXPECT_THAT(names_in(temporaries()), ::testing::IsEmpty());
+}
+
+TEST_P(LayerfsDriver, LayersThatAreInflatedAlreadyAreTaken) {
+  const std::string tar = tar_of("x", "from the inbox");
+  const image::Image image = layout_->add("a", {tar, tar_of("y", "2"), tar});
+  const auto inbox = driver_->open_inbox();
+  ASSERT_OK(inbox);
+  const bool wants_tars = GetParam().driver == "erofs" && keeps_tars();
+  ASSERT_EQ(!inbox->empty(), wants_tars);
+  if (!wants_tars) return;
+  EXPECT_EQ(*driver_->open_inbox(), *inbox);
+  std::ofstream(*inbox + "/" + image::inflated_name(image.layers[0].diff_id)) << tar;
+  std::ofstream(*inbox + "/" + image::inflated_name(image.manifest.config.digest)) << "unasked";
+  const std::string root = mount(prepare(image), "a");
+  EXPECT_EQ(text(root + "/x") + text(root + "/y"), "from the inbox2");
+  EXPECT_EQ(unpacked_, 1) << "the other layer";
+  driver_.reset();
+  EXPECT_THAT(names_in(temporaries()), ::testing::IsEmpty());
+  driver_ = open_driver(options([] {}));
 }
 
 TEST_P(LayerfsDriver, ProcessKilledWhileUnpackingLeavesNothingThatCounts) {

@@ -24,7 +24,8 @@ Result<> CopyDriver::probe() const {
 Result<PreparedStack> CopyDriver::prepare(const image::Store& store, const image::Image& image) {
   NX_TRY(const LayerStore layers, open_store());
   NX_TRY(const sys::FileLock lock, layers.lock(sys::FileLock::Kind::shared));
-  NX_CHECK(erofs_driver::prepare_stack(layers, store, image, ConvertForm::plain, options_));
+  NX_CHECK(
+      erofs_driver::prepare_stack(layers, store, image, {.form = ConvertForm::plain}, options_));
   PreparedStack stack{.driver = std::string(name()), .layers = layers_of(image), .keys = {}};
   stack.keys = erofs_driver::keys_of(stack.layers, ConvertForm::plain).tars;
   return stack;

@@ -111,7 +111,7 @@ Result<PreparedStack> ErofsDriver::prepare(const image::Store& store, const imag
   NX_TRY(const Abilities abilities, erofs_driver::probe(layers));
   NX_TRY(const ConvertForm chosen, form(abilities));
   NX_TRY(const sys::FileLock lock, layers.lock(sys::FileLock::Kind::shared));
-  NX_CHECK(prepare_stack(layers, store, image, chosen, options_));
+  NX_CHECK(prepare_stack(layers, store, image, {chosen, inbox()}, options_));
   PreparedStack stack{.driver = std::string(name()), .layers = layers_of(image), .keys = {}};
   StackKeys keys = keys_of(stack.layers, chosen);
   for (std::string& key : keys.images) {
@@ -126,6 +126,27 @@ Result<PreparedStack> ErofsDriver::prepare(const image::Store& store, const imag
     if (std::ranges::find(stack.keys, key) == stack.keys.end())
       stack.keys.push_back(std::move(key));
   return stack;
+}
+
+Result<std::string> ErofsDriver::open_inbox() {
+  const std::scoped_lock lock(inbox_mutex_);
+  if (!inbox_) {
+    NX_TRY(LayerStore store, open_store());
+    NX_TRY(const Abilities abilities, erofs_driver::probe(store));
+    NX_TRY(const ConvertForm chosen, form(abilities));
+    if (chosen == ConvertForm::full) return std::string();  // its data is not in tars
+    NX_TRY(const std::string suffix, sys::random_hex(8));
+    auto made = std::make_unique<Inbox>(std::move(store));
+    NX_TRY(WorkDirectory directory, WorkDirectory::claim(made->store, "inbox-" + suffix));
+    made->directory.emplace(std::move(directory));
+    inbox_ = std::move(made);
+  }
+  return inbox_->directory->path();
+}
+
+int ErofsDriver::inbox() const {
+  const std::scoped_lock lock(inbox_mutex_);
+  return inbox_ ? inbox_->directory->fd() : -1;
 }
 
 MountRecord ErofsDriver::plan(const PreparedStack& stack, const MountPoint& at) const {

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +24,7 @@ class ErofsDriver final : public Driver {
   /// has no overlayfs.
   Result<> probe() const override;
   Result<PreparedStack> prepare(const image::Store& store, const image::Image& image) override;
+  Result<std::string> open_inbox() override;
   MountRecord plan(const PreparedStack& stack, const MountPoint& at) const override;
   /// Read-only, one EROFS is attached as it is; else overlayfs over one (form index: over one a
   /// layer), which all containers of the image share.
@@ -36,7 +39,17 @@ class ErofsDriver final : public Driver {
  private:
   Result<LayerStore> open_store() const { return LayerStore::open(options_.root, name()); }
   Result<ConvertForm> form(const Abilities& abilities) const;
+  /// -1 while there is none.
+  int inbox() const;
   Options options_;
+  /// The inbox and the store that it lies in; stays where it is made.
+  struct Inbox {
+    explicit Inbox(LayerStore opened) : store(std::move(opened)) {}
+    LayerStore store;
+    std::optional<WorkDirectory> directory;
+  };
+  mutable std::mutex inbox_mutex_;
+  std::unique_ptr<Inbox> inbox_;
 };
 
 /// The driver's maker for the table in open.cc.

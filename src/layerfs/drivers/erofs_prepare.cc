@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "nexcage/base/testpoint.h"
+#include "nexcage/image/inflated.h"
 #include "nexcage/layerfs/drivers/erofs_store.h"
 #include "nexcage/layerfs/drivers/protect.h"
 #include "nexcage/sys/fs.h"
@@ -22,14 +23,15 @@ namespace {
 class Preparation {
  public:
   Preparation(const LayerStore& layers, const image::Store& store, const image::Image& image,
-              ConvertForm form, const Options& options)
+              const Preparing& how, const Options& options)
       : layers_(layers),
         store_(store),
         image_(image),
-        form_(form),
+        form_(how.form),
+        inbox_(how.inbox),
         options_(options),
         ids_(layers_of(image)),
-        keys_(keys_of(ids_, form)) {}
+        keys_(keys_of(ids_, form_)) {}
 
   Result<> run() {
     NX_CHECK(find_missing());
@@ -44,6 +46,7 @@ class Preparation {
     NX_CHECK(find_missing());  // another process may have made some while we waited
     std::erase_if(work_, [&](const auto& item) { return !missing_.contains(item.first); });
     if (missing_.empty()) return {};
+    NX_CHECK(take_inflated());
     const ConvertJob job = make_job();
     NX_TRY(const ConvertResult result, options_.convert(job));
     NX_CHECK(check_shape(job, result));
@@ -60,6 +63,21 @@ class Preparation {
         NX_TRY(const bool there, sys::exists(layers_.fd(), key + "/" + file_of(key)));
         if (!there) missing_.insert(key);
       }
+    return {};
+  }
+
+  /// Moves the tars that are wanted from the inbox to where they would be written.
+  Result<> take_inflated() {
+    if (inbox_ < 0) return {};
+    for (std::size_t i = 0; i < keys_.tars.size(); ++i) {
+      const std::string& key = keys_.tars[i];
+      if (!is_missing(key) || taken_.contains(key)) continue;
+      const std::string name = image::inflated_name(ids_[i].diff_id);
+      if (renameat(inbox_, name.c_str(), work_.at(key).fd(), kTarFile) == 0)
+        taken_.insert(key);
+      else if (errno != ENOENT)
+        return fail_errno("take " + name + " from the inbox");
+    }
     return {};
   }
 
@@ -81,7 +99,11 @@ class Preparation {
                               .tar_is_there = false};
     const std::string key = tar_key(blob.diff_id);
     // A full image holds the data itself; the same bytes twice in one image are kept once.
-    if (form_ == ConvertForm::full || (is_missing(key) && !written.insert(key).second)) {
+    if (taken_.contains(key)) {
+      layer.tar_path = work_.at(key).path() + "/" + kTarFile;
+      layer.tar_is_there = true;
+      layer.blob_path.clear();
+    } else if (form_ == ConvertForm::full || (is_missing(key) && !written.insert(key).second)) {
       layer.tar_path = scratch_path(i);
     } else if (is_missing(key)) {
       layer.tar_path = work_.at(key).path() + "/" + kTarFile;
@@ -200,10 +222,12 @@ class Preparation {
   const image::Store& store_;
   const image::Image& image_;
   ConvertForm form_;
+  int inbox_;
   const Options& options_;
   std::vector<Layer> ids_;
   StackKeys keys_;
   std::set<std::string> missing_;
+  std::set<std::string> taken_;                // tars from the inbox
   std::map<std::string, WorkDirectory> work_;  // by key
   std::map<std::string, TarInfo> tars_;        // by key
 };
@@ -223,8 +247,8 @@ StackKeys keys_of(const std::vector<Layer>& layers, ConvertForm form) {
 }
 
 Result<> prepare_stack(const LayerStore& layers, const image::Store& store,
-                       const image::Image& image, ConvertForm form, const Options& options) {
-  return Preparation(layers, store, image, form, options).run();
+                       const image::Image& image, const Preparing& how, const Options& options) {
+  return Preparation(layers, store, image, how, options).run();
 }
 
 }  // namespace nexcage::layerfs::erofs_driver

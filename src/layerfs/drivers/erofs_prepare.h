@@ -19,8 +19,14 @@ struct StackKeys {
 };
 StackKeys keys_of(const std::vector<Layer>& layers, ConvertForm form);
 
+/// How a stack is prepared.
+struct Preparing {
+  ConvertForm form{};
+  int inbox = -1;  // directory of layers that are inflated already (borrowed); -1: none
+};
+
 /// Converts what is missing and publishes it. The caller holds the store's lock (shared).
 Result<> prepare_stack(const LayerStore& layers, const image::Store& store,
-                       const image::Image& image, ConvertForm form, const Options& options);
+                       const image::Image& image, const Preparing& how, const Options& options);
 
 }  // namespace nexcage::layerfs::erofs_driver

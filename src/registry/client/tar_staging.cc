@@ -6,7 +6,7 @@
 #include <atomic>
 #include <utility>
 
-#include "nexcage/registry/pull.h"
+#include "nexcage/image/inflated.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::registry::client {
@@ -40,7 +40,7 @@ Result<> StagedTar::write(std::span<const std::byte> bytes) {
 
 Result<> StagedTar::publish(const oci::Digest& diff_id) && {
   NX_CHECK(sys::fsync_fd(file_.get(), "an inflated layer"));
-  const std::string name = staged_tar_name(diff_id);
+  const std::string name = image::inflated_name(diff_id);
   if (::renameat(directory_, name_.c_str(), directory_, name.c_str()) != 0)
     return fail_errno("rename an inflated layer");
   name_.clear();
