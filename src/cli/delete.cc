@@ -33,16 +33,7 @@ container is refused unless --force is given; with it, a missing one is no error
     NX_CHECK(expect_words(words, 1, words.size() + 1, "a container id"));
     NX_TRY(runtime::Services services, context.services());
     if (ended_) wait_for_readers(words[0], services);
-    std::optional<Error> first;
-    for (const std::string& id : words) {
-      auto removed = runtime::remove(id, force_, services);
-      if (removed) continue;
-      if (first)
-        first = Error(std::move(*first).also(std::move(removed).error()));
-      else
-        first = std::move(removed).error();
-    }
-    if (first) return fail(*std::move(first));
+    NX_CHECK(runtime::remove_all(words, force_, services));
     return 0;
   }
 

@@ -43,7 +43,7 @@ json::Object to_json(const Total& total) {
   return object;
 }
 
-std::string json_text(const Stats& stats) {
+std::string json_text(const Stats& stats, const layerfs::CacheStats& records) {
   json::Array rows;
   for (const Stats::Row& row : stats.rows) {
     json::Object object = to_json(row.all);
@@ -63,6 +63,13 @@ std::string json_text(const Stats& stats) {
   object.set("highest_stack", stats.deepest);
   object.set("flawed", stats.flawed);
   object.set("memory", std::uint64_t{stats.memory});
+  json::Object cache;
+  cache.set("hits", records.hits);
+  cache.set("misses", records.misses);
+  cache.set("evictions", records.evictions);
+  cache.set("size", std::uint64_t{records.size});
+  cache.set("capacity", std::uint64_t{records.capacity});
+  object.set("records", std::move(cache));
   return json::dump(object, json::Style::pretty) + "\n";
 }
 
@@ -89,7 +96,8 @@ mounts that use it, and what no image needs and no mount uses.
     NX_TRY(runtime::Services services, context.services());
     NX_TRY(const layerfs::Inventory inventory, runtime::take_inventory(services));
     const Stats stats = inventory.stats();
-    print(format == ListFormat::json ? json_text(stats) : table_text(stats));
+    print(format == ListFormat::json ? json_text(stats, services.records->stats())
+                                     : table_text(stats));
     return 0;
   }
 

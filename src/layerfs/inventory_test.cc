@@ -18,9 +18,11 @@ oci::Digest content(const std::string& name) { return image::sha256_digest(name)
 /// A stack by the names of its layers' contents, lowest first.
 std::vector<Layer> stack(const std::vector<std::string>& names) {
   std::vector<oci::Digest> diff_ids;
+  diff_ids.reserve(names.size());
   for (const std::string& name : names) diff_ids.push_back(content(name));
   const auto chain_ids = image::chain_ids(diff_ids);
   std::vector<Layer> layers;
+  layers.reserve(names.size());
   for (std::size_t i = 0; i < names.size(); ++i) layers.push_back({diff_ids[i], chain_ids[i]});
   return layers;
 }
@@ -62,6 +64,7 @@ Prepared index_of(const std::vector<std::string>& names) {
 
 std::vector<std::string> keys(const Inventory& inventory, const std::vector<LayerHandle>& things) {
   std::vector<std::string> all;
+  all.reserve(things.size());
   for (const LayerHandle thing : things) all.push_back(inventory.things().key(thing));
   return all;
 }

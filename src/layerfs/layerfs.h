@@ -19,6 +19,7 @@
 #include "nexcage/base/unique_fd.h"
 #include "nexcage/image/store.h"
 #include "nexcage/json/value.h"
+#include "nexcage/layerfs/metadata_cache.h"
 #include "nexcage/oci/digest.h"
 
 namespace nexcage::layerfs {
@@ -188,6 +189,10 @@ class Driver {
 using Hasher =
     std::function<Result<std::vector<Result<oci::Digest>>>(const std::vector<std::string>& paths)>;
 
+/// Records of prepared things (done.json), by path; one for all drivers of a process.
+using RecordCache =
+    MetadataCache<std::string, std::shared_ptr<const json::Value>, std::hash<std::string>>;
+
 struct Options {
   std::string root;             // "/var/lib/nexcage/layers"
   std::string driver = "auto";  // auto, erofs, overlay, copy
@@ -197,6 +202,7 @@ struct Options {
   bool protect = true;  // prepared files get fs-verity or the immutable flag
   /// Driver erofs: merged, index or full; none: the best that this kernel can mount.
   std::optional<ConvertForm> form{};
+  std::shared_ptr<RecordCache> records{};  // none: every question is answered from the disk
 };
 
 /// Chooses and opens the driver. ConfigError for an unknown name, Unsupported (with the reason

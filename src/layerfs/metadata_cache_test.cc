@@ -117,6 +117,7 @@ TEST(MetadataCache, ThreadsNeverGetMixedUpAnswers) {
   constexpr int kKeys = 200, kThreads = 4, kCalls = 5'000;
   MetadataCache<int, std::string, PlainHash> cache(100);
   std::vector<std::jthread> threads;
+  threads.reserve(kThreads);
   std::atomic<std::uint64_t> asked = 0;
   for (int t = 0; t < kThreads; ++t)
     threads.emplace_back([&, t] {

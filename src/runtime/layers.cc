@@ -127,6 +127,7 @@ Result<std::vector<LayerCheck>> verify_layers(std::span<const std::string> words
     });
     if (mine.empty()) continue;
     std::vector<std::string> keys;
+    keys.reserve(mine.size());
     for (const LayerHandle thing : mine) keys.push_back(inventory.things().key(thing));
     const std::vector<Result<>> verified = driver->verify(keys);
     for (std::size_t i = 0; i < mine.size(); ++i) {

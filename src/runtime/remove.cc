@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "nexcage/base/log.h"
+#include "nexcage/layerfs/batch.h"
 #include "nexcage/runtime/hooks.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/runtime.h"
@@ -115,6 +116,14 @@ Result<> remove(const std::string& id, bool force, Services& with) {
   if (!backend->complete()) run_poststop(record, with.settings);
   NX_CHECK(log.roll_back(), "delete " + id);
   return {};
+}
+
+Result<> remove_all(std::span<const std::string> ids, bool force, Services& with) {
+  // Most of a removal is waiting: for processes to end, for mounts to go.
+  return layerfs::run_batch({.count = ids.size(),
+                             .work = [&](std::size_t i) { return remove(ids[i], force, with); },
+                             .load = layerfs::BatchLoad::kernel})
+      .joined();
 }
 
 }  // namespace nexcage::runtime

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -28,6 +29,8 @@ struct Services {
   std::function<Result<std::unique_ptr<backends::Backend>>(const std::string& name)> open_backend;
   /// The driver of this name; empty: the configured one.
   std::function<Result<std::unique_ptr<layerfs::Driver>>(const std::string& name)> open_layerfs;
+  /// What the drivers have read of prepared layers.
+  std::shared_ptr<layerfs::RecordCache> records{};
   /// Every driver that has something prepared (layerfs::open_used).
   std::function<Result<std::vector<std::unique_ptr<layerfs::Driver>>>()> used_layerfs;
   /// Brings an image that a container needs into the store. Without a watch here; cli/ puts one in.
@@ -86,6 +89,8 @@ Result<> kill(const std::string& id, int signal, bool all, Services& services);
 /// InvalidState for a running container without `force`. With `force` a missing one is success.
 /// Runs poststop hooks (failures are logged); removes mounts, cgroups, directories, info.json.
 Result<> remove(const std::string& id, bool force, Services& services);
+/// The same for several, side by side; each is tried. The first error, with the others beside it.
+Result<> remove_all(std::span<const std::string> ids, bool force, Services& services);
 Result<> pause(const std::string& id, Services& services, Ending ending = Ending::returns);
 Result<> resume(const std::string& id, Services& services, Ending ending = Ending::returns);
 Result<std::vector<pid_t>> processes(const std::string& id, Services& services);

@@ -52,7 +52,11 @@ Result<std::optional<layerfs::ConvertForm>> layer_form(const std::string& word) 
   return bad_setting("layerfs.form", word, "auto, merged, index, full");
 }
 
-Result<layerfs::Options> layer_options(const Settings& settings) {
+/// Records of layers that one process keeps in memory.
+constexpr std::size_t kMostRecords = 4'096;
+
+Result<layerfs::Options> layer_options(const Settings& settings,
+                                       std::shared_ptr<layerfs::RecordCache> records) {
   if (settings.layerfs_protect != "auto" && settings.layerfs_protect != "off")
     return bad_setting("layerfs.protect", settings.layerfs_protect, "auto, off");
   NX_TRY(const auto form, layer_form(settings.layerfs_form));
@@ -62,7 +66,8 @@ Result<layerfs::Options> layer_options(const Settings& settings) {
                           .convert = layerfs::helper_converter(settings.libexec),
                           .hash = layerfs::helper_hasher(settings.libexec),
                           .protect = settings.layerfs_protect == "auto",
-                          .form = form};
+                          .form = form,
+                          .records = std::move(records)};
 }
 
 }  // namespace
@@ -79,14 +84,17 @@ Result<Services> Services::open(const Settings& settings) {
                                  .runc = settings.runc,
                                  .invocation = settings.invocation});
   };
-  services.open_layerfs =
-      [settings](const std::string& name) -> Result<std::unique_ptr<layerfs::Driver>> {
-    NX_TRY(layerfs::Options options, layer_options(settings));
+  services.records = std::make_shared<layerfs::RecordCache>(kMostRecords);
+  services.open_layerfs = [settings, records = services.records](
+                              const std::string& name) -> Result<std::unique_ptr<layerfs::Driver>> {
+    NX_TRY(layerfs::Options options, layer_options(settings, records));
     if (!name.empty()) options.driver = name;
     return layerfs::open(std::move(options));
   };
-  services.used_layerfs = [settings]() -> Result<std::vector<std::unique_ptr<layerfs::Driver>>> {
-    NX_TRY(const layerfs::Options options, layer_options(settings));
+  services.used_layerfs =
+      [settings,
+       records = services.records]() -> Result<std::vector<std::unique_ptr<layerfs::Driver>>> {
+    NX_TRY(const layerfs::Options options, layer_options(settings, records));
     return layerfs::open_used(options);
   };
   services.pull = [with = services](const std::string& image) {

@@ -3,10 +3,6 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cmath>
-#include <cstdlib>
-#include <new>
 #include <numeric>
 #include <random>
 
@@ -16,42 +12,6 @@
 #include "nexcage/layerfs/graph.h"
 #include "nexcage/layerfs/layer_pool.h"
 #include "nexcage/layerfs/metadata_cache.h"
-
-namespace {
-
-/// Bytes on the heap now, with what the allocator adds to each piece.
-std::atomic<std::int64_t> heap_bytes{0};
-constexpr std::int64_t kPieceHeader = 8;
-
-void* counted(std::size_t size) {
-  void* made = std::malloc(size);
-  if (made == nullptr) std::abort();
-  heap_bytes += static_cast<std::int64_t>(malloc_usable_size(made)) + kPieceHeader;
-  return made;
-}
-void uncount(void* gone) {
-  if (gone == nullptr) return;
-  heap_bytes -= static_cast<std::int64_t>(malloc_usable_size(gone)) + kPieceHeader;
-  std::free(gone);
-}
-bool is_counting = false;
-
-}  // namespace
-
-// The hooks cost the baseline more than us: they count only where memory is measured.
-void* operator new(std::size_t size) {
-  if (is_counting) return counted(size);
-  void* made = std::malloc(size);
-  if (made == nullptr) std::abort();
-  return made;
-}
-void operator delete(void* gone) noexcept {
-  if (is_counting)
-    uncount(gone);
-  else
-    std::free(gone);
-}
-void operator delete(void* gone, std::size_t /*size*/) noexcept { operator delete(gone); }
 
 namespace nexcage::bench {
 namespace {
@@ -246,19 +206,19 @@ void graphs() {
 // --- memory
 // ----------------------------------------------------------------------------------------
 
+/// Bytes on the heap, with what the allocator adds to each piece.
+double heap_bytes() {
+  const auto info = mallinfo2();
+  return static_cast<double>(info.uordblks + info.hblkhd);
+}
+
 /// Bytes on the heap while what `load` returns is there, by the layer.
 template <class Load>
 double bytes_of(const Load& load, std::size_t layers) {
-  is_counting = true;
-  const std::int64_t before = heap_bytes;
-  double bytes = 0;
-  {
-    const auto loaded = load();
-    keep(&loaded);
-    bytes = static_cast<double>(heap_bytes - before) / static_cast<double>(layers);
-  }
-  is_counting = false;
-  return bytes;
+  const double before = heap_bytes();
+  const auto loaded = load();
+  keep(&loaded);
+  return (heap_bytes() - before) / static_cast<double>(layers);
 }
 
 struct PlainStore {

@@ -48,6 +48,16 @@ inline std::string row_json(std::vector<double> samples, double scale) {
   return text;
 }
 
+inline void print(const Comparison& about, const std::vector<double>& baseline,
+                  const std::vector<double>& ours) {
+  (void)std::printf(R"({"what":"%s","name":"%s","unit":"%s","target":%.3g,"baseline":%s,"ours":%s})"
+                    "\n",
+                    std::string(about.what).c_str(), about.name.c_str(),
+                    std::string(about.unit).c_str(), about.target,
+                    row_json(baseline, about.scale).c_str(), row_json(ours, about.scale).c_str());
+  (void)std::fflush(stdout);
+}
+
 /// Runs both in turn. A candidate returns its own figure: seconds per operation, or bytes.
 inline void compare(const Comparison& about, const std::function<double()>& baseline,
                     const std::function<double()>& ours, int rounds = kRounds) {
@@ -58,12 +68,7 @@ inline void compare(const Comparison& about, const std::function<double()>& base
     theirs.push_back(one);
     mine.push_back(two);
   }
-  (void)std::printf(R"({"what":"%s","name":"%s","unit":"%s","target":%.3g,"baseline":%s,"ours":%s})"
-                    "\n",
-                    std::string(about.what).c_str(), about.name.c_str(),
-                    std::string(about.unit).c_str(), about.target,
-                    row_json(theirs, about.scale).c_str(), row_json(mine, about.scale).c_str());
-  (void)std::fflush(stdout);
+  print(about, theirs, mine);
 }
 
 /// 100000 -> "100,000".

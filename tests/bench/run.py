@@ -20,6 +20,7 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+import layers  # noqa: E402
 import pulls  # noqa: E402
 import support  # noqa: E402  (the black-box tests' scratch world)
 
@@ -336,6 +337,8 @@ def main():
             run_rm(bench, world, image)
             unpacking(bench, world)
             pulls.cold_pulls(bench, world)
+            layers.structures(bench, world)
+            layers.batches(bench, world)
     finally:
         world.destroy()
         os.makedirs(os.path.dirname(os.path.abspath(given.out)), exist_ok=True)

@@ -31,7 +31,9 @@ class CopyDriver final : public Driver {
   std::vector<Result<std::uint64_t>> remove(std::span<const std::string> keys) override;
 
  private:
-  Result<LayerStore> open_store() const { return LayerStore::open(options_.root, name()); }
+  Result<LayerStore> open_store() const {
+    return LayerStore::open(options_.root, name(), options_.records);
+  }
   Result<> write_tree(const LayerStore& layers, const PreparedStack& stack,
                       const std::string& directory) const;
   Result<> attach_copy(const LayerStore& layers, const PreparedStack& stack, const MountPoint& at,

@@ -37,7 +37,9 @@ class ErofsDriver final : public Driver {
   std::vector<Result<std::uint64_t>> remove(std::span<const std::string> keys) override;
 
  private:
-  Result<LayerStore> open_store() const { return LayerStore::open(options_.root, name()); }
+  Result<LayerStore> open_store() const {
+    return LayerStore::open(options_.root, name(), options_.records);
+  }
   Result<ConvertForm> form(const Abilities& abilities) const;
   /// -1 while there is none.
   int inbox() const;

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "nexcage/base/log.h"
+#include "nexcage/layerfs/batch.h"
 #include "nexcage/layerfs/drivers/protect.h"
 
 namespace nexcage::layerfs {
@@ -64,10 +65,15 @@ Result<> remove_locked(int tmp, const std::string& name, int dir) {
 
 }  // namespace
 
-LayerStore::LayerStore(std::string path, UniqueFd root, UniqueFd tmp)
-    : path_(std::move(path)), root_(std::move(root)), tmp_(std::move(tmp)) {}
+LayerStore::LayerStore(std::string path, UniqueFd root, UniqueFd tmp,
+                       std::shared_ptr<RecordCache> records)
+    : path_(std::move(path)),
+      root_(std::move(root)),
+      tmp_(std::move(tmp)),
+      records_(std::move(records)) {}
 
-Result<LayerStore> LayerStore::open(const std::string& root, std::string_view driver) {
+Result<LayerStore> LayerStore::open(const std::string& root, std::string_view driver,
+                                    std::shared_ptr<RecordCache> records) {
   std::string path = sys::clean_path(root + "/" + std::string(driver));
   auto dir = sys::open_at(AT_FDCWD, path, O_RDONLY | O_DIRECTORY);
   if (!dir && dir.error().sys_errno() == ENOENT) {
@@ -78,7 +84,7 @@ Result<LayerStore> LayerStore::open(const std::string& root, std::string_view dr
   if (mkdirat(dir->get(), kTmp, 0700) != 0 && errno != EEXIST)
     return fail_errno("create " + path + "/" + kTmp);
   NX_TRY(UniqueFd tmp, sys::open_at(dir->get(), kTmp, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
-  return LayerStore(std::move(path), std::move(*dir), std::move(tmp));
+  return LayerStore(std::move(path), std::move(*dir), std::move(tmp), std::move(records));
 }
 
 Error LayerStore::damaged(const std::string& key, Error error) const {
@@ -88,16 +94,29 @@ Error LayerStore::damaged(const std::string& key, Error error) const {
       .wrap("prepared layer " + key);
 }
 
+Result<json::Value> LayerStore::read_record(const std::string& key) const {
+  NX_TRY(const std::string text, sys::read_file(fd(), key + "/" + kDone));
+  return json::parse(text);
+}
+
 Result<std::optional<json::Value>> LayerStore::find(const std::string& key) const {
-  auto text = sys::read_file(fd(), key + "/" + kDone);
-  if (!text && text.error().sys_errno() == ENOENT) {
+  const std::string name = path_ + "/" + key;
+  if (records_) {
+    // A record never changes, but another process may have removed the layer.
+    if (const auto known = records_->find(name)) {
+      NX_TRY(const bool there, sys::exists(fd(), key));
+      if (there) return std::optional<json::Value>(**known);
+      records_->erase(name);
+    }
+  }
+  auto record = read_record(key);
+  if (!record && record.error().sys_errno() == ENOENT) {
     NX_TRY(const bool there, sys::exists(fd(), key));
     if (!there) return std::optional<json::Value>();
   }
-  if (!text) return fail(damaged(key, std::move(text).error()));
-  auto value = json::parse(*text);
-  if (!value) return fail(damaged(key, std::move(value).error()));
-  return std::optional(std::move(*value));
+  if (!record) return fail(damaged(key, std::move(record).error()));
+  if (records_) records_->put(name, std::make_shared<const json::Value>(*record));
+  return std::optional(*std::move(record));
 }
 
 Result<std::vector<std::string>> LayerStore::keys() const {
@@ -114,20 +133,25 @@ Result<sys::FileLock> LayerStore::lock(sys::FileLock::Kind kind) const {
   return sys::FileLock::acquire(fd(), ".lock", kind, kStoreWaitMs);
 }
 
+Result<> LayerStore::remove_if_stale(const std::string& name) const {
+  auto dir = sys::open_beneath(tmp_.get(), name, O_RDONLY | O_DIRECTORY);
+  if (!dir && dir.error().sys_errno() == ENOENT) return {};
+  if (!dir) return fail(std::move(dir).error());
+  // Who holds the lock lives and works in it. Who removes it at this moment takes the lock file
+  // along, which is as good.
+  const auto lock = sys::FileLock::try_acquire(dir->get(), kLock, sys::FileLock::Kind::exclusive);
+  if (!lock || !*lock) return {};
+  NX_TRY(const bool same, is_same(tmp_.get(), name, dir->get()));
+  if (same) NX_CHECK(remove_locked(tmp_.get(), name, dir->get()), "remove an abandoned layer");
+  return {};
+}
+
 Result<> LayerStore::remove_stale() const {
   NX_TRY(const std::vector<std::string> names, sys::list_dir(tmp_.get()));
-  for (const std::string& name : names) {
-    auto dir = sys::open_beneath(tmp_.get(), name, O_RDONLY | O_DIRECTORY);
-    if (!dir && dir.error().sys_errno() == ENOENT) continue;
-    if (!dir) return fail(std::move(dir).error());
-    // Who holds the lock lives and works in it. Who removes it at this moment takes the lock file
-    // along, which is as good.
-    const auto lock = sys::FileLock::try_acquire(dir->get(), kLock, sys::FileLock::Kind::exclusive);
-    if (!lock || !*lock) continue;
-    NX_TRY(const bool same, is_same(tmp_.get(), name, dir->get()));
-    if (same) NX_CHECK(remove_locked(tmp_.get(), name, dir->get()), "remove an abandoned layer");
-  }
-  return {};
+  return run_batch({.count = names.size(),
+                    .work = [&](std::size_t i) { return remove_if_stale(names[i]); },
+                    .load = BatchLoad::kernel})
+      .joined();
 }
 
 Result<> LayerStore::discard(const std::string& key) const {

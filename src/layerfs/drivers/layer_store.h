@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -27,7 +28,9 @@ namespace nexcage::layerfs {
 class LayerStore {
  public:
   /// Creates {root}/{driver} (0700: no user of the host may reach an image's set-id programs).
-  static Result<LayerStore> open(const std::string& root, std::string_view driver);
+  /// `records` keeps what was read of done.json files; it may be shared by all drivers.
+  static Result<LayerStore> open(const std::string& root, std::string_view driver,
+                                 std::shared_ptr<RecordCache> records = nullptr);
 
   int fd() const { return root_.get(); }
   const std::string& path() const { return path_; }
@@ -53,10 +56,13 @@ class LayerStore {
 
  private:
   friend class WorkDirectory;
-  LayerStore(std::string path, UniqueFd root, UniqueFd tmp);
+  LayerStore(std::string path, UniqueFd root, UniqueFd tmp, std::shared_ptr<RecordCache> records);
+  Result<json::Value> read_record(const std::string& key) const;
+  Result<> remove_if_stale(const std::string& name) const;
   std::string path_;
   UniqueFd root_;
   UniqueFd tmp_;
+  std::shared_ptr<RecordCache> records_;
 };
 
 /// A directory being filled, held by this process alone; removed with all in it unless published.

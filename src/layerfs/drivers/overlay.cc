@@ -86,7 +86,7 @@ BytesOf bytes_in(const LayerStore& store) {
 Result<> OverlayDriver::probe() const { return check_overlayfs(); }
 
 Result<PreparedStack> OverlayDriver::prepare(const image::Store& store, const image::Image& image) {
-  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name()));
+  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name(), options_.records));
   NX_TRY(const sys::FileLock lock, layers.lock(sys::FileLock::Kind::shared));
   NX_TRY(const std::vector<LayerInfo> infos, prepare_layers(layers, store, image, options_.unpack));
   PreparedStack stack{.driver = std::string(name()), .layers = layers_of(image), .keys = {}};
@@ -107,7 +107,7 @@ MountRecord OverlayDriver::plan(const PreparedStack& stack, const MountPoint& at
 Result<MountRecord> OverlayDriver::mount(const PreparedStack& stack, const MountPoint& at,
                                          const MountOptions& options) {
   MountRecord record = plan(stack, at);
-  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name()));
+  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name(), options_.records));
   NX_TRY(const sys::FileLock lock, layers.lock(sys::FileLock::Kind::shared));
   NX_TRY(const MountRefs refs, MountRefs::open(layers.fd()));
   NX_CHECK(refs.add(record.key, at.target, stack.keys), "note the layers in use");
@@ -126,7 +126,7 @@ Result<MountRecord> OverlayDriver::mount(const PreparedStack& stack, const Mount
 Result<> OverlayDriver::unmount(const MountRecord& record) {
   NX_CHECK(sys::unmount(record.at.target));
   NX_CHECK(remove_upper(record.at));
-  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name()));
+  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name(), options_.records));
   NX_TRY(const MountRefs refs, MountRefs::open(layers.fd()));
   NX_CHECK(refs.remove(record.key, record.at.target));
   NX_CHECK(refs.unused(record.key));  // and its directory is gone
@@ -134,7 +134,7 @@ Result<> OverlayDriver::unmount(const MountRecord& record) {
 }
 
 Result<std::vector<Prepared>> OverlayDriver::list() const {
-  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name()));
+  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name(), options_.records));
   NX_TRY(const std::vector<std::string> keys, layers.keys());
   NX_TRY(const MountRefs refs, MountRefs::open(layers.fd()));
   NX_TRY(MountRefs::Counts in_use, refs.in_use());
@@ -171,7 +171,7 @@ std::vector<Result<>> OverlayDriver::verify(std::span<const std::string> keys) c
 }
 
 std::vector<Result<std::uint64_t>> OverlayDriver::remove(std::span<const std::string> keys) {
-  const auto layers = LayerStore::open(options_.root, name());
+  const auto layers = LayerStore::open(options_.root, name(), options_.records);
   if (!layers) return {keys.size(), std::unexpected(layers.error())};
   return remove_keys(*layers, keys, bytes_in(*layers));
 }
