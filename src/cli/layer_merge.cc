@@ -11,11 +11,11 @@ using runtime::MergedImage;
 using Merged = std::vector<Result<MergedImage>>;
 
 std::string table_text(const Merged& merged, const std::vector<std::string>& words) {
-  Table table({"IMAGE", "DRIVER", "LAYERS", "MOUNTED", "RESULT"});
+  Table table({"IMAGE", "DRIVER", "LAYERS", "PREPARED", "RESULT"});
   for (std::size_t i = 0; i < merged.size(); ++i) {
     if (merged[i])
       table.add({words[i], merged[i]->driver, std::to_string(merged[i]->layers),
-                 std::to_string(merged[i]->mounted), merged[i]->is_new ? "made" : "ready"});
+                 std::to_string(merged[i]->prepared), merged[i]->is_new ? "made" : "ready"});
     else
       table.add({words[i], "", "", "", merged[i].error().message()});
   }
@@ -30,7 +30,7 @@ std::string json_text(const Merged& merged, const std::vector<std::string>& word
     if (merged[i]) {
       object.set("driver", merged[i]->driver);
       object.set("layers", merged[i]->layers);
-      object.set("mounted", merged[i]->mounted);
+      object.set("prepared", merged[i]->prepared);
       object.set("made", merged[i]->is_new);
     } else {
       object.set("error", merged[i].error().message());

@@ -41,7 +41,7 @@ Result<std::vector<LayerCheck>> verify_layers(std::span<const std::string> words
 struct MergedImage {
   std::string image, driver;
   std::uint64_t layers = 0;   // of the image
-  std::uint64_t mounted = 0;  // things that one mount takes
+  std::uint64_t prepared = 0;  // things on disk that a mount takes: tars, indexes, trees
   bool is_new = false;        // something had to be made
 };
 struct Merging {

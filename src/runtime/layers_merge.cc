@@ -67,7 +67,7 @@ Result<Merging> merge_layers(std::span<const std::string> words, Services& with)
     merging.images.emplace_back(MergedImage{.image = words[i],
                                             .driver = stacks[i].driver,
                                             .layers = stacks[i].layers.size(),
-                                            .mounted = stacks[i].keys.size(),
+                                            .prepared = stacks[i].keys.size(),
                                             .is_new = is_new});
   }
   return merging;

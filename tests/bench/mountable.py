@@ -1,0 +1,107 @@
+"""From a layer to something that can be mounted, mounts of images of many layers, and the removal of an image: each beside what
+the bytes alone cost, or what an unpacked tree costs.
+"""
+import gzip
+import hashlib
+import os
+import random
+import shutil
+import subprocess
+import time
+
+import support
+
+FILES, LAYER_COUNTS = 5000, (1, 10, 127)
+
+
+def tree_tar(files=FILES):
+    """A tar of many small files of text that compresses as programs do, some 60 MB."""
+    generator, tar = random.Random(7), support.Tar()
+    words = [generator.randbytes(generator.randrange(3, 9)).hex().encode() for _ in range(3000)]
+    for number in range(files):
+        size, data = generator.randrange(200, 24000), bytearray()
+        while len(data) < size:
+            data += generator.choice(words) + b" "
+        tar.add(f"d{number // 50}/f{number}", data=bytes(data[:size]))
+    return tar.finish()
+
+
+class Layer:
+    """One gzip layer on the disk, and the ways to get something out of it."""
+
+    def __init__(self, world, program):
+        self.program, self.dir = program, world.path("mountable")
+        os.makedirs(self.dir)
+        tar = tree_tar()
+        self.tar, self.blob = self.path("layer.tar"), self.path("layer.tar.gz")
+        self.diff_id = "sha256:" + hashlib.sha256(tar).hexdigest()
+        data = gzip.compress(tar, 6, mtime=0)
+        self.digest, self.bytes = "sha256:" + hashlib.sha256(data).hexdigest(), len(tar)
+        for path, content in ((self.tar, tar), (self.blob, data)):
+            with open(path, "wb") as file:
+                file.write(content)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def work(self, *words):
+        return float(subprocess.run([self.program, *words], capture_output=True, text=True, check=True).stdout)
+
+    def convert(self):
+        out = self.path("out")
+        os.mkdir(out)
+        try:
+            return self.work("convert", self.blob, self.digest, self.diff_id, out)
+        finally:
+            shutil.rmtree(out)
+
+    def unpack(self):
+        """GNU tar to the same disk, made durable as an engine has to."""
+        out = self.path("tree")
+        os.mkdir(out)
+        try:
+            began = time.perf_counter()
+            subprocess.run(["tar", "-xzf", self.blob, "-C", out], check=True)
+            subprocess.run(["sync", "-f", out], check=True)
+            return (time.perf_counter() - began) * 1000
+        finally:
+            shutil.rmtree(out)
+
+
+def to_mountable(bench, world, program):
+    layer = Layer(world, program)
+    bench.group(f"layer -> mountable, {FILES:,} files, {layer.bytes >> 20} MiB, gzip, on the disk",
+                "<= 1.25x of the slower of inflating and both digests; <= 0.1x of tar -x",
+                **{"nexcage": layer.convert, "inflating alone": lambda: layer.work("inflate", layer.blob),
+                   "both digests alone": lambda: layer.work("digests", layer.blob, layer.tar), "tar -xz, sync": layer.unpack})
+
+
+def mounts(bench, world, program):
+    libexec = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(world.binary))), "libexec/nexcage")
+    directory = world.path("many")
+    os.makedirs(directory)
+    kept = world.path("images")
+    world.write_config(images=os.path.join(directory, "images"), layers=os.path.join(directory, "layers"))
+    layout, candidates = world.layout(), {}
+    for count in LAYER_COUNTS:
+        tars = []
+        for number in range(count):
+            tar = support.Tar()
+            tar.add(f"of{count}/f{number}", data=b"%d" % number)
+            tars.append(tar.finish())
+        _, transport = layout.add(f"m{count}", tars)
+        answer = world.run("image", "import", transport, "--name", f"bench/m{count}")
+        if answer.code:
+            raise RuntimeError(str(answer))
+        candidates[f"nexcage, {count} layers"] = lambda name=f"bench/m{count}": float(subprocess.run(
+            [program, "mount", directory, libexec, name], capture_output=True, text=True, check=True).stdout)
+    world.write_config(images=kept)
+    bench.group("mount of an image, each the first of it", "<= 2 ms, flat", **candidates)
+
+
+def measure(bench, world, program):
+    if not os.access(program, os.X_OK):
+        print(f"\nlayer -> mountable: not measured: {os.path.basename(program)} is not built")
+        return
+    to_mountable(bench, world, program)
+    mounts(bench, world, program)
