@@ -40,9 +40,9 @@ Result<std::vector<LayerCheck>> verify_layers(std::span<const std::string> words
 
 struct MergedImage {
   std::string image, driver;
-  std::uint64_t layers = 0;   // of the image
+  std::uint64_t layers = 0;    // of the image
   std::uint64_t prepared = 0;  // things on disk that a mount takes: tars, indexes, trees
-  bool is_new = false;        // something had to be made
+  bool is_new = false;         // something had to be made
 };
 struct Merging {
   std::vector<Result<MergedImage>> images;  // one for each word
