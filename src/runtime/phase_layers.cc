@@ -82,8 +82,17 @@ Result<Mounted> mount_layers(Resolved resolved, Services& with) {
          "prepare the layers of " + mounted.image_name);
   NX_TRY(layerfs::MountPoint at, make_mount_point(mounted));
   NX_CHECK(mounted.undo.will_mount_layers(with.settings.layers, driver->plan(stack, at)));
-  NX_TRY(mounted.layers, mount_stack(*driver, stack, at, mounted.spec),
-         "mount the layers of " + mounted.image_name);
+  auto record = mount_stack(*driver, stack, at, mounted.spec);
+  if (!record && record.error().code() == Errc::LayerError) {
+    // Garbage collection may have come between: with a leftover of an image that was removed and is
+    // there again. What is missing is made once more.
+    NX_TRY(stack, driver->prepare(*mounted.store, *mounted.verified),
+           "prepare the layers of " + mounted.image_name);
+    record = mount_stack(*driver, stack, at, mounted.spec);
+  }
+  if (!record)
+    return fail(std::move(record).error().wrap("mount the layers of " + mounted.image_name));
+  mounted.layers = std::move(*record);
   log::debug("layers mounted on " + at.target + " by driver " + mounted.layers->driver + ": " +
              mounted.layers->method);
   return mounted;

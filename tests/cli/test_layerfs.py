@@ -244,6 +244,22 @@ class Store(support.Case):
                     self.assertEqual(os.listdir(self.world.path("layers", driver, ".tmp")), [])
                     self.run_ok("image", "remove", image)
 
+    def test_layers_that_are_collected_meanwhile_are_made_again(self):
+        image = self.world.import_image([support.Tar().add("meanwhile", data=b"m").finish()])
+        before = set(self.prepared())
+        process = self.world.popen("run", "--rm", image, "true", stdin=subprocess.DEVNULL,
+                                   env={**WAYS["merged"], "NEXCAGE_TESTPOINT": "layerfs.published"})
+        for time in ("made", "made again"):
+            state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED)
+            self.assertEqual(state.si_code, os.CLD_STOPPED, time)
+            index = [path for path in set(self.prepared()) - before if "/m-" in path]
+            self.assertEqual(len(index), 1, time)
+            if time == "made":
+                support.remove_tree(os.path.dirname(index[0]))
+            process.send_signal(signal.SIGCONT)
+        self.assertEqual(process.wait(20), 0)
+        self.run_ok("image", "remove", image)
+
     def test_delete_undoes_what_the_recorded_driver_made(self):
         before = self.world.snapshot()
         container = self.world.new_id()
