@@ -38,17 +38,40 @@ Prepared describe(const LayerStore& store, const std::string& key) {
   return is_tar_key(key) ? describe_tar(store, key) : describe_image(store, key);
 }
 
-/// The digest that a prepared file had.
-Result<oci::Digest> kept_digest(const LayerStore& store, const std::string& key) {
+/// What done.json says of a prepared file.
+struct Kept {
+  oci::Digest digest;
+  std::uint64_t bytes = 0;
+  std::string verity;
+};
+
+Result<Kept> find_kept(const LayerStore& store, const std::string& key) {
   const auto missing = [&] { return fail(Errc::LayerError, "there is no prepared layer " + key); };
   if (is_tar_key(key)) {
     NX_TRY(auto tar, find_tar(store, key));
     if (!tar) return missing();
-    return tar->diff_id;
+    return Kept{.digest = tar->diff_id, .bytes = tar->bytes, .verity = tar->verity};
   }
   NX_TRY(auto image, find_image(store, key));
   if (!image) return missing();
-  return image->digest;
+  return Kept{.digest = image->digest, .bytes = image->bytes, .verity = image->verity};
+}
+
+/// Compares a prepared file, whose digest was computed, with its done.json; what a mount would
+/// refuse is not in order either.
+Result<> check_file(const LayerStore& store, const std::string& key,
+                    const Result<oci::Digest>& found) {
+  NX_TRY(const Kept kept, find_kept(store, key));
+  if (kept.digest.algorithm() != "sha256")
+    return fail(Errc::Unsupported,
+                key + " has a digest of " + std::string(kept.digest.algorithm()));
+  if (!found) return std::unexpected(found.error());
+  if (*found != kept.digest)
+    return fail(store.damaged(
+        key, Error(Errc::LayerError,
+                   "has digest " + found->str() + " instead of " + kept.digest.str())));
+  NX_CHECK(open_checked(store, key, kept.bytes, kept.verity));
+  return {};
 }
 
 }  // namespace
@@ -77,22 +100,9 @@ std::vector<Result<>> verify_files(const Result<LayerStore>& store,
       paths.push_back(layers.path() + "/" + key + "/" + file_of(key));
     NX_TRY(const auto found, hash(paths));
     std::vector<Result<>> results;
-    for (std::size_t i = 0; i < keys.size(); ++i) {
-      const auto kept = kept_digest(layers, keys[i]);
-      if (!kept)
-        results.emplace_back(std::unexpected(kept.error()));
-      else if (kept->algorithm() != "sha256")
-        results.emplace_back(fail(Errc::Unsupported,
-                                  keys[i] + " has a digest of " + std::string(kept->algorithm())));
-      else if (!found.at(i))
-        results.emplace_back(std::unexpected(found.at(i).error()));
-      else if (*found.at(i) != *kept)
-        results.emplace_back(fail(layers.damaged(
-            keys[i], Error(Errc::LayerError,
-                           "has digest " + found.at(i)->str() + " instead of " + kept->str()))));
-      else
-        results.emplace_back();
-    }
+    results.reserve(keys.size());
+    for (std::size_t i = 0; i < keys.size(); ++i)
+      results.push_back(check_file(layers, keys[i], found.at(i)));
     return results;
   };
   auto results = run();
