@@ -63,6 +63,7 @@ Result<> attach_tree(std::span<const UniqueFd> roots, const MountPoint& at,
   for (const UniqueFd& lower : roots | std::views::reverse) {
     NX_TRY(UniqueFd path, sys::open_at(lower.get(), ".", O_PATH | O_DIRECTORY));
     NX_TRY(UniqueFd mapped, with_id_map(std::move(path), options));
+    if (options.user_namespace >= 0) spec.detached.push_back(mapped.get());
     spec.lowers.push_back(std::move(mapped));
   }
   Metadata root = default_root(options);

@@ -54,6 +54,7 @@ Result<OverlaySpec> make_spec(const LayerStore& store, const PreparedStack& stac
                       .as(Errc::LayerError)
                       .hint("the layer was removed meanwhile; try again"));
     NX_TRY(UniqueFd lower, with_id_map(std::move(*tree), options));
+    if (options.user_namespace >= 0) spec.detached.push_back(lower.get());
     spec.lowers.push_back(std::move(lower));
   }
   if (options.access == Access::read_write) {

@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "nexcage/layerfs/drivers/upper.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::layerfs::overlay {
@@ -94,6 +95,26 @@ Result<> mount_legacy(const OverlaySpec& spec, const std::string& target) {
   return result;
 }
 
+/// EINVAL and EBADF are how kernels say that they do not know a parameter or take it otherwise.
+bool may_be_unknown(const Error& error) {
+  const int err = error.sys_errno();
+  return err == EINVAL || err == EBADF || err == ENOSYS || err == EOPNOTSUPP;
+}
+
+Result<> mount_by_any(const OverlaySpec& spec, const std::string& target) {
+  Result<> first;
+  for (const MountMethod method :
+       {MountMethod::descriptors, MountMethod::strings, MountMethod::legacy}) {
+    auto result = mount_overlay_by(method, spec, target);
+    if (result) return result;
+    const bool go_on = may_be_unknown(result.error());
+    // The first answer is from the way with the best messages, if the kernel knows that way.
+    if (first || !go_on) first = std::move(result);
+    if (!go_on) break;
+  }
+  return first;
+}
+
 }  // namespace
 
 Result<> check_overlayfs() {
@@ -110,23 +131,44 @@ Result<> mount_overlay_by(MountMethod method, const OverlaySpec& spec, const std
                                        : mount_new_api(method, spec, target);
 }
 
+Result<> mount_overlay_attached(const OverlaySpec& spec, const std::string& target) {
+  NX_TRY(const sys::DetachedMount stage, make_tmpfs(0), "tmpfs for layers");
+  NX_CHECK(sys::attach(stage, target));
+  const auto mount_in_stage = [&]() -> Result<sys::DetachedMount> {
+    // What is attached in it shall not be seen in other namespaces.
+    NX_CHECK(sys::set_attributes(stage.get(), 0, 0, MS_PRIVATE, sys::Recursive::no));
+    const auto attach_as = [&](const UniqueFd& mount, const std::string& name) -> Result<> {
+      const std::string path = target + "/" + name;
+      NX_CHECK(sys::mkdirs(path, 0700));
+      return sys::attach(mount, path);
+    };
+    if (spec.upper_mount) NX_CHECK(attach_as(spec.upper_mount, "upper"));
+    for (const UniqueFd& lower : spec.lowers)
+      if (std::ranges::find(spec.detached, lower.get()) != spec.detached.end())
+        NX_CHECK(attach_as(lower, std::to_string(lower.get())));
+    const std::string merged = target + "/merged";
+    NX_CHECK(sys::mkdirs(merged, 0700));
+    NX_CHECK(mount_by_any(spec, merged));
+    return sys::clone_mount(AT_FDCWD, merged, sys::Recursive::no);
+  };
+  auto mount = mount_in_stage();
+  NX_CHECK(sys::unmount(target));
+  if (!mount) return fail(std::move(mount).error());
+  return sys::attach(*mount, target);
+}
+
 Result<> mount_overlay(const OverlaySpec& spec, const std::string& target) {
   if (spec.lowers.size() > kMaxLayers)
     return fail(Errc::LayerError, std::to_string(spec.lowers.size()) +
                                       " layers, but overlayfs takes " + std::to_string(kMaxLayers));
-  Result<> first;
-  for (const MountMethod method :
-       {MountMethod::descriptors, MountMethod::strings, MountMethod::legacy}) {
-    auto result = mount_overlay_by(method, spec, target);
-    if (result) return result;
-    // EINVAL and EBADF are how kernels say that they do not know a parameter or take it otherwise;
-    // the first answer is from the way with the best messages.
-    const int err = result.error().sys_errno();
-    const bool may_be_unknown = err == EINVAL || err == EBADF || err == ENOSYS || err == EOPNOTSUPP;
-    if (first) first = std::move(result);
-    if (!may_be_unknown) break;
+  auto result = mount_by_any(spec, target);
+  if (!result && (spec.upper_mount || !spec.detached.empty()) && may_be_unknown(result.error())) {
+    // The refused mount has left its mark "volatile" there, which would forbid the next.
+    if (spec.work) NX_CHECK(sys::remove_tree(spec.work.get(), "work"));
+    result = mount_overlay_attached(spec, target);
   }
-  return fail(std::move(first).error().as(Errc::LayerError));
+  if (!result) return fail(std::move(result).error().as(Errc::LayerError));
+  return {};
 }
 
 }  // namespace nexcage::layerfs::overlay

@@ -18,6 +18,7 @@ struct OverlaySpec {
   std::vector<UniqueFd> lowers;  // top-most first, O_PATH
   UniqueFd upper, work;          // both or none
   UniqueFd upper_mount{};        // they lie in it, and it is attached nowhere else
+  std::vector<int> detached{};   // those of `lowers` that are roots of mounts attached nowhere
 };
 
 /// Unsupported when the kernel has no overlayfs or the caller may not mount.
@@ -34,5 +35,9 @@ enum class MountMethod : std::uint8_t {
 Result<> mount_overlay(const OverlaySpec& spec, const std::string& target);
 /// The same by one way only.
 Result<> mount_overlay_by(MountMethod method, const OverlaySpec& spec, const std::string& target);
+/// The same for kernels before 6.15, which take no directory of a mount that is attached nowhere:
+/// for that moment such mounts are attached below a tmpfs on `target`, so that whoever finds them
+/// there after a crash undoes them by one unmount of `target`.
+Result<> mount_overlay_attached(const OverlaySpec& spec, const std::string& target);
 
 }  // namespace nexcage::layerfs::overlay

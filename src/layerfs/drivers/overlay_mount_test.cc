@@ -1,12 +1,15 @@
 #include "nexcage/layerfs/drivers/overlay_mount.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 
+#include "nexcage/layerfs/drivers/upper.h"
 #include "nexcage/sys/fs.h"
 #include "result_matchers.h"
 
@@ -98,6 +101,41 @@ TEST_P(OverlayMountLimits, MoreLayersThanTheKernelTakesAreRefused) {
 TEST_P(OverlayMountLimits, MissingTargetIsSaidSo) {
   EXPECT_ERROR(mount_overlay(make_spec(2, true), path("missing")), Errc::LayerError,
                HasSubstr("missing"));
+}
+
+TEST_P(OverlayMountLimits, DetachedMountsAreAttachedForTheMoment) {
+  OverlaySpec spec = make_spec(3, false);
+  for (UniqueFd* lower : {&spec.lowers.front(), &spec.lowers.back()}) {
+    auto mount = sys::clone_mount(lower->get(), "", sys::Recursive::no);
+    ASSERT_OK(mount);
+    *lower = std::move(*mount);
+    spec.detached.push_back(lower->get());
+  }
+  auto tmpfs = make_tmpfs(0);
+  ASSERT_OK(tmpfs);
+  spec.upper_mount = std::move(*tmpfs);
+  for (const char* name : {"u", "w"}) ASSERT_EQ(mkdirat(spec.upper_mount.get(), name, 0700), 0);
+  for (auto [fd, name] : {std::pair{&spec.upper, "u"}, std::pair{&spec.work, "w"}}) {
+    auto dir = sys::open_at(spec.upper_mount.get(), name, O_PATH | O_DIRECTORY);
+    ASSERT_OK(dir);
+    *fd = std::move(*dir);
+  }
+  ASSERT_OK(mount_overlay_attached(spec, path("target")));
+  EXPECT_EQ(text("top") + text("n0") + text("n1"), "201");
+  std::ofstream(path("target/new")) << "x";
+  EXPECT_EQ(sys::read_file(spec.upper_mount.get(), "u/new").value_or("?"), "x");
+  EXPECT_OK(sys::unmount(path("target")));
+  EXPECT_TRUE(fs::is_empty(path("target")));  // nothing of what was attached stays
+}
+
+TEST_P(OverlayMountLimits, ARefusedMountLeavesNothingAttached) {
+  OverlaySpec spec = make_spec(1, false);  // overlayfs wants two without an upper
+  const auto refused = mount_overlay_attached(spec, path("target"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().sys_errno(), EINVAL) << refused.error().message();
+  std::ifstream table("/proc/self/mountinfo");
+  std::string line;
+  while (std::getline(table, line)) EXPECT_EQ(line.find(path("target")), std::string::npos) << line;
 }
 
 INSTANTIATE_TEST_SUITE_P(AnyMethod, OverlayMountLimits,
