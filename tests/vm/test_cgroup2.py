@@ -1,4 +1,7 @@
-"""Boots the virtual machine once and runs guest/test_cgroup2.py in it; its cases appear in the results one by one."""
+"""Boots the virtual machine once and runs the files in guest/ in it; their cases appear in the results one by one.
+
+For people: NX_GUESTS picks files ("layerfs"), NX_ONLY cases of them ("Verity").
+"""
 import os
 import shutil
 import sys
@@ -13,6 +16,8 @@ CACHE = os.environ.get("NX_CACHE", os.path.join(SOURCE, "build/cache"))
 
 
 class Cgroup2(unittest.TestCase):
+    guests = os.environ.get("NX_GUESTS", "cgroup2 layerfs").split()
+
     def test_everything_in_the_machine(self):
         if os.geteuid() != 0:
             self.skipTest("needs root: the machine sees the host's files as root")
@@ -26,18 +31,19 @@ class Cgroup2(unittest.TestCase):
         except RuntimeError as error:
             self.skipTest(str(error))
         self.addCleanup(vm.destroy)
-        settings = {"NX_BUILD": RELEASE, "NX_SOURCE": SOURCE, "NX_RESULTS": "/share", "NX_SUITE": "vm_cgroup2_guest",
+        settings = {"NX_BUILD": RELEASE, "NX_SOURCE": SOURCE, "NX_RESULTS": "/share",
                     "NX_BACKENDS": os.environ.get("NX_BACKENDS", "lxc,crun,runc")}
         settings.update({name: os.environ[name] for name in ("NX_BARE",) if name in os.environ})
-        status, output = vm.run(
-            "\n".join(f"export {name}='{value}'" for name, value in settings.items()) +
-            f"\nexec {sys.executable} -B {SOURCE}/tests/support/unittests.py"
-            f" {machine.HERE}/guest/test_cgroup2.py " + os.environ.get("NX_ONLY", ""), visible=[SOURCE, RELEASE],
-            systemd=os.path.exists(machine.SYSTEMD))
+        script = [f"export {name}='{value}'" for name, value in settings.items()] + ["code=0"]
+        script += [f"NX_SUITE=vm_{guest}_guest {sys.executable} -B {SOURCE}/tests/support/unittests.py"
+                   f" {machine.HERE}/guest/test_{guest}.py {os.environ.get('NX_ONLY', '')} || code=1" for guest in self.guests]
+        status, output = vm.run("\n".join([*script, "exit $code"]), visible=[SOURCE, RELEASE], seconds=420,
+                                systemd=os.path.exists(machine.SYSTEMD))
         print(output)
         results = os.environ.get("NX_RESULTS")
         if results:
-            shutil.copy(os.path.join(vm.share, "vm_cgroup2_guest.xml"), results)
+            for guest in self.guests:
+                shutil.copy(os.path.join(vm.share, f"vm_{guest}_guest.xml"), results)
         self.assertEqual(status, 0, "a test failed in the machine")
 
 
