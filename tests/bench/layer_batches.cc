@@ -26,19 +26,6 @@ using layerfs::BatchLoad;
 using layerfs::Driver;
 using layerfs::run_batch;
 
-/// A benchmark whose work fails measures nothing.
-template <class T>
-T need(Result<T> result) {
-  if (result) {
-    if constexpr (std::is_void_v<T>)
-      return;
-    else
-      return *std::move(result);
-  }
-  std::cerr << result.error().message() << "\n";
-  std::exit(1);
-}
-
 struct Bench {
   std::string dir, libexec, driver_name;
   image::Store store;

@@ -22,19 +22,6 @@ namespace {
 namespace fs = std::filesystem;
 using Words = std::vector<std::string>;
 
-/// A benchmark whose work fails measures nothing.
-template <class T>
-T need(Result<T> result) {
-  if (result) {
-    if constexpr (std::is_void_v<T>)
-      return;
-    else
-      return *std::move(result);
-  }
-  std::cerr << result.error().message() << "\n";
-  std::exit(1);
-}
-
 UniqueFd open_file(const std::string& path) { return need(sys::open_at(AT_FDCWD, path, O_RDONLY)); }
 
 /// BLOB: a gzip layer, inflated and thrown away.

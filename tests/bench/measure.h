@@ -5,14 +5,33 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
+#include <iostream>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
+
+#include "nexcage/base/error.h"
 
 namespace nexcage::bench {
 
 inline constexpr int kRounds = 11;  // and one that warms caches
+
+/// A benchmark whose work fails measures nothing.
+template <class T>
+T need(Result<T> result) {
+  if (result) {
+    if constexpr (std::is_void_v<T>)
+      return;
+    else
+      return *std::move(result);
+  }
+  std::cerr << result.error().message() << "\n";
+  std::exit(1);
+}
 
 /// Keeps the compiler from leaving out what computes `value`.
 template <class T>
