@@ -24,6 +24,8 @@ class ReadAhead final : public ByteSource {
 
   /// Does not own `from`.
   explicit ReadAhead(ByteSource& from);
+  ReadAhead(const ReadAhead&) = delete;
+  ReadAhead& operator=(const ReadAhead&) = delete;
   /// Waits for the read that is under way.
   ~ReadAhead() override;
   /// The bytes, the end and the error of `from`, in their order.
