@@ -80,6 +80,7 @@ void mounts(const Bench& bench) {
   const auto stacks = bench.prepare_all(bench.images.size());
   for (const std::size_t count : kCounts) {
     std::vector<layerfs::MountPoint> places;
+    places.reserve(count);
     for (std::size_t i = 0; i < count; ++i) places.push_back(bench.place(i));
     std::vector<layerfs::MountRecord> records(count);
     const auto mount = [&](std::size_t i) -> Result<> {

@@ -3,7 +3,6 @@
 #include <malloc.h>
 
 #include <algorithm>
-#include <numeric>
 #include <random>
 
 #include "baselines.h"
@@ -125,7 +124,7 @@ void pools() {
   for (const std::size_t size : kSizes) {
     const std::vector<Source> from = sources(size);
     std::vector<std::size_t> order(size);
-    std::iota(order.begin(), order.end(), 0);
+    for (std::size_t i = 0; i < size; ++i) order[i] = i;
     std::ranges::shuffle(order, std::mt19937(5));
     // All are made, then all released in another order; small numbers several times over.
     const std::size_t times = std::max<std::size_t>(1, 100'000 / size);
