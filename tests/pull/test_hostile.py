@@ -3,7 +3,10 @@
 Memory is measured on the release build, because the sanitizers' own is many times that of the program.
 """
 import gzip
+import io
 import os
+import tarfile
+import time
 import unittest
 
 import pulling
@@ -102,6 +105,39 @@ class Bounded(support.Case):
         for number in range(100_000):
             layer.add(f"f{number}", data=b"x")
         self.well(Image([layer.finish()]))
+
+
+
+def pax_tar(name, headers):
+    """A layer of one file, with an extended header of these records."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        member = tarfile.TarInfo(name)
+        member.pax_headers = headers
+        archive.addfile(member, io.BytesIO())
+    return out.getvalue()
+
+
+@unittest.skipIf(pulling.absent(), pulling.absent())
+@support.needs_root
+class Prepared(support.Case):
+    """The verb goes one step further than the helper: what came is made ready to run."""
+
+    LAYERS = {"path of 4,097 bytes": pax_tar("a/" * 2048 + "x", {}), "record of 2 MiB": pax_tar("a", {"comment": "x" * (2 << 20)})}
+
+    def test_members_over_the_caps(self):
+        registry = ScriptedRegistry()
+        self.addCleanup(registry.stop)
+        for number, (what, layer) in enumerate(self.LAYERS.items()):
+            with self.subTest(what):
+                registry.add(f"hostile/{number}", Image([layer]), "tag")
+                began = time.monotonic()
+                answer, records = self.world.logged("pull", "--tls-verify=false", f"{registry.host}/hostile/{number}:tag")
+                self.assert_error(answer, records, "InvalidImage", 125, "tar at byte")
+                self.assertLess(time.monotonic() - began, 20)
+                layers = self.world.path("layers")
+                left = [path for path in support.tree(layers) if path.endswith(("/tar", "/index", ".tar"))] if os.path.isdir(layers) else []
+                self.assertEqual(left, [])
 
 
 if __name__ == "__main__":
