@@ -14,11 +14,11 @@
 namespace nexcage::storage::zfs {
 
 struct SnapshotInfo {
-  std::string label;                // what follows the '@'
-  std::uint64_t created = 0;        // seconds since 1970
-  std::uint64_t used = 0;           // bytes that no other snapshot and not the dataset needs
-  std::uint64_t referenced = 0;     // bytes
-  std::vector<std::string> clones;  // names of the datasets made of it
+  std::string label;             // what follows the '@'
+  std::uint64_t created = 0;     // seconds since 1970
+  std::uint64_t used = 0;        // bytes that no other snapshot and not the dataset needs
+  std::uint64_t referenced = 0;  // bytes
+  std::uint64_t clones = 0;      // datasets made of it; their DatasetInfo::origin is its name
   bool operator==(const SnapshotInfo&) const = default;
 };
 
@@ -49,7 +49,7 @@ struct Space {
 };
 
 /// Value of `-o` for these parsers.
-inline constexpr const char* kSnapshotFields = "name,creation,used,referenced,clones";
+inline constexpr const char* kSnapshotFields = "name,creation,used,referenced,numclones";
 inline constexpr const char* kDatasetFields =
     "name,type,used,available,referenced,mountpoint,origin";
 inline constexpr const char* kPoolFields = "name,health,size,allocated,free";
