@@ -15,6 +15,7 @@
 #include "nexcage/storage/zfs/dataset.h"
 #include "nexcage/storage/zfs/failure.h"
 #include "nexcage/storage/zfs/listing.h"
+#include "nexcage/storage/zfs/properties.h"
 
 namespace nexcage::storage::zfs {
 
@@ -23,10 +24,6 @@ struct Programs {
   std::string zfs = "zfs";
   std::string zpool = "zpool";
 };
-
-/// Properties in the order in which they are given: {"mountpoint", "legacy"}. A name has
-/// [a-z0-9_.:-] and begins with a letter, a value has no control characters: InvalidSpec.
-using Properties = std::vector<std::pair<std::string, std::string>>;
 
 enum class Ancestors : std::uint8_t {
   must_exist,

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -59,8 +60,10 @@ Result<std::vector<SnapshotInfo>> parse_snapshots(std::string_view text, const D
 Result<std::vector<DatasetInfo>> parse_datasets(std::string_view text, const Parent& parent,
                                                 std::string_view listed);
 Result<PoolInfo> parse_pool(std::string_view text);
-/// `zfs get -o property,value`: those that are set. A value is what follows the tab.
-Result<std::map<std::string, std::string>> parse_properties(std::string_view text);
+/// `zfs get -o property,value` of these names: those that are set. The lines must be those of the
+/// names in their order, so that no value can pass for another property.
+Result<std::map<std::string, std::string>> parse_properties(std::string_view text,
+                                                            std::span<const std::string> names);
 /// From the properties used, available and quota.
 Result<Space> parse_space(const std::map<std::string, std::string>& properties);
 
