@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "nexcage/base/error.h"
+#include "nexcage/storage/zfs/call.h"
 #include "nexcage/storage/zfs/dataset.h"
 #include "nexcage/storage/zfs/failure.h"
 #include "nexcage/storage/zfs/listing.h"
@@ -59,7 +60,8 @@ class Client {
   Result<> create_volume(const Dataset& dataset, std::uint64_t bytes, Allocation allocation,
                          const Properties& properties) const;
   Result<> snapshot(const Snapshot& snapshot, const Properties& properties = {}) const;
-  /// A new dataset with the content of `of`. Its parent must exist.
+  /// A new dataset with the content of `of`. Its parent must exist. zfs(8) mounts it where its
+  /// mountpoint is a path; that this does not succeed is logged and no error.
   Result<> clone(const Snapshot& of, const Dataset& to, const Properties& properties) const;
   /// The dataset's content becomes that of its snapshot; a mounted file system stays mounted.
   Result<> rollback(const Snapshot& snapshot, Newer newer) const;
@@ -108,6 +110,18 @@ class Client {
   Result<Space> space() const;
 
  private:
+  Result<std::string> zfs(std::string attempted, const std::vector<std::string>& arguments,
+                          Streams streams = {}) const;
+  Result<> change(std::string attempted, const std::vector<std::string>& arguments,
+                  Streams streams = {}) const;
+  /// A Dataset may have been made by another Parent than ours.
+  Result<> check(std::string_view dataset) const;
+  Result<> check(const Dataset& dataset) const { return check(dataset.name()); }
+  Result<> make_ancestors(const Dataset& dataset) const;
+  Result<std::map<std::string, std::string>> get(const std::string& dataset,
+                                                 const std::vector<std::string>& names) const;
+  Result<std::vector<DatasetInfo>> list_below(const std::string& name, Depth depth) const;
+
   Parent parent_;
   Programs programs_;
 };
