@@ -28,16 +28,20 @@ TEST(ZfsParent, refuses_what_zfs_does_not_take) {
        {"",          "/",        "/tank",    "tank/",         "tank//a",  "tank/.", "tank/..",
         "tank/../x", ".",        "..",       "tank@a",        "tank/a@b", "tank#a", "tank/%recv",
         "tank/a b",  "tank/a+b", "tank/a\n", "tank/\xc3\xa4", "1tank",    "-r",     "--help",
-        "_tank",     ":tank",    "tank,a",   "tank/a'b",      "tank/a\tb"})
-    EXPECT_ERROR(Parent::parse(name), Errc::ConfigError, HasSubstr("ZFS dataset")) << name;
+        "_tank",     ":tank",    "tank,a",   "tank/a'b",      "tank/a\tb"}) {
+    SCOPED_TRACE(name);
+    EXPECT_ERROR(Parent::parse(name), Errc::ConfigError, HasSubstr("ZFS dataset"));
+  }
   EXPECT_ERROR(Parent::parse(std::string_view("tank\0x", 6)), Errc::ConfigError,
                HasSubstr("character"));
 }
 
 TEST(ZfsParent, refuses_the_pools_that_zpool_does_not_make) {
   for (const char* name : {"mirror", "mirror1", "raidz", "raidz2", "draid", "draid1:4d", "spare",
-                           "spares", "log", "c0", "c1t0d0", "mirror/x", "c9/x"})
-    EXPECT_ERROR(Parent::parse(name), Errc::ConfigError, HasSubstr("zpool(8) keeps")) << name;
+                           "spares", "log", "c0", "c1t0d0", "mirror/x", "c9/x"}) {
+    SCOPED_TRACE(name);
+    EXPECT_ERROR(Parent::parse(name), Errc::ConfigError, HasSubstr("zpool(8) keeps"));
+  }
 }
 
 TEST(ZfsParent, refuses_names_that_are_too_long_or_too_deep) {
@@ -64,10 +68,11 @@ TEST(ZfsDataset, lies_below_its_parent) {
 TEST(ZfsDataset, refuses_a_path_that_leaves_the_parent_or_is_no_dataset) {
   for (const char* path :
        {"",   "/",   "/a",  "a/", "a//b", "..",  "../x", "a/../..", ".",   "a/.", "a@b",
-        "@b", "a#b", "a%b", "%",  "a b",  "a+b", "a\n",  "a,b",     "a=b", "\xff"})
+        "@b", "a#b", "a%b", "%",  "a b",  "a+b", "a\n",  "a,b",     "a=b", "\xff"}) {
+    SCOPED_TRACE(path);
     EXPECT_ERROR(parent().child(path), Errc::InvalidSpec,
-                 AllOf(HasSubstr("below tank/cages"), HasSubstr("name")))
-        << path;
+                 AllOf(HasSubstr("below tank/cages"), HasSubstr("name")));
+  }
 }
 
 TEST(ZfsDataset, counts_the_length_of_the_whole_name) {
@@ -89,9 +94,10 @@ TEST(ZfsSnapshot, has_a_dataset_and_a_label) {
   EXPECT_EQ(before->label(), "before-2024.05:1_x");
   EXPECT_OK(web.snapshot("-r"));
   for (const char* label :
-       {"", ".", "..", "a/b", "a@b", "@", "a#b", "%", "a%b", "a,b", "a b", "a+b", "a\n"})
-    EXPECT_ERROR(web.snapshot(label), Errc::InvalidSpec, HasSubstr("of dataset tank/cages/web1"))
-        << label;
+       {"", ".", "..", "a/b", "a@b", "@", "a#b", "%", "a%b", "a,b", "a b", "a+b", "a\n"}) {
+    SCOPED_TRACE(label);
+    EXPECT_ERROR(web.snapshot(label), Errc::InvalidSpec, HasSubstr("of dataset tank/cages/web1"));
+  }
 }
 
 TEST(ZfsParent, contains_itself_and_what_lies_below) {
@@ -105,8 +111,10 @@ TEST(ZfsParent, contains_itself_and_what_lies_below) {
 TEST(ZfsParent, is_narrowed_but_never_left) {
   EXPECT_EQ(parent().below("tank/cages/images")->name(), "tank/cages/images");
   EXPECT_EQ(parent().below("tank/cages").value(), parent());
-  for (const char* name : {"tank", "rpool/cages", "tank/cages2"})
+  for (const char* name : {"tank", "rpool/cages", "tank/cages2"}) {
+    SCOPED_TRACE(name);
     EXPECT_ERROR(parent().below(name), Errc::ConfigError, HasSubstr("outside of the configured"));
+  }
   EXPECT_ERROR(parent().below("tank/cages/../x"), Errc::ConfigError, HasSubstr("component"));
 }
 

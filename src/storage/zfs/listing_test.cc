@@ -27,9 +27,10 @@ TEST(ZfsListing, refuses_snapshots_of_others_and_lines_of_another_form) {
   for (const char* text : {"tank/cages/web2@a\t1\t1\t1\t0\n", "tank/cages/web1\t1\t1\t1\t0\n",
                            "tank/cages/web1@\t1\t1\t1\t0\n", "tank/cages/web1@a\t1\t1\t1\n",
                            "tank/cages/web1@a\t1\t1\t1\t0\t0\n", "tank/cages/web1@a\t1\t1K\t1\t0\n",
-                           "tank/cages/web1@a\t-\t1\t1\t0\n", "\n", "no datasets available\n"})
-    EXPECT_ERROR(parse_snapshots(text, web()), Errc::ZFSError, HasSubstr("list of snapshots"))
-        << text;
+                           "tank/cages/web1@a\t-\t1\t1\t0\n", "\n", "no datasets available\n"}) {
+    SCOPED_TRACE(text);
+    EXPECT_ERROR(parse_snapshots(text, web()), Errc::ZFSError, HasSubstr("list of snapshots"));
+  }
 }
 
 TEST(ZfsListing, gives_what_lies_below_and_not_the_dataset_itself) {
@@ -52,9 +53,11 @@ TEST(ZfsListing, gives_what_lies_below_and_not_the_dataset_itself) {
 TEST(ZfsListing, refuses_datasets_outside_of_the_parent) {
   for (const char* text :
        {"tank\tfilesystem\t4\t1\t3\tlegacy\t-\n", "tank/cages2\tfilesystem\t4\t1\t3\tx\t-\n",
-        "tank/cages/a\tfilesystem\t4\t1\t3\tx\n", "tank/cages/a\tfilesystem\t4\t1\t-\tx\t-\n"})
+        "tank/cages/a\tfilesystem\t4\t1\t3\tx\n", "tank/cages/a\tfilesystem\t4\t1\t-\tx\t-\n"}) {
+    SCOPED_TRACE(text);
     EXPECT_ERROR(parse_datasets(text, parent(), "tank/cages"), Errc::ZFSError,
                  HasSubstr("list of datasets"));
+  }
 }
 
 TEST(ZfsListing, gives_the_properties_that_are_set) {
@@ -69,9 +72,10 @@ TEST(ZfsListing, gives_the_properties_that_are_set) {
 TEST(ZfsListing, lets_no_value_pass_for_another_property) {
   const std::vector<std::string> names = {"a:a", "a:b"};
   for (const char* text : {"a:a\tx\na:b\tforged\na:b\ty\n", "a:b\tx\na:a\ty\n", "a:a\tx\n",
-                           "a:a\tx\na:bb\ty\n", "a:a\na:b\ty\n", ""})
-    EXPECT_ERROR(parse_properties(text, names), Errc::ZFSError, HasSubstr("list of properties"))
-        << text;
+                           "a:a\tx\na:bb\ty\n", "a:a\na:b\ty\n", ""}) {
+    SCOPED_TRACE(text);
+    EXPECT_ERROR(parse_properties(text, names), Errc::ZFSError, HasSubstr("list of properties"));
+  }
 }
 
 TEST(ZfsListing, gives_a_pool_even_without_its_devices) {
@@ -79,8 +83,10 @@ TEST(ZfsListing, gives_a_pool_even_without_its_devices) {
             (PoolInfo{"tank", "ONLINE", 1006632960, 182272, 1006450688}));
   EXPECT_EQ(parse_pool("tank\tUNAVAIL\t-\t-\t-\n").value(), (PoolInfo{"tank", "UNAVAIL", 0, 0, 0}));
   for (const char* text :
-       {"", "tank\n", "tank\tONLINE\t1G\t1\t1\n", "a\tONLINE\t1\t1\t1\nb\tONLINE\t1\t1\t1\n"})
-    EXPECT_ERROR(parse_pool(text), Errc::ZFSError, HasSubstr("list of pools")) << text;
+       {"", "tank\n", "tank\tONLINE\t1G\t1\t1\n", "a\tONLINE\t1\t1\t1\nb\tONLINE\t1\t1\t1\n"}) {
+    SCOPED_TRACE(text);
+    EXPECT_ERROR(parse_pool(text), Errc::ZFSError, HasSubstr("list of pools"));
+  }
 }
 
 TEST(ZfsListing, gives_the_space_of_a_dataset) {

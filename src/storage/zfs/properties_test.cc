@@ -26,8 +26,11 @@ TEST(ZfsProperties, never_look_like_an_option_or_another_property) {
 }
 
 TEST(ZfsProperties, have_values_that_can_be_read_back) {
-  for (const std::string& value : {std::string("a\nb"), std::string("\t"), std::string("a\0b", 3)})
+  for (const std::string& value :
+       {std::string("a\nb"), std::string("\t"), std::string("a\0b", 3)}) {
+    SCOPED_TRACE(value);
     EXPECT_ERROR(assignments({{"a:b", value}}), Errc::InvalidSpec, HasSubstr("control characters"));
+  }
 }
 
 }  // namespace
