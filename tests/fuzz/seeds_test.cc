@@ -27,6 +27,7 @@ int fuzz_policy(const std::uint8_t* data, std::size_t size);
 int fuzz_erofs_image(const std::uint8_t* data, std::size_t size);
 int fuzz_erofs_round_trip(const std::uint8_t* data, std::size_t size);
 int fuzz_layer_apply(const std::uint8_t* data, std::size_t size);
+int fuzz_zfs_output(const std::uint8_t* data, std::size_t size);
 
 namespace {
 
@@ -53,6 +54,7 @@ constexpr std::array kHarnesses = {
     Harness{"erofs_image", fuzz_erofs_image},
     Harness{"erofs_round_trip", fuzz_erofs_round_trip},
     Harness{"layer_apply", fuzz_layer_apply},
+    Harness{"zfs_output", fuzz_zfs_output},
 };
 
 class Seeds : public ::testing::TestWithParam<Harness> {};
