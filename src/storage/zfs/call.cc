@@ -1,5 +1,7 @@
 #include "nexcage/storage/zfs/call.h"
 
+#include <unistd.h>
+
 #include <chrono>
 #include <utility>
 
@@ -22,9 +24,7 @@ constexpr const char* kInstall =
 Result<sys::Command> command_for(const std::string& program,
                                  const std::vector<std::string>& arguments, Streams streams) {
   sys::Command command;
-  auto path = sys::find_program(program);
-  if (!path) return fail(std::move(path).error().hint(kInstall));
-  command.program = *std::move(path);
+  NX_TRY(command.program, find_installed(program));
   command.argv = {program};
   command.argv.insert(command.argv.end(), arguments.begin(), arguments.end());
   // Nothing of the caller's: ZFS_COLOR and others change what the programs write.
@@ -37,6 +37,12 @@ Result<sys::Command> command_for(const std::string& program,
 }
 
 }  // namespace
+
+Result<std::string> find_installed(const std::string& program) {
+  auto path = sys::find_program(program);
+  if (path && ::access(path->c_str(), X_OK) == 0) return path;
+  return fail(Error(Errc::RuntimeNotAvailable, "there is no program " + program).hint(kInstall));
+}
 
 Result<std::string> call(const std::string& program, std::string attempted,
                          const std::vector<std::string>& arguments, Streams streams) {

@@ -14,6 +14,9 @@ struct Streams {
   int output = -1;
 };
 
+/// Path of the program. RuntimeNotAvailable with the package that brings it.
+Result<std::string> find_installed(const std::string& program);
+
 /// Runs the program (a name on PATH, or a path) with these arguments in the C locale and returns
 /// what it wrote. `attempted` is the frame of every error: to_error's when it fails, and
 /// RuntimeNotAvailable when there is no such program; without streams Timeout after five minutes.

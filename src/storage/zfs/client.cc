@@ -104,7 +104,10 @@ Result<> Client::clone(const Snapshot& of, const Dataset& to, const Properties& 
   const std::string attempted = "clone " + of.name() + " to dataset " + to.name();
   NX_TRY(const Arguments arguments, with_properties({"clone"}, properties, {of.name(), to.name()}),
          attempted);
-  return change(attempted, arguments);
+  auto made = change(attempted, arguments);
+  if (made || made.error().message().find(kOnlyNotMounted) == std::string::npos) return made;
+  log::warning(made.error().message());
+  return {};
 }
 
 Result<> Client::rollback(const Snapshot& snapshot, Newer newer) const {

@@ -2,7 +2,6 @@
 #include "nexcage/base/text.h"
 #include "nexcage/storage/zfs/call.h"
 #include "nexcage/storage/zfs/client.h"
-#include "nexcage/sys/process.h"
 
 namespace nexcage::storage::zfs {
 namespace {
@@ -29,8 +28,7 @@ Result<std::map<std::string, std::string>> Client::get(
 }
 
 Result<> Client::probe() const {
-  auto zpool = sys::find_program(programs_.zpool);
-  if (!zpool) return fail(std::move(zpool).error().wrap("use ZFS"));
+  NX_CHECK(find_installed(programs_.zpool), "look for the programs of ZFS");
   auto values = get(parent_.name(), {"type"});
   if (!values && failure_of(values.error()) == Failure::no_such_dataset)
     return fail(std::move(values)
