@@ -36,7 +36,7 @@ class Numbers {
   bool good_ = true;
 };
 
-std::string unless_unset(std::string field) { return field == kUnset ? std::string() : field; }
+std::string unless_unset(const std::string& field) { return field == kUnset ? "" : field; }
 
 }  // namespace
 
@@ -64,7 +64,7 @@ Result<std::vector<DatasetInfo>> parse_datasets(std::string_view text, const Par
                                                 std::string_view listed) {
   std::vector<DatasetInfo> out;
   for (const std::string& line : lines_of(text)) {
-    std::vector<std::string> fields = split(line, '\t');
+    const std::vector<std::string> fields = split(line, '\t');
     if (fields.size() != 7 || !parent.contains(fields[0])) return bad_line("datasets", line);
     if (fields[0] == listed || fields[0] == parent.name()) continue;
     Numbers number;
@@ -74,8 +74,8 @@ Result<std::vector<DatasetInfo>> parse_datasets(std::string_view text, const Par
     info.used = number(fields[2]);
     info.available = number(fields[3]);
     info.referenced = number(fields[4]);
-    info.mountpoint = unless_unset(std::move(fields[5]));
-    info.origin = unless_unset(std::move(fields[6]));
+    info.mountpoint = unless_unset(fields[5]);
+    info.origin = unless_unset(fields[6]);
     if (!number.good()) return bad_line("datasets", line);
     out.push_back(std::move(info));
   }
