@@ -88,7 +88,7 @@ class Client {
   /// Those of `names` that are set. Failure::no_such_dataset when the dataset does not exist.
   Result<std::map<std::string, std::string>> properties(
       const Dataset& dataset, const std::vector<std::string>& names) const;
-  /// All of them in one step.
+  /// All of them in one step. A quota is taken away with "none".
   Result<> set(const Dataset& dataset, const Properties& properties) const;
 
   /// The dataset's own snapshots, oldest first.

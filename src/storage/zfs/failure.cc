@@ -54,7 +54,12 @@ constexpr std::array kPhrases = std::to_array<Phrase>({
     {"size is greater than available space", Failure::out_of_space},
     {"size is less than current used", Failure::out_of_space},
     {"invalid ", Failure::invalid},
+    {"is invalid", Failure::invalid},
     {"bad volume", Failure::invalid},
+    {"bad numeric value", Failure::invalid},
+    {"value is too large", Failure::invalid},
+    {"to disable", Failure::invalid},  // "use none to disable quota/refquota"
+    {"only allowed on", Failure::invalid},
     {"bad property list", Failure::invalid},
     {"must be ", Failure::invalid},
     {"is readonly", Failure::invalid},

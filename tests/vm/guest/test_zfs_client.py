@@ -76,7 +76,7 @@ class Datasets(Case):
         self.assertEqual(self.call("properties", "web1", "quota", "org.nexcage:id", "origin", "type", "mountpoint"),
                          {"quota": str(64 * MIB), "org.nexcage:id": "a b=c", "type": "filesystem", "mountpoint": "legacy"})
         self.assertIsNone(self.call("property", "web1", "org.nexcage:none"))
-        self.call("set", "web1", "quota=0", "readonly=on")
+        self.call("set", "web1", "quota=none", "readonly=on")
         self.assertEqual(self.call("properties", "web1", "quota", "readonly"), {"quota": "0", "readonly": "on"})
         self.call("rename", "web1", "web2")
         self.assertEqual(self.listed(), ["web2"])
