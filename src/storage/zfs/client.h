@@ -56,14 +56,16 @@ class Client {
   /// A new file system, not mounted. Failure::exists when there is one, whatever made it. With
   /// Ancestors::make one more process for each ancestor that lacks, and they stay on failure.
   Result<> create(const Dataset& dataset, const Properties& properties, Ancestors ancestors) const;
-  /// A new volume of `bytes`, a multiple of its block size (volblocksize).
+  /// A new volume of at least `bytes`: zfs(8) rounds up to a multiple of the block size
+  /// (volblocksize).
   Result<> create_volume(const Dataset& dataset, std::uint64_t bytes, Allocation allocation,
                          const Properties& properties) const;
   Result<> snapshot(const Snapshot& snapshot, const Properties& properties = {}) const;
   /// A new dataset with the content of `of`. Its parent must exist. zfs(8) mounts it where its
   /// mountpoint is a path; that this does not succeed is logged and no error.
   Result<> clone(const Snapshot& of, const Dataset& to, const Properties& properties) const;
-  /// The dataset's content becomes that of its snapshot; a mounted file system stays mounted.
+  /// The dataset's content becomes that of its snapshot, in every mount of it; files that are open
+  /// and are not in the snapshot then fail with EIO.
   Result<> rollback(const Snapshot& snapshot, Newer newer) const;
   /// With its children and snapshots. The new name's parent must exist.
   Result<> rename(const Dataset& from, const Dataset& to) const;
@@ -71,8 +73,9 @@ class Client {
   /// when the origin lies outside of the parent, which this would change. Two processes.
   Result<> promote(const Dataset& dataset) const;
   /// The dataset alone: Failure::has_dependents when it has children, snapshots or clones. None of
-  /// this name is success. While it is busy, tries again for `patience`: what used it (a mount
-  /// namespace, udev) may just be ending.
+  /// this name is success. Where it is mounted in this mount namespace it is unmounted first, also
+  /// when something else then keeps it busy. While it is busy, tries again for `patience`: what
+  /// used it (another mount namespace, udev) may just be ending.
   Result<> destroy(const Dataset& dataset, std::chrono::milliseconds patience = {}) const;
   /// Failure::has_dependents when it has clones, busy when it is held. None is success.
   Result<> destroy(const Snapshot& snapshot) const;

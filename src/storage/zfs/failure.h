@@ -18,7 +18,7 @@ enum class Failure : std::uint8_t {
   out_of_space,    // of the pool, or a quota
   permission,
   not_available,  // no program, no module, no /dev/zfs
-  invalid,        // zfs does not take the name, property or operation
+  invalid,        // zfs does not take the name, property, operation or stream
   other,
 };
 
