@@ -31,10 +31,9 @@ Result<> set_subvolume_access(int subvolume, Access access);
 
 /// What btrfs knows about a subvolume (BTRFS_IOC_GET_SUBVOL_INFO, Linux 4.18).
 struct SubvolumeInfo {
-  std::uint64_t id = 0;
-  std::uint64_t created = 0;      // seconds since 1970
-  std::uint32_t created_ns = 0;   // and nanoseconds
-  std::uint64_t transaction = 0;  // of its creation; grows, whatever the clock does
+  std::uint64_t id = 0;          // each new one has a greater one, whatever the clock does
+  std::uint64_t created = 0;     // seconds since 1970
+  std::uint32_t created_ns = 0;  // and nanoseconds
 };
 Result<SubvolumeInfo> subvolume_info(int subvolume);
 /// True when other subvolumes lie in this one (BTRFS_IOC_GET_SUBVOL_ROOTREF).

@@ -55,7 +55,8 @@ Result<> write_file_atomic(const std::string& path, std::string_view data, mode_
 Result<> fsync_fd(int fd, std::string_view what);
 
 /// Removes `name` below `dir` with everything in it, never following a symlink nor crossing into
-/// another mount (openat2 NO_XDEV; EXDEV is an error). Missing is success.
+/// another mount (openat2 NO_XDEV; EXDEV is an error). Missing is success. Subvolumes of btrfs in
+/// it go too, read-only ones as well.
 Result<> remove_tree(int dir, const std::string& name);
 Result<> remove_tree(const std::string& path);
 /// unlinkat; missing is success.

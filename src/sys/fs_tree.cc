@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 
+#include "nexcage/sys/btrfs.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/fs_resolve.h"
 
@@ -62,6 +63,7 @@ class TreeWalker {
     if (!fd && (errno == ENOTDIR || errno == ELOOP || errno == ENOENT)) return false;
     if (!fd) return fail_errno("enter " + name);
     NX_TRY(const struct stat info, stat_fd(fd.get()));
+    if (removes_files()) NX_CHECK(allow_writing(fd.get()), name);
     // Without CAP_DAC_OVERRIDE a directory of our own may forbid what we are about to do.
     if (removes_files() && (info.st_mode & S_IRWXU) != S_IRWXU && info.st_uid == ::geteuid())
       (void)::fchmod(fd.get(), S_IRWXU);
@@ -79,6 +81,17 @@ class TreeWalker {
     const bool done = fd && ::chmod(fd_path(fd.get()).c_str(), S_IRWXU) == 0;
     errno = EACCES;
     return done;
+  }
+
+  /// A read-only snapshot of btrfs forbids it to everybody; as an ordinary subvolume it can be
+  /// emptied, and goes like a directory (Linux 4.18). Not deleted as a whole: what is mounted in it
+  /// would be detached instead of being found.
+  static Result<> allow_writing(int directory) {
+    NX_TRY(const bool subvolume, is_subvolume(directory));
+    if (!subvolume) return {};
+    NX_TRY(const Access access, subvolume_access(directory));
+    if (access == Access::read_write) return {};
+    return set_subvolume_access(directory, Access::read_write);
   }
 
   bool removes() const { return walk_.removal != TreeWalk::Removal::nothing; }
