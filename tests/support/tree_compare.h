@@ -47,7 +47,7 @@ inline std::string content_hash(const std::string& path) {
 }
 
 /// Attributes that belong to the tree: not those by which overlayfs or a host's policy directs
-/// itself.
+/// itself, nor the second name under which xfs shows access control lists.
 inline std::string xattr_text(const std::string& path) {
   std::string names(65536, '\0');
   const ssize_t length = llistxattr(path.c_str(), names.data(), names.size());
@@ -55,8 +55,8 @@ inline std::string xattr_text(const std::string& path) {
   for (const char* name = names.data(); length > 0 && name < names.data() + length;
        name += std::string(name).size() + 1) {
     const std::string text = name;
-    if (text.starts_with("trusted.overlay.") || text == "security.selinux" ||
-        text == "user.rootlesscontainers")
+    if (text.starts_with("trusted.overlay.") || text.starts_with("trusted.SGI_ACL_") ||
+        text == "security.selinux" || text == "user.rootlesscontainers")
       continue;
     std::string value(65536, '\0');
     const ssize_t got = lgetxattr(path.c_str(), name, value.data(), value.size());
