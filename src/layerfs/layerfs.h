@@ -48,10 +48,17 @@ struct MountPoint {
   std::string upper;   // directory for the writable upper and work directories (same file system)
 };
 
+/// Is what the container wrote there already?
+enum class Storage : std::uint8_t {
+  fresh,  // no: MountPoint::upper is an empty directory
+  kept,   // yes: left there by an earlier mount, by the same driver and in this boot
+};
+
 struct MountOptions {
   Access access = Access::read_write;
+  Storage storage = Storage::fresh;
   /// The container's writes go to a tmpfs that goes with the mount: its size in bytes, 0 for the
-  /// kernel's default (half of the memory). MountPoint::upper stays empty.
+  /// kernel's default (half of the memory). MountPoint::upper stays empty, whatever `storage` says.
   std::optional<std::uint64_t> tmpfs_upper{};
   /// A user namespace (borrowed): the tree's owners are seen through its maps, and what its root
   /// writes is root's on disk. -1: none.
@@ -170,10 +177,12 @@ class Driver {
 
   /// What mount() is going to make: for the caller's undo log. Touches nothing.
   virtual MountRecord plan(const PreparedStack& stack, const MountPoint& at) const = 0;
-  /// Attaches the merged tree at `at.target`. Leaves nothing behind when it fails.
+  /// Attaches the merged tree at `at.target`. When it fails it leaves nothing behind but what
+  /// Storage::kept says is there.
   virtual Result<MountRecord> mount(const PreparedStack& stack, const MountPoint& at,
                                     const MountOptions& options) = 0;
-  /// Detaches the tree and removes the upper's content. Not mounted is success.
+  /// Detaches the tree. What was written to it stays in MountPoint::upper, which is the caller's to
+  /// remove. Not mounted is success.
   virtual Result<> unmount(const MountRecord& record) = 0;
 
   /// All that is prepared, in the order of the keys.

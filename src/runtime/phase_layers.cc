@@ -57,18 +57,19 @@ Result<layerfs::MountRecord> mount_stack(layerfs::Driver& driver,
   return driver.mount(stack, at, options);
 }
 
+Result<> make_storage(Resolved& resolved, const std::string& upper) {
+  NX_TRY(const bool taken, sys::exists(AT_FDCWD, upper));
+  if (taken) return fail(Errc::ContainerExists, "storage directory " + upper + " exists already");
+  NX_CHECK(resolved.undo.will_create_dir(upper));
+  return sys::mkdirs(upper, kPrivateMode);
+}
+
 Result<layerfs::MountPoint> make_mount_point(Resolved& resolved) {
   layerfs::MountPoint at;
   at.target = Paths::layers_mount(resolved.bundle, resolved.request->id);
   at.upper = upper_dir(resolved);
-  if (resolved.storage.kind == storage::Kind::directory) {
-    NX_TRY(bool taken, sys::exists(AT_FDCWD, at.upper));
-    if (taken)
-      return fail(Errc::ContainerExists, "storage directory " + at.upper + " exists already");
-    NX_CHECK(resolved.undo.will_create_dir(at.upper));
-  }
+  NX_CHECK(make_storage(resolved, at.upper));
   NX_CHECK(sys::mkdirs(at.target, kTreeMode));
-  NX_CHECK(sys::mkdirs(at.upper, kPrivateMode));
   return at;
 }
 

@@ -14,6 +14,7 @@
 #include "measure.h"
 #include "nexcage/layerfs/batch.h"
 #include "nexcage/layerfs/converter.h"
+#include "nexcage/layerfs/drivers/upper.h"
 #include "nexcage/layerfs/hasher.h"
 #include "nexcage/layerfs/inventory.h"
 #include "nexcage/layerfs/unpacker.h"
@@ -56,6 +57,11 @@ struct Bench {
     fs::create_directories(base + "/upper");
     return {.target = base + "/at", .upper = base + "/upper"};
   }
+  /// With what was written, as the removal of a container.
+  Result<> unmount(const layerfs::MountRecord& record) const {
+    NX_CHECK(driver->unmount(record));
+    return layerfs::remove_upper(record.at);
+  }
   /// Keys of what is prepared, at most `count`.
   std::vector<std::string> keys(std::size_t count) const {
     std::vector<std::string> found;
@@ -87,7 +93,7 @@ void mounts(const Bench& bench) {
       NX_TRY(records[i], bench.driver->mount(stacks[i % stacks.size()], places[i], {}));
       return {};
     };
-    const auto unmount = [&](std::size_t i) { return bench.driver->unmount(records[i]); };
+    const auto unmount = [&](std::size_t i) { return bench.unmount(records[i]); };
     std::vector<double> mount_times[2], unmount_times[2];
     for (int round = 0; round <= kRounds; ++round) {
       const double one_by_one[2] = {seconds([&] {
@@ -279,7 +285,7 @@ struct Creation {
 
   void undo() {
     need(run_batch({.count = kCreates,
-                    .work = [&](std::size_t i) { return bench.driver->unmount(records[i]); },
+                    .work = [&](std::size_t i) { return bench.unmount(records[i]); },
                     .load = BatchLoad::kernel})
              .joined());
   }

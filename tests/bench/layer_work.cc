@@ -14,6 +14,7 @@
 #include "nexcage/image/content/stream.h"
 #include "nexcage/layerfs/convert/convert.h"
 #include "nexcage/layerfs/converter.h"
+#include "nexcage/layerfs/drivers/upper.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::bench {
@@ -78,6 +79,7 @@ double mounts(const Words& words) {
     layerfs::MountRecord record;
     samples.push_back(seconds([&] { record = need(driver->mount(stack, at, {})); }));
     need(driver->unmount(record));
+    need(layerfs::remove_upper(at));
   }
   std::ranges::sort(samples);
   return samples[samples.size() / 2];

@@ -23,6 +23,7 @@
 #include "nexcage/json/value.h"
 #include "nexcage/layerfs/convert/convert.h"
 #include "nexcage/layerfs/converter.h"
+#include "nexcage/layerfs/drivers/upper.h"
 #include "nexcage/layerfs/garbage.h"
 #include "nexcage/layerfs/hasher.h"
 #include "nexcage/layerfs/layerfs.h"
@@ -399,7 +400,7 @@ TEST_P(ManyLayers, HundredAndTwentySevenMount) { expect_all(127); }
 using FiveHundredLayers = ManyLayers;
 TEST_P(FiveHundredLayers, Mount) { expect_all(500); }
 
-TEST_P(LayerfsDriver, UnmountLeavesNothing) {
+TEST_P(LayerfsDriver, UnmountLeavesWhatWasWritten) {
   const PreparedStack stack = prepare(layout_->add("a", {tar_of("f", "x")}));
   const MountPoint at = place("m");
   EXPECT_OK(driver_->unmount(driver_->plan(stack, at)));
@@ -412,8 +413,67 @@ TEST_P(LayerfsDriver, UnmountLeavesNothing) {
   ASSERT_OK(kept);
   ASSERT_OK(undo_mount(scratch_ / "layers", *kept));
   EXPECT_THAT(names_in(at.target), ::testing::IsEmpty());
-  EXPECT_THAT(names_in(at.upper), ::testing::IsEmpty());
+  EXPECT_THAT(names_in(at.upper), ::testing::Not(::testing::IsEmpty()));
   EXPECT_OK(driver_->unmount(*record));
+  ASSERT_OK(remove_upper(at));
+  EXPECT_THAT(names_in(at.upper), ::testing::IsEmpty());
+}
+
+TEST_P(LayerfsDriver, KeptStorageIsMountedAgainWithWhatWasWritten) {
+  const PreparedStack stack = prepare(
+      layout_->add("a", {TarWriter().file("f", "x").file("gone", "y").file("d/g", "z").finish()}));
+  const MountPoint at = place("m");
+  for (int round = 0; round < 3; ++round) {
+    const bool kept = round > 0;
+    const auto record =
+        driver_->mount(stack, at, {.storage = kept ? Storage::kept : Storage::fresh});
+    ASSERT_OK(record);
+    EXPECT_EQ(text(at.target + "/d/g"), "z");
+    EXPECT_EQ(fs::exists(at.target + "/gone"), !kept);
+    EXPECT_EQ(text(at.target + "/f"), kept ? "round " + std::to_string(round - 1) : "x");
+    if (kept) EXPECT_EQ(text(at.target + "/moved/new"), "by the container");
+    std::ofstream(at.target + "/f") << "round " << round;
+    fs::remove(at.target + "/gone");
+    if (!kept) {
+      fs::create_directory(at.target + "/made");
+      std::ofstream(at.target + "/made/new") << "by the container";
+      fs::rename(at.target + "/made", at.target + "/moved");
+    }
+    ASSERT_OK(driver_->unmount(*record));
+  }
+}
+
+TEST_P(LayerfsDriver, FailedMountOfKeptStorageLosesNothing) {
+  const PreparedStack stack = prepare(layout_->add("a", {tar_of("f", "x")}));
+  MountPoint at = place("m");
+  const auto record = driver_->mount(stack, at, {});
+  ASSERT_OK(record);
+  std::ofstream(at.target + "/new") << "precious";
+  ASSERT_OK(driver_->unmount(*record));
+  MountPoint wrong = at;
+  wrong.target += "/missing";
+  EXPECT_FALSE(driver_->mount(stack, wrong, {.storage = Storage::kept}));
+  const auto again = driver_->mount(stack, at, {.storage = Storage::kept});
+  ASSERT_OK(again);
+  EXPECT_EQ(text(at.target + "/new"), "precious");
+  ASSERT_OK(driver_->unmount(*again));
+}
+
+TEST_P(LayerfsDriver, KeptStorageThatIsNotThereIsAnError) {
+  const PreparedStack stack = prepare(layout_->add("a", {tar_of("f", "x")}));
+  EXPECT_FALSE(driver_->mount(stack, place("m"), {.storage = Storage::kept}));
+}
+
+TEST_P(LayerfsDriver, StorageInMemoryIsNewEachTime) {
+  const PreparedStack stack = prepare(layout_->add("a", {tar_of("f", "x")}));
+  const MountPoint at = place("m");
+  for (const Storage storage : {Storage::fresh, Storage::kept}) {
+    const auto record = driver_->mount(stack, at, {.storage = storage, .tmpfs_upper = 1U << 20});
+    ASSERT_OK(record);
+    EXPECT_EQ(names_in(at.target), std::set<std::string>{"f"});
+    std::ofstream(at.target + "/new") << "x";
+    ASSERT_OK(driver_->unmount(*record));
+  }
 }
 
 TEST_P(LayerfsDriver, FailedMountLeavesNothing) {

@@ -65,6 +65,7 @@ class AgainstUmoci : public ::testing::TestWithParam<std::string> {
     EXPECT_OK(record);
     Tree tree = read_tree(at.target);
     EXPECT_OK((*driver)->unmount(*record));
+    EXPECT_OK(remove_upper(at));
     return tree;
   }
 

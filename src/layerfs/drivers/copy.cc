@@ -63,11 +63,11 @@ Result<> CopyDriver::attach_copy(const LayerStore& layers, const PreparedStack& 
   if (in_memory) {
     NX_TRY(const sys::DetachedMount tmpfs, make_tmpfs(*options.tmpfs_upper));
     NX_CHECK(sys::attach(tmpfs, at.target));
-  } else {
+  } else if (!keeps_upper(options)) {
     NX_CHECK(make_bare_root(at, default_root({})));
   }
   const std::string directory = in_memory ? at.target : bare_root_path(at);
-  NX_CHECK(write_tree(layers, stack, directory));
+  if (!keeps_upper(options)) NX_CHECK(write_tree(layers, stack, directory));
   NX_TRY(const sys::DetachedMount tree, sys::clone_mount(AT_FDCWD, directory, sys::Recursive::no));
   if (options.user_namespace >= 0)
     NX_CHECK(sys::map_ids(tree.get(), options.user_namespace, sys::Recursive::no));
@@ -85,15 +85,13 @@ Result<MountRecord> CopyDriver::mount(const PreparedStack& stack, const MountPoi
   auto attached = attach_copy(layers, stack, at, options);
   if (attached) return record;
   Error error = std::move(attached).error();
-  if (auto undone = unmount(record); !undone)
-    error = std::move(error).also(std::move(undone).error());
+  auto undone = unmount(record);
+  if (undone && options.storage == Storage::fresh) undone = remove_upper(at);
+  if (!undone) error = std::move(error).also(std::move(undone).error());
   return fail(std::move(error).wrap("copy layers to " + at.target));
 }
 
-Result<> CopyDriver::unmount(const MountRecord& record) {
-  NX_CHECK(sys::unmount(record.at.target));
-  return remove_upper(record.at);
-}
+Result<> CopyDriver::unmount(const MountRecord& record) { return sys::unmount(record.at.target); }
 
 Result<std::vector<Prepared>> CopyDriver::list() const {
   NX_TRY(const LayerStore layers, open_store());

@@ -179,14 +179,14 @@ Result<MountRecord> ErofsDriver::mount(const PreparedStack& stack, const MountPo
   if (mounted) mounted = shared.with(record.key, images.size(), make, use);
   if (mounted) return record;
   Error error = std::move(mounted).error();
-  if (auto undone = unmount(record); !undone)
-    error = std::move(error).also(std::move(undone).error());
+  auto undone = unmount(record);
+  if (undone && options.storage == Storage::fresh) undone = remove_upper(at);
+  if (!undone) error = std::move(error).also(std::move(undone).error());
   return fail(std::move(error).wrap("mount layers on " + at.target));
 }
 
 Result<> ErofsDriver::unmount(const MountRecord& record) {
   NX_CHECK(sys::unmount(record.at.target));
-  NX_CHECK(remove_upper(record.at));
   NX_TRY(const LayerStore layers, open_store());
   NX_TRY(const MountRefs refs, MountRefs::open(layers.fd()));
   NX_CHECK(refs.remove(record.key, record.at.target));

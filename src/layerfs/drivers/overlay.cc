@@ -119,14 +119,14 @@ Result<MountRecord> OverlayDriver::mount(const PreparedStack& stack, const Mount
   auto attached = attach();
   if (attached) return record;
   Error error = std::move(attached).error();
-  if (auto undone = unmount(record); !undone)
-    error = std::move(error).also(std::move(undone).error());
+  auto undone = unmount(record);
+  if (undone && options.storage == Storage::fresh) undone = remove_upper(at);
+  if (!undone) error = std::move(error).also(std::move(undone).error());
   return fail(std::move(error).wrap("mount layers on " + at.target));
 }
 
 Result<> OverlayDriver::unmount(const MountRecord& record) {
   NX_CHECK(sys::unmount(record.at.target));
-  NX_CHECK(remove_upper(record.at));
   NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name(), options_.records));
   NX_TRY(const MountRefs refs, MountRefs::open(layers.fd()));
   NX_CHECK(refs.remove(record.key, record.at.target));

@@ -31,7 +31,7 @@ constexpr std::array<FixedOption, 5> kFixedOptions = {{{"redirect_dir", "on"},
                                                        {"xino", "auto"}}};
 /// Unmounting writes nothing to disk, where otherwise it waits for all of the upper directory's
 /// file system (overlayfs.rst, "Volatile mount"): a container and its upper directory end with the
-/// boot.
+/// boot. The mark that it leaves goes before the next mount of the same directory (make_upper).
 constexpr std::string_view kVolatile = "volatile";
 // mount(2) takes at most one page of options.
 constexpr std::size_t kMaxLegacyOptions = 4095;

@@ -47,6 +47,10 @@ Result<UniqueFd> with_id_map(UniqueFd fd, const MountOptions& options) {
   return mount;
 }
 
+bool keeps_upper(const MountOptions& options) {
+  return options.storage == Storage::kept && !options.tmpfs_upper;
+}
+
 Result<UpperDirs> make_upper(const MountPoint& at, const MountOptions& options,
                              const Metadata& root) {
   UniqueFd parent;
@@ -55,8 +59,15 @@ Result<UpperDirs> make_upper(const MountPoint& at, const MountOptions& options,
   } else {
     NX_TRY(parent, sys::open_at(AT_FDCWD, at.upper, O_RDONLY | O_DIRECTORY));
   }
+  if (keeps_upper(options)) {
+    // With the mark "volatile", for which overlayfs refuses a directory that may have lost writes
+    // in a crash of the machine. In the same boot none are lost: those that are not on the disk are
+    // in the page cache (overlayfs.rst, "Volatile mount").
+    NX_CHECK(sys::remove_tree(parent.get(), kWork));
+  } else {
+    NX_CHECK(make_root(parent.get(), kUpper, root));
+  }
   NX_CHECK(make_work(parent.get()));
-  NX_CHECK(make_root(parent.get(), kUpper, root));
   UpperDirs dirs;
   NX_TRY(dirs.upper, open_path(parent.get(), kUpper));
   NX_TRY(dirs.work, open_path(parent.get(), kWork));

@@ -15,10 +15,12 @@ struct UpperDirs {
   UniqueFd upper, work;
   UniqueFd tmpfs{};  // to be kept until the mount over it is made
 };
+/// What an earlier mount wrote is used again: Storage::kept, and not in memory.
+bool keeps_upper(const MountOptions& options);
 /// "upper" and "work" in `at.upper`, or in a tmpfs. The upper directory gets the root's metadata
-/// when it is new; one that is there is used again. With a user namespace `root` is to be what is
-/// seen through its maps: the upper itself is not mapped, since overlayfs makes its files there as
-/// the mounter, whose own ids the maps do not have.
+/// when it is new; one that is kept must be there, and gets a new work directory. With a user
+/// namespace `root` is to be what is seen through its maps: the upper itself is not mapped, since
+/// overlayfs makes its files there as the mounter, whose own ids the maps do not have.
 Result<UpperDirs> make_upper(const MountPoint& at, const MountOptions& options,
                              const Metadata& root);
 /// An empty directory "root" in `at.upper` with the root's metadata, for mounts without an upper.
@@ -27,7 +29,7 @@ Result<UniqueFd> make_bare_root(const MountPoint& at, const Metadata& root);
 Result<UniqueFd> make_bare_directory(const MountPoint& at);
 /// The path of "root" in `at.upper`.
 std::string bare_root_path(const MountPoint& at);
-/// Removes what these functions made.
+/// Removes what these functions made, and what was written there.
 Result<> remove_upper(const MountPoint& at);
 
 /// A tmpfs of `size` bytes (0: the kernel's default) that is attached nowhere.
