@@ -15,6 +15,7 @@
 #include "nexcage/base/text.h"
 #include "nexcage/json/value.h"
 #include "nexcage/network/network.h"
+#include "nexcage/runtime/undo_state.h"
 #include "nexcage/sys/cgroup.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/mount.h"
@@ -39,9 +40,14 @@ bool known(char kind) {
     case Kind::foreign:
     case Kind::unit:
     case Kind::layers:
+    case Kind::state:
       return true;
   }
   return false;
+}
+
+UndoEntry process_entry(const sys::ProcessId& id) {
+  return {Kind::process, std::to_string(id.pid) + " " + std::to_string(id.start_time)};
 }
 
 Result<> undo_process(const std::string& argument) {
@@ -230,6 +236,8 @@ Result<> undo(const UndoEntry& entry) {
       return undo_unit(entry.argument);
     case Kind::layers:
       return undo_layers(entry.argument);
+    case Kind::state:
+      return undo_state(entry.argument);
   }
   return {};
 }
@@ -265,16 +273,13 @@ FileUndoLog::FileUndoLog(std::string path, UniqueFd fd)
     : path_(std::move(path)), fd_(std::move(fd)) {}
 
 FileUndoLog::FileUndoLog(FileUndoLog&& other) noexcept
-    : path_(std::move(other.path_)),
-      fd_(std::move(other.fd_)),
-      entries_(std::move(other.entries_)) {}
+    : path_(std::move(other.path_)), fd_(std::move(other.fd_)) {}
 
 FileUndoLog& FileUndoLog::operator=(FileUndoLog&& other) noexcept {
   if (this == &other) return *this;
   if (auto done = roll_back(); !done) log::error(done.error());
   path_ = std::move(other.path_);
   fd_ = std::move(other.fd_);
-  entries_ = std::move(other.entries_);
   return *this;
 }
 
@@ -282,9 +287,8 @@ FileUndoLog::~FileUndoLog() {
   if (auto done = roll_back(); !done) log::warning(done.error().message());
 }
 
-Result<> FileUndoLog::record(UndoEntry entry) {
+Result<> FileUndoLog::record(const UndoEntry& entry) {
   NX_CHECK(sys::write_all(fd_.get(), encode(entry)), "write " + path_);
-  entries_.push_back(std::move(entry));
   return {};
 }
 
@@ -297,7 +301,7 @@ Result<> FileUndoLog::will_create_cgroup(const std::string& relative_path) {
   return record({Kind::cgroup, relative_path});
 }
 Result<> FileUndoLog::will_run_process(const sys::ProcessId& id) {
-  return record({Kind::process, std::to_string(id.pid) + " " + std::to_string(id.start_time)});
+  return record(process_entry(id));
 }
 
 Result<> FileUndoLog::will_attach_network(const std::string& directory) {
@@ -320,18 +324,46 @@ Result<> FileUndoLog::will_create_unit(const backends::Unit& unit) {
   return record({Kind::unit, encode(unit.cgroup, unit.stop)});
 }
 
+Result<> FileUndoLog::will_reuse_state(const std::string& state_dir, const std::string& record) {
+  return this->record({Kind::state, encode_state(state_dir, record)});
+}
+
+Result<> FileUndoLog::hand_over(const std::string& name, const sys::ProcessId& id) const {
+  const std::string path = path_.substr(0, path_.rfind('/') + 1) + name;
+  const auto gone = [&] { return fail(Errc::InvalidState, "the command that asked has ended"); };
+  auto fd = sys::open_at(AT_FDCWD, path, O_WRONLY | O_APPEND | O_NOFOLLOW);
+  if (!fd && fd.error().sys_errno() == ENOENT) return gone();
+  if (!fd) return fail(std::move(fd).error());
+  NX_CHECK(sys::write_all(fd->get(), encode(process_entry(id))), "write " + path);
+  // Finished by another command before that saw the record?
+  if (!is_linked(fd->get(), path)) return gone();
+  return {};
+}
+
 Result<> FileUndoLog::commit() {
   if (!fd_) return {};
   NX_CHECK(undo_file(path_), "commit " + path_);
-  entries_.clear();
   fd_.reset();
+  return {};
+}
+
+/// From the file: others may have written to it, too.
+Result<> FileUndoLog::undo_recorded() {
+  if (::lseek(fd_.get(), 0, SEEK_SET) != 0) return fail_errno("read " + path_);
+  NX_TRY(const std::string text, sys::read_all(fd_.get()), "read " + path_);
+  return undo_all(decode_undo_log(text));
+}
+
+Result<> FileUndoLog::undo_so_far() {
+  NX_CHECK(undo_recorded(), "roll back " + path_);
+  // Only now: until here a crash has the next command undo it all once more.
+  if (::ftruncate(fd_.get(), 0) != 0) return fail_errno("empty " + path_);
   return {};
 }
 
 Result<> FileUndoLog::roll_back() {
   if (!fd_) return {};
-  auto done = undo_all(entries_);
-  entries_.clear();
+  auto done = undo_recorded();
   if (done) done = undo_file(path_);
   fd_.reset();
   if (!done) return fail(std::move(done).error().wrap("roll back " + path_));

@@ -26,10 +26,12 @@ struct UndoEntry {
     foreign = 'x',
     unit = 'u',
     layers = 'l',
+    state = 's',
   };
   Kind kind;
   /// Path, cgroup path, "pid start_time"; network: its directory; foreign, unit: a
-  /// Foreign or Unit as JSON; layers: the layers directory and a MountRecord as JSON.
+  /// Foreign or Unit as JSON; layers: the layers directory and a MountRecord as JSON; state: as in
+  /// undo_state.h.
   std::string argument;
   bool operator==(const UndoEntry&) const = default;
 };
@@ -62,23 +64,31 @@ class FileUndoLog final : public backends::UndoLog {
   Result<> will_run_process(const sys::ProcessId& id) override;
   /// `directory`: network::Job's. Undone by DEL of the network's plugins (network::detach).
   Result<> will_attach_network(const std::string& directory);
-  /// `root`: the layers directory. Undone by layerfs::undo_mount.
+  /// `root`: the layers directory. Undone by layerfs::undo_mount, which leaves what was written.
   Result<> will_mount_layers(const std::string& root, const layerfs::MountRecord& mount);
   Result<> will_create_foreign(const backends::Foreign& container) override;
   Result<> will_create_unit(const backends::Unit& unit) override;
+  /// The state directory of a container that has ended is used again. Undone by undo_state.h:
+  /// `record`, the state.json of the ended container, comes back.
+  Result<> will_reuse_state(const std::string& state_dir, const std::string& record);
 
+  /// Undoes everything so far and goes on empty: the log, and with it the id, stays ours.
+  Result<> undo_so_far();
+  /// The log `name` beside this one, which another process holds, gets this process to end.
+  /// InvalidState when that log is gone: its writer is dead and somebody has finished it.
+  Result<> hand_over(const std::string& name, const sys::ProcessId& id) const;
   /// Everything stays; the log is removed. Call it when the state on disk owns the effects.
   Result<> commit();
-  /// Undoes now and removes the log. Returns the first failure; the log stays then, for the next
-  /// command to try again.
+  /// Undoes now, also what was handed over, and removes the log. Returns the first failure; the log
+  /// stays then, for the next command to try again.
   Result<> roll_back();
 
  private:
   FileUndoLog(std::string path, UniqueFd fd);
-  Result<> record(UndoEntry entry);
+  Result<> record(const UndoEntry& entry);
+  Result<> undo_recorded();
   std::string path_;
   UniqueFd fd_;
-  std::vector<UndoEntry> entries_;
 };
 
 /// Finishes every log in `undo_dir` whose writer is dead. Failures are logged and left for the next

@@ -104,6 +104,93 @@ TEST_F(Undo, undoes_in_reverse_order) {
   EXPECT_THAT(logs(), testing::IsEmpty());
 }
 
+TEST_F(Undo, what_is_undone_so_far_is_not_undone_again) {
+  auto log = FileUndoLog::create(dir_->path(), "c1");
+  ASSERT_OK(log);
+  ASSERT_OK(log->will_create_dir(path("former")));
+  make_dir_with_file("former");
+  ASSERT_OK(log->undo_so_far());
+  EXPECT_FALSE(exists("former"));
+  EXPECT_ERROR(FileUndoLog::create(dir_->path(), "c1"), Errc::ContainerExists, HasSubstr("c1"));
+  make_dir_with_file("former");
+  ASSERT_OK(log->will_create_dir(path("later")));
+  make_dir_with_file("later");
+  ASSERT_OK(log->roll_back());
+  EXPECT_THAT(logs(), testing::ElementsAre("former"));
+}
+
+TEST_F(Undo, what_cannot_be_undone_so_far_stays_in_the_log) {
+  auto log = FileUndoLog::create(dir_->path(), "c1");
+  ASSERT_OK(log);
+  make_dir_with_file("d");
+  ASSERT_OK(log->will_create_file(path("d")));  // a directory: no file to remove
+  EXPECT_FALSE(log->undo_so_far());
+  ASSERT_EQ(rename(path("d").c_str(), path("e").c_str()), 0);
+  ASSERT_OK(log->undo_so_far());
+  ASSERT_OK(log->commit());
+}
+
+TEST_F(Undo, a_state_directory_that_is_used_again_is_that_of_an_ended_container_again) {
+  ASSERT_OK(sys::mkdirs(path("state"), 0700));
+  for (const char* name : {"state.json", "config.json", "lock"})
+    std::ofstream(path("state/") + name) << "of the former run";
+  auto log = FileUndoLog::create(dir_->path(), "c1");
+  ASSERT_OK(log);
+  ASSERT_OK(log->will_reuse_state(path("state"), "{\"ended\": \"\n\"}"));
+  std::ofstream(path("state/state.json")) << "creating";
+  std::ofstream(path("state/start.sock")) << "";
+  make_dir_with_file("state/helper");
+  ASSERT_OK(log->roll_back());
+  const auto text = [&](const std::string& name) {
+    return sys::read_file(dir_->fd(), name).value_or("(missing)");
+  };
+  EXPECT_EQ(text("state/state.json"), "{\"ended\": \"\n\"}");
+  EXPECT_EQ(text("state/config.json"), "of the former run");
+  EXPECT_TRUE(exists("state/lock"));
+  EXPECT_FALSE(exists("state/start.sock"));
+  EXPECT_FALSE(exists("state/helper"));
+}
+
+TEST_F(Undo, a_state_directory_that_is_gone_does_not_come_back) {
+  auto log = FileUndoLog::create(dir_->path(), "c1");
+  ASSERT_OK(log);
+  ASSERT_OK(log->will_reuse_state(path("state"), "{}"));
+  ASSERT_OK(log->roll_back());
+  EXPECT_FALSE(exists("state"));
+}
+
+TEST(UndoEntries, a_damaged_state_record_touches_nothing) {
+  EXPECT_OK(undo({Kind::state, "no JSON"}));
+  EXPECT_OK(undo({Kind::state, "{\"dir\": \"/\"}"}));
+  EXPECT_OK(undo({Kind::state, "{\"dir\": \"relative\", \"record\": \"{}\"}"}));
+}
+
+TEST_F(Undo, a_process_is_handed_over_to_the_log_of_who_asked_for_it) {
+  auto asked = FileUndoLog::create(dir_->path(), "c1@start");
+  ASSERT_OK(asked);
+  auto log = FileUndoLog::create(dir_->path(), "c1");
+  ASSERT_OK(log);
+  sys::Command command;
+  command.argv = {"/bin/sleep", "60"};
+  auto child = sys::Child::spawn(command);
+  ASSERT_OK(child);
+  auto stat = sys::read_stat(child->pid());
+  ASSERT_OK(stat);
+  ASSERT_TRUE(stat->has_value());
+  ASSERT_OK(log->hand_over("c1@start", {child->pid(), (*stat)->start_time}));
+  ASSERT_OK(log->commit());
+  ASSERT_OK(asked->roll_back());
+  auto status = child->wait();
+  ASSERT_OK(status);
+  EXPECT_EQ(WTERMSIG(*status), SIGKILL);
+}
+
+TEST_F(Undo, nothing_is_handed_over_to_a_command_that_is_gone) {
+  auto log = FileUndoLog::create(dir_->path(), "c1");
+  ASSERT_OK(log);
+  EXPECT_ERROR(log->hand_over("c1@start", {1, 1}), Errc::InvalidState, HasSubstr("has ended"));
+}
+
 TEST_F(Undo, reserves_its_name) {
   auto log = FileUndoLog::create(dir_->path(), "c1");
   ASSERT_OK(log);
