@@ -28,6 +28,8 @@ id is printed. Words after the image belong to the container's command.
     args_.declare(options);
     // The second half of `run -d`, called by the monitor.
     options.flag("--prepared", prepared_, "").hidden();
+    // The same for a stopped container that is started.
+    options.flag("--again", again_, "").hidden();
   }
 
   Result<int> run(Context& context, std::vector<std::string> words) override {
@@ -38,6 +40,10 @@ id is printed. Words after the image belong to the container's command.
     if (!args_.oci_form(context)) NX_CHECK(args_.watch_pull(services));
     if (prepared_) {
       NX_CHECK(runtime::create_prepared(request, services));
+      return 0;
+    }
+    if (again_) {
+      NX_CHECK(runtime::create_again(request, services));
       return 0;
     }
     NX_CHECK(runtime::create(request, services));
@@ -62,6 +68,7 @@ id is printed. Words after the image belong to the container's command.
 
   CreateArgs args_;
   bool prepared_ = false;
+  bool again_ = false;
 };
 
 }  // namespace

@@ -67,7 +67,7 @@ void CreateArgs::declare(Options& options) {
       .flag("--read-only-tmpfs", read_only_tmpfs,
             "with --read-only: /run, /tmp and /var/tmp are writable, in memory")
       .text("--tmpfs-upper", "SIZE", tmpfs_upper,
-            "keep what the container writes in memory, at most so much (0: half of it)")
+            "keep what a run writes in memory, at most so much (0: half of it)")
       .text("--layerfs", "DRIVER", layerfs, "auto, erofs, overlay or copy")
       .list("--uidmap", "CONTAINER:HOST:COUNT", uid_map,
             "user namespace with these users; the image is not changed")
@@ -176,6 +176,7 @@ Result<Request> CreateArgs::image_request(std::vector<std::string> words) const 
   source.command.assign(std::make_move_iterator(words.begin() + 1),
                         std::make_move_iterator(words.end()));
   request.source = std::move(source);
+  request.keep_stdin = interactive;
   request.id = name;
   if (name.empty()) {
     NX_TRY(request.id, sys::random_hex(kIdBytes));

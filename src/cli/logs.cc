@@ -37,8 +37,8 @@ class Logs : public Verb {
  public:
   Usage usage() const override {
     return {"[OPTIONS] ID", R"(
-Prints what a container started with "run --detach" wrote: its standard output to
-ours, its standard error to ours.
+Prints what a container wrote that was started with "run --detach", or again with
+"start": its standard output to ours, its standard error to ours.
 )",
             R"(
   nexcage logs web
@@ -64,8 +64,10 @@ ours, its standard error to ours.
     NX_TRY(const backends::Record record, runtime::find(words[0], services));
     auto file = sys::open_at(AT_FDCWD, runtime::log_file(record.state.bundle), O_RDONLY);
     if (!file && file.error().sys_errno() == ENOENT)
-      return fail(Error(Errc::InvalidState, "container " + words[0] + " has no log")
-                      .hint("Only containers started with nexcage run --detach have one."));
+      return fail(
+          Error(Errc::InvalidState, "container " + words[0] + " has no log")
+              .hint("Only containers that conmon holds have one: of run --detach, and those that "
+                    "were started again."));
     if (!file) return fail(std::move(file).error());
     if (lines != kAllLines) NX_CHECK(seek_tail(file->get(), lines));
     NX_CHECK(print_new(file->get()));

@@ -8,6 +8,7 @@
 #include "nexcage/cli/create_args.h"
 #include "nexcage/cli/exit_code.h"
 #include "nexcage/cli/foreground.h"
+#include "nexcage/cli/monitored.h"
 #include "nexcage/cli/output.h"
 #include "nexcage/cli/verb.h"
 #include "nexcage/runtime/monitor.h"
@@ -48,6 +49,7 @@ exit code. Words after the image belong to the container's command.
     oci_form_ = args_.oci_form(context);
     NX_CHECK(check());
     NX_TRY(runtime::Request request, args_.request(context, std::move(words)));
+    request.remove_ended = remove_;
     NX_TRY(runtime::Services services, context.services());
     if (!oci_form_) NX_CHECK(args_.watch_pull(services));
     if (args_.detach && oci_form_) return run_detached(request, services);
@@ -84,23 +86,9 @@ exit code. Words after the image belong to the container's command.
   Result<int> run_monitored(Context& context, const runtime::Request& request,
                             runtime::Services& services) {
     NX_TRY(runtime::PreparedBundle prepared, runtime::prepare_bundle(request, services));
-    runtime::MonitorJob job;
-    job.id = request.id;
-    job.bundle = prepared.bundle();
-    job.pid_file = request.pid_file.empty() ? job.bundle + "/pid" : request.pid_file;
-    NX_TRY(const std::string directory, sys::executable_dir());
-    job.program = directory + "/nexcage";
-    NX_TRY(job.program_args, context.repeat_globals());
+    NX_TRY(runtime::MonitorJob job,
+           monitor_job(context, request, prepared.bundle(), args_.terminal));
     job.create_args = {"--prepared"};
-    if (args_.no_pivot) job.create_args.emplace_back("--no-pivot");
-    if (args_.no_new_keyring) job.create_args.emplace_back("--no-new-keyring");
-    job.terminal = args_.terminal;
-    job.keep_stdin = args_.interactive;
-    if (remove_) {
-      job.exit_args = job.program_args;
-      for (const char* word : {"delete", "--force", "--ended"}) job.exit_args.emplace_back(word);
-      job.exit_args.push_back(request.id);
-    }
     NX_CHECK(runtime::start_monitor(job, services.settings));
     NX_CHECK(prepared.keep());
     NX_CHECK(start_or_remove(request.id, services));
@@ -153,6 +141,11 @@ exit code. Words after the image belong to the container's command.
                           int code) const {
     if (!runtime::is_image_form(container.record, services.settings)) return code;
     const backends::Record& record = container.record;
+    // Another command may have deleted it by now, or started it again: then conmon keeps the code.
+    const auto present = runtime::find(record.state.id, services);
+    if (!present || present->init.start_time != record.init.start_time ||
+        present->init.pid != record.init.pid)
+      return code;
     NX_TRY(const runtime::ExitRecord exit,
            runtime::ExitRecord::create(record.state.bundle, record.state.id));
     NX_CHECK(exit.write(code));

@@ -12,7 +12,7 @@ constexpr bool kImageForm = true;
 constexpr std::array kVerbs = {
     VerbEntry{"create", "create a container from a bundle or an image", &make_create},
     VerbEntry{"run", "create and start a container from a bundle or an image", &make_run},
-    VerbEntry{"start", "start the user's process of a created container", &make_start},
+    VerbEntry{"start", "start a created or a stopped container", &make_start},
     VerbEntry{"state", "print the state of a container as JSON", &make_state},
     VerbEntry{"kill", "send a signal to a container", &make_kill},
     VerbEntry{"delete", "delete a container and everything it made", &make_delete},

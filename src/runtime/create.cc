@@ -4,6 +4,7 @@
 #include "nexcage/base/testpoint.h"
 #include "nexcage/runtime/phases.h"
 #include "nexcage/runtime/prepared.h"
+#include "nexcage/runtime/restart.h"
 
 namespace nexcage::runtime {
 namespace {
@@ -44,14 +45,23 @@ Result<Container> create(const Request& request, Services& with) {
 Result<PreparedBundle> prepare_bundle(const Request& request, Services& with) {
   NX_TRY(Checked checked, check_request(request, with), what(request));
   NX_TRY(Resolved resolved, resolve_image(std::move(checked), with), what(request));
-  NX_TRY(PreparedBundle prepared, save_prepared(std::move(resolved)), what(request));
+  NX_TRY(PreparedBundle prepared, hand_on(std::move(resolved)), what(request));
   return prepared;
 }
 
 Result<Container> create_prepared(const Request& request, Services& with) {
-  NX_TRY(Resolved resolved, load_prepared(request, with), what(request));
+  Request whole = request;
+  NX_TRY(Resolved resolved, load_prepared(whole, with), what(request));  // prepared.cc
   testpoint("phase-2");
   NX_TRY(Container container, build(std::move(resolved), with), what(request));
+  return container;
+}
+
+Result<Container> create_again(const Request& request, Services& with) {
+  Request whole = request;
+  NX_TRY(Resolved resolved, load_stopped(whole, with), "start " + request.id);  // restart.cc
+  testpoint("phase-2");
+  NX_TRY(Container container, build(std::move(resolved), with), "start " + request.id);
   return container;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::string_view kExitDirectory = "/exit";
 constexpr std::string_view kCreateLog = "/create.log";
+constexpr std::string_view kMonitorPid = "/conmon.pid";
 constexpr std::string_view kLockName = ".lock";
 constexpr std::size_t kMaxLog = 1u << 20;
 constexpr std::chrono::milliseconds kPollInterval{2};
@@ -82,6 +84,27 @@ Error create_error(const MonitorJob& job, const std::string& message) {
   return std::move(error).wrap("create under conmon");
 }
 
+/// Not the bundle: it may have been removed meanwhile.
+Result<> make_exit_directory(const std::string& bundle) {
+  const std::string path = bundle + std::string(kExitDirectory);
+  if (::mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return fail_errno("create " + path);
+  return {};
+}
+
+/// The process of conmon.pid, if it is this container's conmon and not a newer process of that pid.
+Result<std::optional<UniqueFd>> open_monitor(const std::string& bundle) {
+  const std::string file = bundle + std::string(kMonitorPid);
+  const auto text = sys::read_file(AT_FDCWD, file, 64);
+  const auto pid = text ? parse_u64(trim(*text)) : std::nullopt;
+  if (!pid) return std::nullopt;  // never had one
+  NX_TRY(const auto stat, sys::read_stat(static_cast<pid_t>(*pid)));
+  if (!stat) return std::nullopt;
+  NX_TRY(auto pidfd, sys::open_process({static_cast<pid_t>(*pid), stat->start_time}));
+  const auto words = sys::read_file(AT_FDCWD, "/proc/" + std::to_string(*pid) + "/cmdline");
+  if (!pidfd || !words || words->find(file) == std::string::npos) return std::nullopt;
+  return pidfd;
+}
+
 Result<std::string> read_report(int fd) {
   std::string text;
   std::array<char, 4096> buffer{};
@@ -126,7 +149,7 @@ std::vector<std::string> conmon_command(const MonitorJob& job, const std::string
                                    "--container-pidfile",
                                    job.pid_file,
                                    "--conmon-pidfile",
-                                   job.bundle + "/conmon.pid",
+                                   job.bundle + std::string(kMonitorPid),
                                    "--exit-dir",
                                    job.bundle + std::string(kExitDirectory),
                                    "--log-path",
@@ -151,9 +174,19 @@ std::vector<std::string> conmon_command(const MonitorJob& job, const std::string
   return argv;
 }
 
+Result<> await_monitor(const std::string& bundle, std::chrono::milliseconds timeout) {
+  NX_TRY(const std::optional<UniqueFd> pidfd, open_monitor(bundle));
+  if (!pidfd) return {};
+  NX_TRY(const bool ended, sys::wait_exit(pidfd->get(), timeout));
+  if (ended) return {};
+  return fail(Errc::Timeout, "wait for the end of conmon, which held the container");
+}
+
 Result<pid_t> start_monitor(const MonitorJob& job, const Settings& settings) {
-  NX_CHECK(sys::mkdirs(job.bundle + std::string(kExitDirectory), 0700));
   NX_TRY(const std::string conmon, find_conmon(settings.conmon));
+  NX_CHECK(make_exit_directory(job.bundle));
+  // It is to tell of this creation alone.
+  NX_CHECK(sys::remove_file(AT_FDCWD, job.bundle + std::string(kCreateLog)));
   NX_TRY(Pipe pipe, make_pipe());
   NX_TRY(UniqueFd null, sys::open_at(AT_FDCWD, "/dev/null", O_RDWR));
 
@@ -184,7 +217,7 @@ Result<std::optional<ExitRecord>> ExitRecord::open(const std::string& bundle,
 }
 
 Result<ExitRecord> ExitRecord::create(const std::string& bundle, const std::string& id) {
-  NX_CHECK(sys::mkdirs(bundle + std::string(kExitDirectory), 0700));
+  NX_CHECK(make_exit_directory(bundle));
   NX_TRY(std::optional<ExitRecord> record, open(bundle, id));
   if (!record) return fail(Errc::FileError, "open " + bundle + std::string(kExitDirectory));
   return *std::move(record);
@@ -210,6 +243,8 @@ Result<int> ExitRecord::read_soon(std::chrono::milliseconds timeout) const {
     std::this_thread::sleep_for(kPollInterval);
   }
 }
+
+Result<> ExitRecord::forget() const { return sys::remove_file(directory_.get(), id_); }
 
 Result<> ExitRecord::write(int code) const {
   return sys::write_file_atomic(directory_.get(), id_, std::to_string(code), 0600,

@@ -45,6 +45,10 @@ std::vector<std::string> conmon_command(const MonitorJob& job, const std::string
 /// RuntimeNotAvailable when there is no conmon. Nothing of conmon is left after a failure.
 Result<pid_t> start_monitor(const MonitorJob& job, const Settings& settings);
 
+/// Waits until the conmon of a container that has ended has written everything and ended. Timeout
+/// when it does not. Nothing to wait for is success.
+Result<> await_monitor(const std::string& bundle, std::chrono::milliseconds timeout);
+
 /// Reads the last error record of a JSON log (base/log.h) back; nullopt when there is none. Pure.
 std::optional<Error> error_from_log(std::string_view text);
 
@@ -61,6 +65,8 @@ class ExitRecord {
   Result<std::optional<int>> read() const;
   /// Waits until the code is there, for a container that has ended already. Timeout otherwise.
   Result<int> read_soon(std::chrono::milliseconds timeout) const;
+  /// Removes the code: the container is to run again.
+  Result<> forget() const;
   /// What the parent writes, atomically.
   Result<> write(int code) const;
   /// Keeps an automatic removal from taking the record away while the lock is held.

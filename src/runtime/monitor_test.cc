@@ -107,6 +107,32 @@ TEST_F(MonitorTest, exit_record_is_read_when_it_is_whole) {
   EXPECT_EQ(*record->read_soon(std::chrono::milliseconds(0)), 137);
 }
 
+TEST_F(MonitorTest, exit_record_is_forgotten) {
+  const auto record = ExitRecord::create(directory_->path(), "c1");
+  ASSERT_OK(record);
+  EXPECT_OK(record->forget());
+  ASSERT_OK(record->write(3));
+  EXPECT_OK(record->forget());
+  EXPECT_EQ(*record->read(), std::nullopt);
+}
+
+TEST_F(MonitorTest, only_the_containers_own_monitor_is_waited_for) {
+  const std::string file = directory_->path() + "/conmon.pid";
+  const auto soon = std::chrono::milliseconds(10);
+  EXPECT_OK(await_monitor(directory_->path(), soon)) << "never had one";
+  // Another process that has got its pid.
+  std::ofstream(file) << getpid();
+  EXPECT_OK(await_monitor(directory_->path(), soon));
+  sys::Command command;
+  command.argv = {"/usr/bin/tail", "-n0", "-f", file};
+  auto child = sys::Child::spawn(command);
+  ASSERT_OK(child);
+  std::ofstream(file) << child->pid();
+  EXPECT_ERROR(await_monitor(directory_->path(), soon), Errc::Timeout, HasSubstr("conmon"));
+  child->kill_and_wait();
+  EXPECT_OK(await_monitor(directory_->path(), soon));
+}
+
 TEST_F(MonitorTest, removal_waits_for_a_reader_but_not_for_ever) {
   const auto record = ExitRecord::create(directory_->path(), "c1");
   ASSERT_OK(record);

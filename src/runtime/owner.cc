@@ -39,6 +39,13 @@ Result<> write_owner(const std::string& bundle, const std::string& root) {
                                 sys::Durable::no);
 }
 
+Result<bool> made_in_this_boot(const std::string& bundle) {
+  NX_TRY(const std::string text, sys::read_file(AT_FDCWD, bundle + "/owner", kMaxOwnerFile));
+  NX_TRY(const std::string boot, boot_id());
+  const auto lines = split(text, '\n');
+  return lines.size() >= 2 && lines[1] == boot;
+}
+
 Result<> remove_bundles_of_earlier_boots(const Settings& settings) {
   auto dir = sys::open_at(AT_FDCWD, settings.containers, O_RDONLY | O_DIRECTORY);
   if (!dir) {

@@ -7,6 +7,7 @@
 #include "nexcage/runtime/owner.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/phases.h"
+#include "nexcage/runtime/prepared.h"
 #include "nexcage/runtime/pull.h"
 #include "nexcage/sys/fs.h"
 
@@ -26,7 +27,8 @@ Result<> write_bundle(Resolved& resolved, const Settings& settings) {
     return fail_errno("create bundle " + resolved.bundle);
   NX_CHECK(write_owner(resolved.bundle, settings.root));
   const std::string text = json::dump(oci::to_json(resolved.spec), json::Style::pretty) + "\n";
-  return sys::write_file_atomic(resolved.bundle + "/config.json", text, 0600, sys::Durable::no);
+  NX_CHECK(sys::write_file_atomic(resolved.bundle + "/config.json", text, 0600, sys::Durable::no));
+  return save_request(resolved);
 }
 
 }  // namespace

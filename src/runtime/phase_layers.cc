@@ -42,8 +42,9 @@ Result<std::optional<std::uint64_t>> tmpfs_upper(const oci::Spec& spec) {
 /// owner.
 Result<layerfs::MountRecord> mount_stack(layerfs::Driver& driver,
                                          const layerfs::PreparedStack& stack,
-                                         const layerfs::MountPoint& at, const oci::Spec& spec) {
-  layerfs::MountOptions options;
+                                         const layerfs::MountPoint& at, const oci::Spec& spec,
+                                         layerfs::Storage storage) {
+  layerfs::MountOptions options{.storage = storage};
   NX_TRY(options.tmpfs_upper, tmpfs_upper(spec));
   UniqueFd user_namespace;
   if (spec.linux_ && !spec.linux_->uid_mappings.empty()) {
@@ -58,6 +59,7 @@ Result<layerfs::MountRecord> mount_stack(layerfs::Driver& driver,
 }
 
 Result<> make_storage(Resolved& resolved, const std::string& upper) {
+  if (resolved.storage_state() == layerfs::Storage::kept) return {};
   NX_TRY(const bool taken, sys::exists(AT_FDCWD, upper));
   if (taken) return fail(Errc::ContainerExists, "storage directory " + upper + " exists already");
   NX_CHECK(resolved.undo.will_create_dir(upper));
@@ -73,23 +75,28 @@ Result<layerfs::MountPoint> make_mount_point(Resolved& resolved) {
   return at;
 }
 
+/// What was written with one driver is nothing to another.
+std::string driver_name(const Resolved& resolved) {
+  return resolved.former ? resolved.former->layerfs : annotation(resolved.spec, kDriverAnnotation);
+}
+
 }  // namespace
 
 Result<Mounted> mount_layers(Resolved resolved, Services& with) {
   Mounted mounted{std::move(resolved), {}};
   if (!mounted.verified) return mounted;
-  NX_TRY(auto driver, with.open_layerfs(annotation(mounted.spec, kDriverAnnotation)));
+  NX_TRY(auto driver, with.open_layerfs(driver_name(mounted)));
   NX_TRY(layerfs::PreparedStack stack, driver->prepare(*mounted.store, *mounted.verified),
          "prepare the layers of " + mounted.image_name);
   NX_TRY(layerfs::MountPoint at, make_mount_point(mounted));
   NX_CHECK(mounted.undo.will_mount_layers(with.settings.layers, driver->plan(stack, at)));
-  auto record = mount_stack(*driver, stack, at, mounted.spec);
+  auto record = mount_stack(*driver, stack, at, mounted.spec, mounted.storage_state());
   if (!record && record.error().code() == Errc::LayerError) {
     // Garbage collection may have come between: with a leftover of an image that was removed and is
     // there again. What is missing is made once more.
     NX_TRY(stack, driver->prepare(*mounted.store, *mounted.verified),
            "prepare the layers of " + mounted.image_name);
-    record = mount_stack(*driver, stack, at, mounted.spec);
+    record = mount_stack(*driver, stack, at, mounted.spec, mounted.storage_state());
   }
   if (!record)
     return fail(std::move(record).error().wrap("mount the layers of " + mounted.image_name));

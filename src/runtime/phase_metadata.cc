@@ -8,6 +8,7 @@
 #include "nexcage/base/testpoint.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/phases.h"
+#include "nexcage/runtime/restart.h"
 #include "nexcage/runtime/state_file.h"
 #include "nexcage/sys/fs.h"
 
@@ -16,10 +17,16 @@ namespace {
 
 constexpr std::string_view kOciVersion = "1.0.2";  // of the state documents we write
 
+/// A new one, or that of a container that has ended.
 Result<> make_state_dir(Ready& ready) {
-  NX_CHECK(ready.undo.will_create_dir(ready.state_dir));
-  if (mkdir(ready.state_dir.c_str(), 0700) != 0)
-    return fail_errno("create state directory " + ready.state_dir);
+  if (ready.former) {
+    NX_TRY(const std::string ended, sys::read_file(AT_FDCWD, ready.state_dir + "/state.json"));
+    NX_CHECK(ready.undo.will_reuse_state(ready.state_dir, ended));
+  } else {
+    NX_CHECK(ready.undo.will_create_dir(ready.state_dir));
+    if (mkdir(ready.state_dir.c_str(), 0700) != 0)
+      return fail_errno("create state directory " + ready.state_dir);
+  }
   return sys::write_file_atomic(ready.state_dir + "/config.json", ready.config_text, 0600,
                                 sys::Durable::no);
 }
@@ -44,7 +51,7 @@ json::Value info_json(const Registered& made) {
 /// is part of the contract whatever the form.
 Result<> write_info(Registered& made, const Settings& settings) {
   const std::string dir = Paths(settings).info_dir(made.record.state.id);
-  NX_CHECK(made.undo.will_create_dir(dir));
+  if (!made.former) NX_CHECK(made.undo.will_create_dir(dir));
   NX_CHECK(sys::mkdirs(dir, 0755));
   return save_info(made, settings);
 }
@@ -60,7 +67,7 @@ backends::Record first_record(const Ready& ready) {
   record.backend = ready.backend;
   record.rootfs = ready.rootfs;
   record.state_dir = ready.state_dir;
-  record.created = format_rfc3339(now());
+  record.created = ready.former ? ready.former->created : format_rfc3339(now());
   record.terminal = ready.spec.process && ready.spec.process->terminal;
   return record;
 }
@@ -91,6 +98,8 @@ Result<Container> publish(Made made) {
              "pid file");
   }
   testpoint("phase-9");
+  // From here on it is for the command that starts it to end it, should that one be killed.
+  if (made.former) NX_CHECK(made.undo.hand_over(start_log(made.request->id), made.record.init));
   NX_CHECK(made.undo.commit());
   return Container{std::move(made.record), std::move(made.pty_master)};
 }

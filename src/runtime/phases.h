@@ -21,6 +21,13 @@
 
 namespace nexcage::runtime {
 
+/// What a container that is made again has of its former run. Its bundle, what it wrote, its state
+/// directory and info.json are there, and stay whatever happens.
+struct Former {
+  std::string created;  // RFC 3339: when it was made first
+  std::string layerfs;  // the driver that its storage belongs to
+};
+
 /// Phase 1: the request makes sense, the id is reserved.
 struct Checked {
   const Request* request = nullptr;  // lives as long as the flow
@@ -34,6 +41,10 @@ struct Checked {
   network::Options network_options;
   std::optional<network::Wanted> network;
   std::string spec_file, spec_text{};  // OCI form: what the spec was read from
+  std::optional<Former> former{};      // a stopped container that is started: it is made again
+  layerfs::Storage storage_state() const {
+    return former ? layerfs::Storage::kept : layerfs::Storage::fresh;
+  }
 };
 
 /// Phase 2: the spec is complete; the image (image form only) is verified.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "nexcage/base/text.h"
+#include "nexcage/runtime/kept_request.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/sys/fs.h"
 
@@ -25,6 +26,7 @@ json::Value request_json(const Resolved& resolved) {
   for (const std::string& volume : resolved.volumes) volumes.emplace_back(volume);
   request.set("volumes", std::move(volumes));
   request.set("network", network::to_json(resolved.network_options));
+  request.set("options", options_to_json(*resolved.request));
   return request;
 }
 
@@ -72,28 +74,29 @@ Result<> restore(Resolved& resolved, const json::Value& request, const Settings&
 
 }  // namespace
 
-Result<PreparedBundle> save_prepared(Resolved resolved) {
+Result<> save_request(const Resolved& resolved) {
+  const std::string text = json::dump(request_json(resolved), json::Style::pretty) + "\n";
+  return sys::write_file_atomic(resolved.bundle + "/request.json", text, 0600, sys::Durable::no);
+}
+
+Result<PreparedBundle> hand_on(Resolved resolved) {
   if (!resolved.verified)
     return fail(Errc::Unsupported, "only the image form can be prepared for a monitor");
-  const std::string text = json::dump(request_json(resolved), json::Style::pretty) + "\n";
-  NX_CHECK(sys::write_file_atomic(resolved.bundle + "/request.json", text, 0600, sys::Durable::no));
   auto undo = std::make_unique<FileUndoLog>(std::move(resolved.undo));
   auto commit = [log = undo.get()] { return log->commit(); };
   return PreparedBundle(std::move(resolved.bundle), std::move(resolved.backend), std::move(undo),
                         std::move(commit));
 }
 
-Result<Resolved> load_prepared(const Request& request, Services& with) {
-  NX_CHECK(oci::check_container_id(request.id));
-  const Paths paths(with.settings);
-  const std::string bundle = paths.bundle(request.id);
+Result<Resolved> load_bundle(Request& request, FileUndoLog undo, Services& with) {
+  const std::string bundle = Paths(with.settings).bundle(request.id);
   NX_TRY(json::Value document, read_document(bundle + "/request.json"), "prepared bundle");
   NX_TRY(json::Value config, read_document(bundle + "/config.json"), "prepared bundle");
   NX_TRY(oci::Spec spec, oci::parse_spec(config), "prepared bundle");
-  NX_TRY(FileUndoLog undo, FileUndoLog::create(paths.undo_dir(), request.id));
-  NX_TRY(bool taken, sys::exists(AT_FDCWD, paths.state_dir(request.id)));
-  if (taken)
-    return fail(Errc::ContainerExists, "container with id " + request.id + " exists already");
+  NX_TRY(const Request kept, request_from_json(document), "prepared bundle");
+  request.pivot = kept.pivot;
+  request.keyring = kept.keyring;
+  request.cgroup_manager = kept.cgroup_manager;
   Resolved resolved{
       Checked{&request, std::move(undo), bundle, {}, {}, std::move(spec), nullptr, {}, {}, {}, {}},
       {},
@@ -103,6 +106,16 @@ Result<Resolved> load_prepared(const Request& request, Services& with) {
       {}};
   NX_CHECK(restore(resolved, document, with.settings), "prepared bundle " + bundle);
   return resolved;
+}
+
+Result<Resolved> load_prepared(Request& request, Services& with) {
+  NX_CHECK(oci::check_container_id(request.id));
+  const Paths paths(with.settings);
+  NX_TRY(FileUndoLog undo, FileUndoLog::create(paths.undo_dir(), request.id));
+  NX_TRY(bool taken, sys::exists(AT_FDCWD, paths.state_dir(request.id)));
+  if (taken)
+    return fail(Errc::ContainerExists, "container with id " + request.id + " exists already");
+  return load_bundle(request, std::move(undo), with);
 }
 
 }  // namespace nexcage::runtime

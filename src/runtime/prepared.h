@@ -1,5 +1,7 @@
-// `run -d`: a monitor has to be the parent of the process that creates the container, so phases 1
-// and 2 run in the user's command and the rest in a second one, with the bundle between them.
+// A container's bundle between two commands. A monitor has to be the parent of the process that
+// creates the container, so under one phases 1 and 2 run in the user's command (`run -d`) and the
+// rest in a second one; and of a container that has ended and is started again the bundle tells all
+// that phases 1 and 2 once found out.
 #pragma once
 
 #include "nexcage/base/error.h"
@@ -8,11 +10,18 @@
 
 namespace nexcage::runtime {
 
-/// Writes {bundle}/request.json: what phase 2 found out and config.json does not say.
-Result<PreparedBundle> save_prepared(Resolved resolved);
+/// Writes {bundle}/request.json: what phases 1 and 2 found out and config.json does not say.
+Result<> save_request(const Resolved& resolved);
 
-/// The value that phase 2 had, read back. The image is verified again: another command may have
-/// removed it meanwhile.
-Result<Resolved> load_prepared(const Request& request, Services& with);
+/// Leaves the bundle, and what is to become of it, to a second command.
+Result<PreparedBundle> hand_on(Resolved resolved);
+
+/// The value that phase 2 had, read back for the second command: `request` is that command's, and
+/// gets the first one's options. The image is verified again: another command may have removed it
+/// meanwhile.
+Result<Resolved> load_prepared(Request& request, Services& with);
+
+/// The same for a container that is there already; `undo` is its log.
+Result<Resolved> load_bundle(Request& request, FileUndoLog undo, Services& with);
 
 }  // namespace nexcage::runtime

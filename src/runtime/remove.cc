@@ -1,5 +1,8 @@
-// `delete`: everything a container made goes. What is to go is written into an undo log first, so
-// that a removal that is killed half-way is finished by the next command.
+// `delete`: everything a container made goes; and of one that is started again everything that its
+// former run made. What is to go is written into an undo log first, so that a removal that is
+// killed half-way is finished by the next command.
+#include "nexcage/runtime/remove.h"
+
 #include <fcntl.h>
 
 #include <string>
@@ -19,22 +22,6 @@ namespace {
 
 using backends::Record;
 
-/// What info.json says of the layers' mount: none for the OCI form.
-std::optional<layerfs::MountRecord> mounted_layers(const std::string& id,
-                                                   const Settings& settings) {
-  auto text = sys::read_file(AT_FDCWD, Paths(settings).info_dir(id) + "/info.json");
-  if (!text) return std::nullopt;
-  auto info = json::parse(*text);
-  const json::Value* recorded = info ? info->find("layerfs") : nullptr;
-  if (recorded == nullptr) return std::nullopt;
-  auto record = layerfs::mount_record_from_json(*recorded);
-  if (!record) {
-    log::warning("container " + id + ": " + record.error().message());
-    return std::nullopt;
-  }
-  return std::move(*record);
-}
-
 Result<> record_cgroup(FileUndoLog& log, const Record& record) {
   auto spec = load_spec(record);
   if (!spec || !spec->linux_) return {};  // damaged: the backend still knows its own
@@ -43,21 +30,27 @@ Result<> record_cgroup(FileUndoLog& log, const Record& record) {
   return log.will_create_cgroup(path.substr(1));
 }
 
-/// Records everything in the order in which it was made; the log undoes it in reverse.
-Result<> record_effects(FileUndoLog& log, const Record& record,
+/// What a container keeps when it has ended: only its removal takes that away. Recorded, as
+/// everything here, in the order in which it was made; the log undoes it in reverse.
+Result<> record_lasting(FileUndoLog& log, const Record& record,
                         const std::optional<layerfs::MountRecord>& layers,
-                        const backends::Backend& backend, Services& with) {
-  const Settings& settings = with.settings;
+                        const Settings& settings) {
+  NX_CHECK(log.will_create_dir(record.state_dir));
+  NX_CHECK(log.will_create_dir(Paths(settings).info_dir(record.state.id)));
+  if (!is_image_form(record, settings)) return {};
+  NX_CHECK(log.will_create_dir(record.state.bundle));
+  if (layers) NX_CHECK(log.will_create_dir(layers->at.upper));
+  return {};
+}
+
+/// What belongs to one run of it.
+Result<> record_run(FileUndoLog& log, const Record& record,
+                    const std::optional<layerfs::MountRecord>& layers,
+                    const backends::Backend& backend, const Settings& settings) {
   const Paths paths(settings);
   const std::string& id = record.state.id;
-  NX_CHECK(log.will_create_dir(record.state_dir));
-  NX_CHECK(log.will_create_dir(paths.info_dir(id)));
   if (is_image_form(record, settings)) {
-    NX_CHECK(log.will_create_dir(record.state.bundle));
-    if (layers) {
-      NX_CHECK(log.will_create_dir(layers->at.upper));
-      NX_CHECK(log.will_mount_layers(settings.layers, *layers));
-    }
+    if (layers) NX_CHECK(log.will_mount_layers(settings.layers, *layers));
     NX_CHECK(log.will_mount(record.rootfs));
   }
   // Off the network when nothing of the container runs any more, and before its directories go.
@@ -94,26 +87,66 @@ void run_poststop(const Record& record, const Settings& settings) {
   run_hooks_logging(spec->hooks, backends::HookPoint::poststop, state, settings.hook_timeout);
 }
 
+/// The backend's part goes now; the rest, or all of it if we are killed, when the log is undone.
+Result<> end_run(FileUndoLog& log, const Record& record,
+                 const std::optional<layerfs::MountRecord>& layers,
+                 const backends::Backend& backend, const Settings& settings) {
+  NX_CHECK(record_run(log, record, layers, backend, settings));
+  NX_CHECK(backend.remove(record));
+  if (!backend.complete() && !is_taken_down(record)) run_poststop(record, settings);
+  return {};
+}
+
+/// nullopt: it is gone already.
+Result<std::optional<Record>> find_removable(const std::string& id, bool force,
+                                             const Services& with) {
+  auto found = find(id, with);
+  if (!found && force && found.error().code() == Errc::ContainerNotFound) return std::nullopt;
+  if (!found) return fail(std::move(found).error());
+  NX_CHECK(check_removable(*found, force));
+  return std::move(*found);
+}
+
 }  // namespace
+
+std::optional<layerfs::MountRecord> mounted_layers(const std::string& id,
+                                                   const Settings& settings) {
+  auto text = sys::read_file(AT_FDCWD, Paths(settings).info_dir(id) + "/info.json");
+  if (!text) return std::nullopt;
+  auto info = json::parse(*text);
+  const json::Value* recorded = info ? info->find("layerfs") : nullptr;
+  if (recorded == nullptr) return std::nullopt;
+  auto record = layerfs::mount_record_from_json(*recorded);
+  if (!record) {
+    log::warning("container " + id + ": " + record.error().message());
+    return std::nullopt;
+  }
+  return std::move(*record);
+}
+
+Result<> take_down(FileUndoLog& log, const Record& record, const layerfs::MountRecord& layers,
+                   Services& with) {
+  NX_TRY(const auto backend, with.open_backend(record.backend));
+  NX_CHECK(log.will_reuse_state(record.state_dir, ended_text(record)));
+  NX_CHECK(end_run(log, record, layers, *backend, with.settings));
+  return log.undo_so_far();
+}
 
 Result<> remove(const std::string& id, bool force, Services& with) {
   NX_CHECK(oci::check_container_id(id));
-  const Paths paths(with.settings);
-  auto found = find(id, with);
-  if (!found) {
-    if (force && found.error().code() == Errc::ContainerNotFound) return {};
-    return std::unexpected(std::move(found).error());
-  }
-  Record record = std::move(*found);
-  NX_CHECK(check_removable(record, force));
-  NX_TRY(auto backend, with.open_backend(record.backend));
-
+  NX_TRY(std::optional<Record> record, find_removable(id, force, with));
+  if (!record) return {};
   // The log's name is the container's: a creation of the same id has to wait for the end of this.
-  NX_TRY(FileUndoLog log, FileUndoLog::create(paths.undo_dir(), id), "delete " + id);
+  NX_TRY(FileUndoLog log, FileUndoLog::create(Paths(with.settings).undo_dir(), id), "delete " + id);
+  if (is_image_form(*record, with.settings)) {
+    // Another command may have started it again before the log was ours.
+    NX_TRY(record, find_removable(id, force, with));
+    if (!record) return {};
+  }
+  NX_TRY(const auto backend, with.open_backend(record->backend));
   const auto layers = mounted_layers(id, with.settings);
-  NX_CHECK(record_effects(log, record, layers, *backend, with), "delete " + id);
-  NX_CHECK(backend->remove(record), "delete " + id);
-  if (!backend->complete()) run_poststop(record, with.settings);
+  NX_CHECK(record_lasting(log, *record, layers, with.settings), "delete " + id);
+  NX_CHECK(end_run(log, *record, layers, *backend, with.settings), "delete " + id);
   NX_CHECK(log.roll_back(), "delete " + id);
   return {};
 }

@@ -57,6 +57,9 @@ struct Request {
   /// For `restore`: the options of that verb of the backend's runtime.
   std::optional<std::vector<std::string>> restore;
   backends::CgroupManager cgroup_manager = backends::CgroupManager::cgroupfs;
+  // Image form, for the monitor that holds the container when it is started again.
+  bool keep_stdin = false;    // a pipe as standard input, not /dev/null
+  bool remove_ended = false;  // --rm
 };
 
 }  // namespace nexcage::runtime

@@ -73,6 +73,10 @@ Result<PreparedBundle> prepare_bundle(const Request& request, Services& services
 /// Phases 3 to 9 for a bundle that prepare_bundle made; request.source is a BundleSource naming it.
 Result<Container> create_prepared(const Request& request, Services& services);
 
+/// The same for a container made from an image that has ended and is started again (restart.h).
+/// Nothing it wrote is lost, whatever happens. InvalidState when nobody holds it to start it.
+Result<Container> create_again(const Request& request, Services& services);
+
 /// ContainerNotFound with a hint when there is none. Status is asked of the backend.
 Result<backends::Record> find(const std::string& id, const Services& services);
 /// All containers, sorted by id. One that cannot be read is logged and left out.

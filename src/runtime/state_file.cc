@@ -54,6 +54,17 @@ Result<backends::Record> parse_record(const json::Value& value) {
   return record;
 }
 
+std::string ended_text(backends::Record record) {
+  record.state.status = oci::Status::stopped;
+  record.state.pid = 0;
+  record.init = {};
+  return json::dump(to_json(record), json::Style::compact) + "\n";
+}
+
+bool is_taken_down(const backends::Record& record) {
+  return record.state.status == oci::Status::stopped && record.init.pid == 0;
+}
+
 Result<> save_record(const backends::Record& record) {
   return sys::write_file_atomic(record.state_dir + "/state.json",
                                 json::dump(to_json(record), json::Style::compact) + "\n", 0600,
@@ -74,6 +85,7 @@ Result<backends::Record> load_record(const std::string& state_dir, const std::st
 }
 
 Result<> refresh_status(backends::Record& record, const backends::Backend& backend) {
+  if (is_taken_down(record)) return {};
   NX_TRY(record.state.status, backend.status(record));
   record.state.pid = record.state.status == oci::Status::stopped ? 0 : record.init.pid;
   return {};

@@ -19,6 +19,12 @@ Result<> save_record(const backends::Record& record);
 /// Reads {state_dir}/state.json. ContainerNotFound when the directory or the file is missing.
 Result<backends::Record> load_record(const std::string& state_dir, const std::string& id);
 
+/// The text of state.json for a container of which nothing runs, nor is mounted, any more; the rest
+/// of the record stays.
+std::string ended_text(backends::Record record);
+/// The record is one of ended_text: the backend has nothing to tell.
+bool is_taken_down(const backends::Record& record);
+
 /// Replaces status and pid of the record, those last written, by what the backend says now.
 Result<> refresh_status(backends::Record& record, const backends::Backend& backend);
 
