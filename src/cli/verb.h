@@ -80,6 +80,7 @@ std::unique_ptr<Verb> make_checkpoint();
 std::unique_ptr<Verb> make_restore();
 std::unique_ptr<Verb> make_logs();
 std::unique_ptr<Verb> make_stop();
+std::unique_ptr<Verb> make_restart();
 std::unique_ptr<Verb> make_wait();
 std::unique_ptr<Verb> make_login();
 std::unique_ptr<Verb> make_logout();

@@ -31,6 +31,8 @@ constexpr std::array kVerbs = {
     VerbEntry{"logs", "print what a detached container wrote", &make_logs, kImageFailure,
               kImageForm},
     VerbEntry{"stop", "stop a container, gently first", &make_stop, kImageFailure, kImageForm},
+    VerbEntry{"restart", "stop a container and start it again", &make_restart, kImageFailure,
+              kImageForm},
     VerbEntry{"wait", "wait for the end of a detached container", &make_wait, kImageFailure,
               kImageForm},
     VerbEntry{"login", "log in to a registry", &make_login, kImageFailure, kImageForm},
