@@ -53,7 +53,7 @@ exit code. Words after the image belong to the container's command.
     NX_TRY(runtime::Services services, context.services());
     if (!oci_form_) NX_CHECK(args_.watch_pull(services));
     if (args_.detach && oci_form_) return run_detached(request, services);
-    if (args_.detach) return run_monitored(context, request, services);
+    if (args_.detach) return run_monitored(context, std::move(request), services);
     return run_foreground(std::move(request), services);
   }
 
@@ -83,8 +83,9 @@ exit code. Words after the image belong to the container's command.
     return 0;
   }
 
-  Result<int> run_monitored(Context& context, const runtime::Request& request,
+  Result<int> run_monitored(Context& context, runtime::Request request,
                             runtime::Services& services) {
+    request.keep_master = true;  // by conmon, which gives the second command a console socket
     NX_TRY(runtime::PreparedBundle prepared, runtime::prepare_bundle(request, services));
     NX_TRY(runtime::MonitorJob job,
            monitor_job(context, request, prepared.bundle(), args_.terminal));
