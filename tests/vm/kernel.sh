@@ -11,7 +11,7 @@ package=$(apt-cache depends --important linux-image-cloud-amd64 | sed -n 's/^ *D
 version=$(apt-cache show --no-all-versions "$package" | sed -n 's/^Version: //p')
 kernel=${package#linux-image-}
 mkdir -p "$1"
-made=$(readlink -f "$1")/$package-$version-$(sha256sum "$here/init" "$here/kernel.sh" | sha256sum | cut -c1-12)
+made=$(readlink -f "$1")/$package-$version-$(cat "$here/init" "$here/kernel.sh" | sha256sum | cut -c1-12)
 if [[ -e $made/initrd ]]; then
   echo "$made"
   exit

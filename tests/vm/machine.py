@@ -1,5 +1,6 @@
 """A virtual machine whose / is the host's own, read-only under a tmpfs, with a stock Debian kernel: pure cgroup v2
-with every controller, every capability, AppArmor, CRIU. Emulated (TCG), because a test machine's KVM may not run it.
+with every controller, every capability, AppArmor, CRIU, and ZFS for who asks. Emulated (TCG), because a test machine's
+KVM may not run it.
 """
 import os
 import shutil
@@ -12,28 +13,33 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 SYSTEMD = "/lib/systemd/systemd"
 TOOLS = ("qemu-system-x86_64", "depmod", "cpio", "apt-get", "dpkg", VIRTIOFSD)
+ZFS_TOOLS = ("make", "gcc-12", "strip")
 # Below these the machine has its own, so a directory of ours there must be shown to it.
 HIDDEN = ("/tmp/", "/run/", "/proc/", "/sys/", "/dev/")
 
 
-def missing():
+def missing(zfs=False):
     """Programs that are needed and not installed."""
-    return [tool for tool in TOOLS if not shutil.which(tool)]
+    return [tool for tool in TOOLS + (ZFS_TOOLS if zfs else ()) if not shutil.which(tool)]
 
 
-def kernel(cache):
-    """Directory of the kernel, made at the first call; raises RuntimeError with the reason."""
-    done = subprocess.run([os.path.join(HERE, "kernel.sh"), cache], capture_output=True, text=True, check=False)
+def _made(what, *arguments):
+    """Directory that what.sh has made, now or at an earlier call; raises RuntimeError with the reason."""
+    done = subprocess.run([os.path.join(HERE, what + ".sh"), *arguments], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise RuntimeError("no kernel: " + (done.stderr.strip() or "kernel.sh").splitlines()[-1])
+        raise RuntimeError(f"no {what}: " + (done.stderr.strip() or what + ".sh").splitlines()[-1])
     return done.stdout.strip()
 
 
 class Machine:
-    """One run: boots, runs a shell script, powers off. The script's /share is `share` here."""
+    """One run: boots, runs a shell script, powers off. The script's /share is `share` here.
 
-    def __init__(self, cache, memory=2048, processors=2):
-        self.kernel = kernel(cache)
+    With `zfs` its modules are loaded and its programs are there; the first time this builds them for some minutes.
+    """
+
+    def __init__(self, cache, memory=2048, processors=2, zfs=False):
+        self.kernel = _made("kernel", cache)
+        self.zfs = _made("zfs", cache, self.kernel) if zfs else None
         self.memory, self.processors = memory, processors
         self.dir = tempfile.mkdtemp(prefix="nexcage-vm.")
         self.share = os.path.join(self.dir, "share")
@@ -64,7 +70,9 @@ class Machine:
         see = [os.path.realpath(path) for path in visible]
         see = [path for path in see if path.startswith(HIDDEN)]
         words = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off", "no_timer_check",
-                 "security=apparmor", f"nx.modules={self.kernel}/lib/modules"]
+                 "security=apparmor", f"nx.modules={self.zfs or self.kernel}/lib/modules"]
+        if self.zfs:
+            words.append(f"nx.zfs={self.zfs}/root")
         if systemd:
             words.append(f"nx.systemd={SYSTEMD}")
         if see:
@@ -108,8 +116,8 @@ class Machine:
 
 
 def main():
-    """For people. machine.py CACHE SCRIPT [systemd]: SCRIPT is shell text; the current directory is visible."""
-    machine = Machine(sys.argv[1])
+    """For people. machine.py CACHE SCRIPT [systemd] [zfs]: SCRIPT is shell text; the current directory is visible."""
+    machine = Machine(sys.argv[1], zfs="zfs" in sys.argv[3:])
     try:
         status, output = machine.run(sys.argv[2], visible=[os.getcwd()], systemd="systemd" in sys.argv[3:])
         print(output, end="")

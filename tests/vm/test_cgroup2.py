@@ -1,50 +1,14 @@
-"""Boots the virtual machine once and runs the files in guest/ in it; their cases appear in the results one by one.
-
-For people: NX_GUESTS picks files ("layerfs"), NX_ONLY cases of them ("Verity").
-"""
+"""What needs pure cgroup v2, AppArmor, every capability or another kernel, in the virtual machine; see guests.py."""
 import os
-import shutil
-import sys
 import unittest
 
+import guests
 import machine
 
-SOURCE = os.environ.get("NX_SOURCE") or os.path.dirname(os.path.dirname(machine.HERE))
-# An emulated processor spends ten seconds on the start of a program with the sanitizers.
-RELEASE = os.environ.get("NX_RELEASE", os.path.join(SOURCE, "build/release"))
-CACHE = os.environ.get("NX_CACHE", os.path.join(SOURCE, "build/cache"))
 
-
-class Cgroup2(unittest.TestCase):
-    guests = os.environ.get("NX_GUESTS", "cgroup2 layerfs").split()
-
+class Cgroup2(guests.Case):
     def test_everything_in_the_machine(self):
-        if os.geteuid() != 0:
-            self.skipTest("needs root: the machine sees the host's files as root")
-        missing = machine.missing()
-        if missing:
-            self.skipTest(f"not installed: {', '.join(missing)}")
-        if not os.access(os.path.join(RELEASE, "bin/nexcage"), os.X_OK):
-            self.skipTest(f"{RELEASE}/bin/nexcage is not built")
-        try:
-            vm = machine.Machine(CACHE)
-        except RuntimeError as error:
-            self.skipTest(str(error))
-        self.addCleanup(vm.destroy)
-        settings = {"NX_BUILD": RELEASE, "NX_SOURCE": SOURCE, "NX_RESULTS": "/share",
-                    "NX_BACKENDS": os.environ.get("NX_BACKENDS", "lxc,crun,runc")}
-        settings.update({name: os.environ[name] for name in ("NX_BARE",) if name in os.environ})
-        script = [f"export {name}='{value}'" for name, value in settings.items()] + ["code=0"]
-        script += [f"NX_SUITE=vm_{guest}_guest {sys.executable} -B {SOURCE}/tests/support/unittests.py"
-                   f" {machine.HERE}/guest/test_{guest}.py {os.environ.get('NX_ONLY', '')} || code=1" for guest in self.guests]
-        status, output = vm.run("\n".join([*script, "exit $code"]), visible=[SOURCE, RELEASE], seconds=420,
-                                systemd=os.path.exists(machine.SYSTEMD))
-        print(output)
-        results = os.environ.get("NX_RESULTS")
-        if results:
-            for guest in self.guests:
-                shutil.copy(os.path.join(vm.share, f"vm_{guest}_guest.xml"), results)
-        self.assertEqual(status, 0, "a test failed in the machine")
+        self.run_guests("cgroup2 layerfs", systemd=os.path.exists(machine.SYSTEMD))
 
 
 if __name__ == "__main__":

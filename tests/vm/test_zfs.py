@@ -1,0 +1,13 @@
+"""What needs ZFS, in the virtual machine; see guests.py."""
+import unittest
+
+import guests
+
+
+class Zfs(guests.Case):
+    def test_everything_in_the_machine(self):
+        self.run_guests("zfs_pool", zfs=True)
+
+
+if __name__ == "__main__":
+    unittest.main()
