@@ -30,6 +30,7 @@ constexpr std::array kKeys = {
               &Settings::containers},
     ConfigKey{"storage.layers", "NEXCAGE_LAYERS", ConfigKind::directory, &Settings::layers},
     ConfigKey{"storage.default", "NEXCAGE_STORAGE", ConfigKind::word, &Settings::storage},
+    ConfigKey{"zfs.dataset", "NEXCAGE_ZFS_DATASET", ConfigKind::text, &Settings::zfs_dataset},
     ConfigKey{"layerfs.driver", "NEXCAGE_LAYERFS", ConfigKind::word, &Settings::layerfs},
     ConfigKey{"layerfs.form", "NEXCAGE_LAYERFS_FORM", ConfigKind::word, &Settings::layerfs_form},
     ConfigKey{"layerfs.protect", "NEXCAGE_LAYERFS_PROTECT", ConfigKind::word,

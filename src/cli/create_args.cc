@@ -68,7 +68,12 @@ void CreateArgs::declare(Options& options) {
             "with --read-only: /run, /tmp and /var/tmp are writable, in memory")
       .text("--tmpfs-upper", "SIZE", tmpfs_upper,
             "keep what a run writes in memory, at most so much (0: half of it)")
-      .text("--layerfs", "DRIVER", layerfs, "auto, erofs, overlay or copy")
+      .text("--layerfs", "DRIVER", layerfs, "auto, erofs, overlay, copy or zfs")
+      .text("--storage", "STORAGE", storage,
+            "local, dir:PATH, zfs, zfs:DATASET or raw (default: the configured one)")
+      .text("--storage-size", "SIZE", storage_size,
+            "limit of the root file system; zfs: a quota, raw: the image's size (default: 10g)")
+      .text("--raw", "FILESYSTEM", raw, "put the root file system into an image: ext4 or xfs")
       .list("--uidmap", "CONTAINER:HOST:COUNT", uid_map,
             "user namespace with these users; the image is not changed")
       .list("--gidmap", "CONTAINER:HOST:COUNT", gid_map, "the same for groups (default: --uidmap)")
@@ -114,7 +119,7 @@ Result<> CreateArgs::common(Request& request) const {
 
 Result<Request> CreateArgs::oci_request(const Context& context,
                                         const std::vector<std::string>& words) const {
-  const std::array<std::pair<std::string_view, bool>, 33> image_only = {{
+  const std::array<std::pair<std::string_view, bool>, 36> image_only = {{
       {"--name", !name.empty()},
       {"--tty", terminal},
       {"--interactive", interactive},
@@ -134,6 +139,9 @@ Result<Request> CreateArgs::oci_request(const Context& context,
       {"--read-only-tmpfs", read_only_tmpfs},
       {"--tmpfs-upper", !tmpfs_upper.empty()},
       {"--layerfs", !layerfs.empty()},
+      {"--storage", !storage.empty()},
+      {"--storage-size", !storage_size.empty()},
+      {"--raw", !raw.empty()},
       {"--uidmap", !uid_map.empty()},
       {"--gidmap", !gid_map.empty()},
       {"--network", !network.network.empty()},
@@ -232,10 +240,11 @@ Result<> CreateArgs::watch_pull(runtime::Services& services) const {
   NX_TRY(std::shared_ptr<ProgressOutput> output, progress.open());
   registry::PullOptions options;
   NX_TRY(options.choices, registry.choices());
-  services.pull = [output, options, driver = layerfs,
-                   with = services](const std::string& image) -> Result<registry::Pulled> {
+  services.pull = [output, options, with = services](
+                      const std::string& image,
+                      const storage::Choice& choice) -> Result<registry::Pulled> {
     NX_TRY(registry::Pulled pulled,
-           runtime::pull_ready(image, options, watch(*output), with, driver));
+           runtime::pull_ready(image, options, watch(*output), with, choice));
     output->finish(pulled);
     return pulled;
   };

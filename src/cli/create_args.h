@@ -39,7 +39,7 @@ struct CreateArgs {
   std::string memory, cpus, pids_limit;
   network::Options network;
   bool read_only = false, read_only_tmpfs = false;
-  std::string layerfs, tmpfs_upper;
+  std::string layerfs, tmpfs_upper, storage, storage_size, raw;
   std::vector<std::string> uid_map, gid_map;
   std::string pull;
   RegistryArgs registry;

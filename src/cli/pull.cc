@@ -43,9 +43,10 @@ off is gone on from. The digest is printed.
     }
     NX_TRY(options.choices, registry_.choices());
     NX_TRY(const runtime::Services services, context.services());
+    NX_TRY(const storage::Choice storage, runtime::default_storage(services.settings));
     for (const std::string& word : words) {
       NX_TRY(const registry::Pulled pulled,
-             runtime::pull_ready(word, options, watch(*output), services));
+             runtime::pull_ready(word, options, watch(*output), services, storage));
       output->finish(pulled);
       print(pulled.digest.str() + "\n");
     }

@@ -10,6 +10,7 @@
 #include "nexcage/cli/create_args.h"
 #include "nexcage/cli/options.h"
 #include "nexcage/layerfs/layerfs.h"
+#include "nexcage/storage/select.h"
 
 namespace nexcage::cli {
 namespace {
@@ -71,11 +72,20 @@ void add_tmpfs(std::vector<oci::Mount>& mounts) {
 Result<> CreateArgs::root_file_system(runtime::ImageSource& source) const {
   if (!layerfs.empty()) {
     NX_CHECK(check_driver(layerfs));
-    source.annotations["org.nexcage.layerfs"] = layerfs;
+    source.annotations[storage::kLayerfsAnnotation] = layerfs;
+  }
+  if (!storage.empty()) source.annotations[storage::kStorageAnnotation] = storage;
+  if (!storage_size.empty()) {
+    NX_TRY(const std::uint64_t bytes, parse_bytes(storage_size), "--storage-size");
+    source.annotations[storage::kSizeAnnotation] = std::to_string(bytes);
+  }
+  if (!raw.empty()) {
+    NX_CHECK(storage::raw::parse_file_system(raw), "--raw");
+    source.annotations[storage::kRawAnnotation] = raw;
   }
   if (!tmpfs_upper.empty()) {
     NX_TRY(const std::uint64_t bytes, parse_bytes(tmpfs_upper), "--tmpfs-upper");
-    source.annotations["org.nexcage.tmpfs-upper"] = std::to_string(bytes);
+    source.annotations[storage::kTmpfsAnnotation] = std::to_string(bytes);
   }
   if (read_only_tmpfs && !read_only)
     return fail(Errc::InvalidSpec, "--read-only-tmpfs needs --read-only");

@@ -46,6 +46,10 @@ enum class Access : std::uint8_t { read_write, read_only };
 struct MountPoint {
   std::string target;  // where the merged tree is attached
   std::string upper;   // directory for the writable upper and work directories (same file system)
+  /// Driver zfs, in place of an upper: the dataset that is the container's, and the token that it
+  /// carries as long as it is this container's.
+  std::string dataset{};
+  std::string token{};
 };
 
 /// Is what the container wrote there already?
@@ -64,6 +68,8 @@ struct MountOptions {
   /// writes is root's on disk. -1: none.
   int user_namespace = -1;
   std::uint32_t root_uid = 0, root_gid = 0;  // the namespace's root on the host
+  /// Driver zfs: bytes that the tree may take, the image's files included.
+  std::optional<std::uint64_t> size{};
 };
 
 /// What is kept of a mount for as long as it lasts: with it any process can undo it.
@@ -177,6 +183,9 @@ class Driver {
 
   /// What mount() is going to make: for the caller's undo log. Touches nothing.
   virtual MountRecord plan(const PreparedStack& stack, const MountPoint& at) const = 0;
+  /// Finishes what dead processes of this driver left half made. The store's other methods do it
+  /// too, when they come by; this is for the command after a crash.
+  virtual Result<> sweep() = 0;
   /// Attaches the merged tree at `at.target`. When it fails it leaves nothing behind but what
   /// Storage::kept says is there.
   virtual Result<MountRecord> mount(const PreparedStack& stack, const MountPoint& at,
@@ -204,7 +213,8 @@ using RecordCache =
 
 struct Options {
   std::string root;             // "/var/lib/nexcage/layers"
-  std::string driver = "auto";  // auto, erofs, overlay, copy
+  std::string driver = "auto";  // auto, erofs, overlay, copy, zfs
+  std::string zfs_dataset{};    // driver zfs: the dataset below which images and containers lie
   Unpacker unpack{};
   Converter convert{};
   Hasher hash{};
@@ -222,9 +232,11 @@ Result<std::unique_ptr<Driver>> open(Options options);
 Result<std::unique_ptr<Driver>> open_unprobed(const std::string& name, Options options);
 /// The drivers that have prepared anything below the options' root, without a probe.
 Result<std::vector<std::unique_ptr<Driver>>> open_used(const Options& options);
-/// Names this build knows, best first.
+/// Names this build knows, best first; "zfs", which `auto` never takes, last.
 std::vector<std::string> driver_names();
 /// Undoes a mount of any driver (for undo logs): `root` is Options::root.
 Result<> undo_mount(const std::string& root, const MountRecord& record);
+/// Driver::sweep() of a driver by name; one that this build does not know has nothing.
+Result<> sweep(const std::string& root, const std::string& driver);
 
 }  // namespace nexcage::layerfs

@@ -14,6 +14,10 @@ json::Value to_json(const MountRecord& record) {
   object.set("upper", record.at.upper);
   object.set("key", record.key);
   object.set("method", record.method);
+  if (!record.at.dataset.empty()) {
+    object.set("dataset", record.at.dataset);
+    object.set("token", record.at.token);
+  }
   return object;
 }
 
@@ -25,6 +29,10 @@ Result<MountRecord> mount_record_from_json(const json::Value& value) {
   NX_TRY(record.at.upper, message.text("upper"));
   NX_TRY(record.key, message.text("key"));
   NX_TRY(record.method, message.text("method"));
+  if (message.has("dataset")) {
+    NX_TRY(record.at.dataset, message.text("dataset"));
+    NX_TRY(record.at.token, message.text("token"));
+  }
   return record;
 }
 
@@ -33,6 +41,12 @@ Result<> undo_mount(const std::string& root, const MountRecord& record) {
   // Of a driver that this build does not have: what it noted is its own.
   if (!driver) return sys::unmount(record.at.target);
   return (*driver)->unmount(record);
+}
+
+Result<> sweep(const std::string& root, const std::string& driver) {
+  const auto opened = open_unprobed(driver, {.root = root});
+  if (!opened) return {};
+  return (*opened)->sweep();
 }
 
 }  // namespace nexcage::layerfs

@@ -9,23 +9,24 @@
 #include "nexcage/layerfs/drivers/copy.h"
 #include "nexcage/layerfs/drivers/erofs.h"
 #include "nexcage/layerfs/drivers/overlay.h"
+#include "nexcage/layerfs/drivers/zfs.h"
 #include "nexcage/layerfs/layerfs.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::layerfs {
 namespace {
 
+/// `automatic`: "auto" may take it. Driver zfs needs a dataset, which the storage decides on.
 struct Row {
   std::string_view name;
   std::unique_ptr<Driver> (*make)(Options options);
+  bool automatic;
 };
 /// Best first. A driver is added by its files in drivers/ and one line here.
-constexpr std::array<Row, 3> kDrivers = {{{"erofs", &erofs_driver::make_driver},
-                                          {"overlay", &overlay::make_driver},
-                                          {"copy", &copy::make_driver}}};
-
-/// Names that configurations may hold already, without a driver in this build.
-constexpr std::array<std::string_view, 2> kPlanned = {"zfs", "raw"};
+constexpr std::array<Row, 4> kDrivers = {{{"erofs", &erofs_driver::make_driver, true},
+                                          {"overlay", &overlay::make_driver, true},
+                                          {"copy", &copy::make_driver, true},
+                                          {"zfs", &zfs_driver::make_driver, false}}};
 
 std::string known_names() {
   std::vector<std::string> names = driver_names();
@@ -36,6 +37,7 @@ std::string known_names() {
 Result<std::unique_ptr<Driver>> best(const Options& options) {
   Error why(Errc::Unsupported, "no LayerFS driver works on this host");
   for (const Row& row : kDrivers) {
+    if (!row.automatic) continue;
     auto driver = row.make(options);
     auto works = driver->probe();
     if (works) return driver;
@@ -64,10 +66,10 @@ Result<std::unique_ptr<Driver>> open(Options options) {
 Result<std::unique_ptr<Driver>> open_unprobed(const std::string& name, Options options) {
   for (const Row& row : kDrivers)
     if (row.name == name) return row.make(std::move(options));
-  for (const std::string_view planned : kPlanned)
-    if (planned == name)
-      return fail(Error(Errc::Unsupported, "this build has no LayerFS driver " + name)
-                      .hint("drivers: " + known_names()));
+  if (name == "raw")
+    return fail(Error(Errc::ConfigError, "raw is no LayerFS driver")
+                    .hint("a root file system in an image is a storage: --raw, or [storage] "
+                          "default = \"raw\""));
   return fail(Error(Errc::ConfigError, "unknown LayerFS driver " + quote(name))
                   .hint("drivers: " + known_names()));
 }

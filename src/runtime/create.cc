@@ -16,7 +16,7 @@ Result<Container> build(Resolved resolved, Services& with) {
   testpoint("phase-3");
   NX_TRY(Rooted rooted, assemble_rootfs(std::move(mounted)));  // phase_rootfs.cc
   testpoint("phase-4");
-  NX_TRY(Stored stored, settle_storage(std::move(rooted)));  // phase_rootfs.cc
+  NX_TRY(Stored stored, settle_storage(std::move(rooted), with));  // phase_storage.cc
   testpoint("phase-5");
   NX_TRY(Ready ready, configure_backend(std::move(stored), with));  // phase_backend.cc
   testpoint("phase-6");

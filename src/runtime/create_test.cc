@@ -311,9 +311,17 @@ TEST_F(Create, list_is_sorted_and_leaves_unreadable_ones_out) {
 }
 
 TEST_F(Create, storage_that_is_not_there_is_refused) {
-  services_.settings.storage = "zfs:tank";
+  oci::Spec spec = oci::default_spec();
+  spec.annotations["proxmox.storage"] = "zfs:tank";
+  std::ofstream(path("bundle/config.json")) << json::dump(oci::to_json(spec));
   EXPECT_ERROR(create(request(), services_), Errc::ConfigError, HasSubstr("zfs:tank"));
   expect_nothing_left();
+}
+
+TEST_F(Create, a_bundle_keeps_its_files_whatever_the_default_storage_is) {
+  services_.settings.storage = "raw";
+  ASSERT_OK(create(request(), services_));
+  EXPECT_FALSE(*sys::exists(AT_FDCWD, path("bundle/web.raw")));
 }
 
 }  // namespace

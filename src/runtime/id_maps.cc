@@ -13,6 +13,10 @@ std::uint32_t root_of(const std::vector<oci::IdMapping>& mappings, std::uint32_t
 
 }  // namespace
 
+bool has_id_maps(const oci::Spec& spec) {
+  return spec.linux_ && !spec.linux_->uid_mappings.empty();
+}
+
 std::vector<sys::IdRange> ranges(const std::vector<oci::IdMapping>& mappings) {
   std::vector<sys::IdRange> ranges;
   ranges.reserve(mappings.size());

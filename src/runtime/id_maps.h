@@ -13,6 +13,9 @@ namespace nexcage::runtime {
 
 std::vector<sys::IdRange> ranges(const std::vector<oci::IdMapping>& mappings);
 
+/// The container has a user namespace with maps of its own.
+bool has_id_maps(const oci::Spec& spec);
+
 /// The container's root on the host; ourselves where it has no user namespace.
 struct RootIds {
   std::uint32_t uid = 0, gid = 0;

@@ -5,6 +5,7 @@
 
 #include "nexcage/layerfs/batch.h"
 #include "nexcage/runtime/layers.h"
+#include "nexcage/runtime/pull.h"
 
 namespace nexcage::runtime {
 namespace {
@@ -45,7 +46,8 @@ Result<Merging> merge_layers(std::span<const std::string> words, Services& with)
     NX_TRY(image::Image image, store.resolve(word));
     images.push_back(std::move(image));
   }
-  NX_TRY(const auto driver, with.open_layerfs({}));
+  NX_TRY(const storage::Choice storage, default_storage(with.settings));
+  NX_TRY(const auto driver, with.open_layerfs(storage));
   NX_TRY(const std::set<std::string> before, keys_of(*driver));
   std::vector<PreparedStack> stacks(images.size());
   const layerfs::BatchResult done = layerfs::run_batch(

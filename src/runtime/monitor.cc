@@ -91,18 +91,21 @@ Result<> make_exit_directory(const std::string& bundle) {
   return {};
 }
 
-/// The process of conmon.pid, if it is this container's conmon and not a newer process of that pid.
-Result<std::optional<UniqueFd>> open_monitor(const std::string& bundle) {
+/// The process of conmon.pid, if it is this container's conmon and not a newer process of that pid;
+/// else a descriptor of nothing.
+Result<UniqueFd> open_monitor(const std::string& bundle) {
   const std::string file = bundle + std::string(kMonitorPid);
   const auto text = sys::read_file(AT_FDCWD, file, 64);
   const auto pid = text ? parse_u64(trim(*text)) : std::nullopt;
-  if (!pid) return std::nullopt;  // never had one
+  if (!pid) return UniqueFd();  // never had one
   NX_TRY(const auto stat, sys::read_stat(static_cast<pid_t>(*pid)));
-  if (!stat) return std::nullopt;
-  NX_TRY(auto pidfd, sys::open_process({static_cast<pid_t>(*pid), stat->start_time}));
+  if (!stat) return UniqueFd();
+  auto pidfd = sys::open_process({static_cast<pid_t>(*pid), stat->start_time});
+  if (!pidfd) return fail(std::move(pidfd).error());
   const auto words = sys::read_file(AT_FDCWD, "/proc/" + std::to_string(*pid) + "/cmdline");
-  if (!pidfd || !words || words->find(file) == std::string::npos) return std::nullopt;
-  return pidfd;
+  const bool is_its = words && words->find(file) != std::string::npos;
+  if (!*pidfd || !is_its) return UniqueFd();
+  return *std::move(*pidfd);
 }
 
 Result<std::string> read_report(int fd) {
@@ -175,9 +178,9 @@ std::vector<std::string> conmon_command(const MonitorJob& job, const std::string
 }
 
 Result<> await_monitor(const std::string& bundle, std::chrono::milliseconds timeout) {
-  NX_TRY(const std::optional<UniqueFd> pidfd, open_monitor(bundle));
+  NX_TRY(const UniqueFd pidfd, open_monitor(bundle));
   if (!pidfd) return {};
-  NX_TRY(const bool ended, sys::wait_exit(pidfd->get(), timeout));
+  NX_TRY(const bool ended, sys::wait_exit(pidfd.get(), timeout));
   if (ended) return {};
   return fail(Errc::Timeout, "wait for the end of conmon, which held the container");
 }

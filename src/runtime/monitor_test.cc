@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <fstream>
 
 #include "nexcage/base/text.h"
 #include "result_matchers.h"
@@ -119,7 +120,7 @@ TEST_F(MonitorTest, exit_record_is_forgotten) {
 TEST_F(MonitorTest, only_the_containers_own_monitor_is_waited_for) {
   const std::string file = directory_->path() + "/conmon.pid";
   const auto soon = std::chrono::milliseconds(10);
-  EXPECT_OK(await_monitor(directory_->path(), soon)) << "never had one";
+  EXPECT_OK(await_monitor(directory_->path(), soon));  // never had one
   // Another process that has got its pid.
   std::ofstream(file) << getpid();
   EXPECT_OK(await_monitor(directory_->path(), soon));

@@ -7,7 +7,9 @@
 
 #include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
+#include "nexcage/runtime/kept.h"
 #include "nexcage/runtime/paths.h"
+#include "nexcage/runtime/state_file.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::runtime {
@@ -20,13 +22,43 @@ Result<std::string> boot_id() {
   return std::string(trim(text));
 }
 
-Result<> remove_if_stale(const std::string& id, const std::string& boot, const Settings& settings) {
+/// Its state directory again, as that of a container that has ended.
+Result<> revive(const std::string& id, const Settings& settings) {
+  const Paths paths(settings);
+  NX_TRY(const std::string info_text,
+         sys::read_file(AT_FDCWD, paths.info_dir(id) + "/info.json", json::Limits{}.max_bytes));
+  NX_TRY(const json::Value info, json::parse(info_text));
+  NX_TRY(const std::string config,
+         sys::read_file(AT_FDCWD, paths.bundle(id) + "/config.json", json::Limits{}.max_bytes));
+  NX_TRY(const json::Value document, json::parse(config));
+  NX_TRY(const oci::Spec spec, oci::parse_spec(document));
+  backends::Record record;
+  record.state.oci_version = spec.oci_version;
+  record.state.id = id;
+  record.state.bundle = paths.bundle(id);
+  record.state.annotations = spec.annotations;
+  record.backend = info.text("backend");
+  record.rootfs = info.text("rootfs");
+  record.state_dir = paths.state_dir(id);
+  record.created = info.text("created");
+  record.terminal = spec.process && spec.process->terminal;
+  NX_CHECK(sys::mkdirs(record.state_dir, 0700));
+  NX_CHECK(
+      sys::write_file_atomic(record.state_dir + "/config.json", config, 0600, sys::Durable::no));
+  const std::string file = record.state_dir + "/state.json";
+  return sys::write_file_atomic(file, ended_text(std::move(record)), 0600, sys::Durable::no);
+}
+
+Result<> settle(const std::string& id, const std::string& boot, const Settings& settings) {
   const Paths paths(settings);
   auto text = sys::read_file(AT_FDCWD, paths.bundle(id) + "/owner", kMaxOwnerFile);
   if (!text) return {};  // not ours to judge
   const auto lines = split(*text, '\n');
   if (lines.size() < 2 || lines[0] != settings.root || lines[1] == boot) return {};
+  NX_TRY(const Kept kept, load_kept(id, settings), "container " + id + " of an earlier boot");
+  if (kept.volume && storage::survives(*kept.volume)) return revive(id, settings);
   log::info("remove the bundle of " + id + ", which ended with an earlier boot");
+  if (kept.volume) NX_CHECK(storage::remove_volume(*kept.volume));
   NX_CHECK(sys::remove_tree(paths.info_dir(id)));
   return sys::remove_tree(paths.bundle(id));
 }
@@ -46,7 +78,7 @@ Result<bool> made_in_this_boot(const std::string& bundle) {
   return lines.size() >= 2 && lines[1] == boot;
 }
 
-Result<> remove_bundles_of_earlier_boots(const Settings& settings) {
+Result<> settle_earlier_boots(const Settings& settings) {
   auto dir = sys::open_at(AT_FDCWD, settings.containers, O_RDONLY | O_DIRECTORY);
   if (!dir) {
     if (dir.error().sys_errno() == ENOENT) return {};
@@ -58,8 +90,7 @@ Result<> remove_bundles_of_earlier_boots(const Settings& settings) {
   if (names.empty()) return {};
   NX_TRY(std::string boot, boot_id());
   for (const std::string& name : names)
-    if (auto done = remove_if_stale(name, boot, settings); !done)
-      log::warning(done.error().message());
+    if (auto done = settle(name, boot, settings); !done) log::warning(done.error().message());
   return {};
 }
 

@@ -15,8 +15,9 @@ Result<> write_owner(const std::string& bundle, const std::string& root);
 /// The bundle is of the boot that we are in: what its container wrote is in memory or on disk.
 Result<bool> made_in_this_boot(const std::string& bundle);
 
-/// Removes bundles (and their info.json) of this root that an earlier boot made: their containers
-/// ended with it. Called by the first command that finds the root empty.
-Result<> remove_bundles_of_earlier_boots(const Settings& settings);
+/// Settles what containers of this root, made by an earlier boot, left on disk. Those whose files
+/// are whole (storage::survives) are containers that have ended; the others are removed, with their
+/// storage. Called by the first command that finds the root empty.
+Result<> settle_earlier_boots(const Settings& settings);
 
 }  // namespace nexcage::runtime

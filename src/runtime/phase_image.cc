@@ -39,8 +39,8 @@ Result<Resolved> resolve_image(Checked checked, Services& with) {
   const ImageSource& wanted = *resolved.image;
   NX_TRY(resolved.store, image::Store::open(with.settings.images, image::Store::IfMissing::create));
   NX_TRY(const PullPolicy configured, parse_pull_policy(with.settings.pull_policy), "pull.policy");
-  NX_TRY(resolved.verified,
-         find_or_pull(wanted.image, wanted.pull.value_or(configured), *resolved.store, with));
+  NX_TRY(resolved.verified, find_or_pull(wanted.image, wanted.pull.value_or(configured),
+                                         *resolved.store, resolved.storage, with));
   resolved.image_name = name_of(*resolved.verified, wanted.image);
   NX_TRY(ImageSpec made, spec_from_image(resolved.verified->config, wanted, resolved.request->id,
                                          resolved.image_name));

@@ -12,42 +12,29 @@ namespace nexcage::runtime {
 namespace {
 
 constexpr mode_t kTreeMode = 0711;
-constexpr const char* kDriverAnnotation = "org.nexcage.layerfs";
-constexpr const char* kTmpfsAnnotation = "org.nexcage.tmpfs-upper";  // bytes; 0: kernel's default
 constexpr mode_t kPrivateMode = 0700;
 
-/// Where the container's own writes go, by the storage that phase 1 decided on.
-std::string upper_dir(const Resolved& resolved) {
-  if (resolved.storage.kind == storage::Kind::directory)
-    return resolved.storage.location + "/" + resolved.request->id;
-  return resolved.bundle + "/upper";
-}
-
-std::string annotation(const oci::Spec& spec, const char* name) {
-  const auto found = spec.annotations.find(name);
-  return found == spec.annotations.end() ? std::string() : found->second;
-}
-
 Result<std::optional<std::uint64_t>> tmpfs_upper(const oci::Spec& spec) {
-  const std::string text = annotation(spec, kTmpfsAnnotation);
-  if (text.empty()) return std::optional<std::uint64_t>();
-  const auto bytes = parse_u64(text);
+  const auto found = spec.annotations.find(storage::kTmpfsAnnotation);
+  if (found == spec.annotations.end()) return std::optional<std::uint64_t>();
+  const auto bytes = parse_u64(found->second);
   if (!bytes)
-    return fail(Errc::InvalidSpec, std::string("annotation ") + kTmpfsAnnotation + ": " +
-                                       quote(text) + " is no number of bytes");
+    return fail(Errc::InvalidSpec, std::string("annotation ") + storage::kTmpfsAnnotation + ": " +
+                                       quote(found->second) + " is no number of bytes");
   return bytes;
 }
 
 /// The layers are mounted through the container's id maps: no file of the image is given another
-/// owner.
+/// owner. An image file is filled with the owners as they are, and mounted through the maps itself.
 Result<layerfs::MountRecord> mount_stack(layerfs::Driver& driver,
                                          const layerfs::PreparedStack& stack,
-                                         const layerfs::MountPoint& at, const oci::Spec& spec,
-                                         layerfs::Storage storage) {
-  layerfs::MountOptions options{.storage = storage};
+                                         const layerfs::MountPoint& at, const Mounted& mounted) {
+  const oci::Spec& spec = mounted.spec;
+  layerfs::MountOptions options{.storage = mounted.storage_state()};
   NX_TRY(options.tmpfs_upper, tmpfs_upper(spec));
+  options.size = mounted.storage.size;
   UniqueFd user_namespace;
-  if (spec.linux_ && !spec.linux_->uid_mappings.empty()) {
+  if (has_id_maps(spec) && !mounted.volume.raw) {
     NX_TRY(user_namespace, sys::make_user_namespace(ranges(spec.linux_->uid_mappings),
                                                     ranges(spec.linux_->gid_mappings)));
     options.user_namespace = user_namespace.get();
@@ -58,45 +45,61 @@ Result<layerfs::MountRecord> mount_stack(layerfs::Driver& driver,
   return driver.mount(stack, at, options);
 }
 
-Result<> make_storage(Resolved& resolved, const std::string& upper) {
-  if (resolved.storage_state() == layerfs::Storage::kept) return {};
-  NX_TRY(const bool taken, sys::exists(AT_FDCWD, upper));
-  if (taken) return fail(Errc::ContainerExists, "storage directory " + upper + " exists already");
-  NX_CHECK(resolved.undo.will_create_dir(upper));
-  return sys::mkdirs(upper, kPrivateMode);
-}
-
-Result<layerfs::MountPoint> make_mount_point(Resolved& resolved) {
+/// Where the layers go, and what holds the writes on top of them. While an image file is filled
+/// these lie in the bundle.
+Result<layerfs::MountPoint> make_mount_point(Mounted& mounted) {
+  const storage::Volume& volume = mounted.volume;
   layerfs::MountPoint at;
-  at.target = Paths::layers_mount(resolved.bundle, resolved.request->id);
-  at.upper = upper_dir(resolved);
-  NX_CHECK(make_storage(resolved, at.upper));
+  at.target = Paths::layers_mount(mounted.bundle, mounted.request->id);
   NX_CHECK(sys::mkdirs(at.target, kTreeMode));
+  if (volume.raw) {
+    at.upper = mounted.bundle + "/upper";
+    NX_CHECK(mounted.undo.will_create_dir(at.upper));
+    NX_CHECK(sys::mkdirs(at.upper, kPrivateMode));
+    return at;
+  }
+  at.dataset = volume.dataset;
+  at.token = volume.token;
+  at.upper = volume.dataset.empty() ? volume.writable() : std::string();
+  if (mounted.former) return at;
+  NX_CHECK(mounted.undo.will_make_volume(volume));
+  NX_CHECK(storage::make_volume(volume));
   return at;
 }
 
 /// What was written with one driver is nothing to another.
-std::string driver_name(const Resolved& resolved) {
-  return resolved.former ? resolved.former->layerfs : annotation(resolved.spec, kDriverAnnotation);
+storage::Choice drivers_choice(const Resolved& resolved) {
+  storage::Choice choice = resolved.storage;
+  if (resolved.former) choice.layerfs = resolved.former->layerfs;
+  return choice;
+}
+
+Result<storage::Volume> volume_of(const Resolved& resolved) {
+  if (resolved.former) return resolved.former->volume;
+  return storage::plan_volume(resolved.storage, resolved.request->id, resolved.bundle);
 }
 
 }  // namespace
 
 Result<Mounted> mount_layers(Resolved resolved, Services& with) {
-  Mounted mounted{std::move(resolved), {}};
-  if (!mounted.verified) return mounted;
-  NX_TRY(auto driver, with.open_layerfs(driver_name(mounted)));
+  Mounted mounted{std::move(resolved), {}, {}};
+  NX_TRY(mounted.volume, volume_of(mounted));
+  // What was once filled from the layers needs them no more.
+  const bool is_filled = mounted.former && mounted.volume.raw;
+  if (!mounted.verified || is_filled) return mounted;
+  NX_TRY(auto driver, with.open_layerfs(drivers_choice(mounted)));
+  NX_CHECK(mounted.undo.will_prepare_layers(with.settings.layers, std::string(driver->name())));
   NX_TRY(layerfs::PreparedStack stack, driver->prepare(*mounted.store, *mounted.verified),
          "prepare the layers of " + mounted.image_name);
   NX_TRY(layerfs::MountPoint at, make_mount_point(mounted));
   NX_CHECK(mounted.undo.will_mount_layers(with.settings.layers, driver->plan(stack, at)));
-  auto record = mount_stack(*driver, stack, at, mounted.spec, mounted.storage_state());
+  auto record = mount_stack(*driver, stack, at, mounted);
   if (!record && record.error().code() == Errc::LayerError) {
     // Garbage collection may have come between: with a leftover of an image that was removed and is
     // there again. What is missing is made once more.
     NX_TRY(stack, driver->prepare(*mounted.store, *mounted.verified),
            "prepare the layers of " + mounted.image_name);
-    record = mount_stack(*driver, stack, at, mounted.spec, mounted.storage_state());
+    record = mount_stack(*driver, stack, at, mounted);
   }
   if (!record)
     return fail(std::move(record).error().wrap("mount the layers of " + mounted.image_name));

@@ -43,6 +43,7 @@ json::Value info_json(const Registered& made) {
   if (made.layers) {
     info.set("layerfs", layerfs::to_json(*made.layers));
   }
+  if (made.volume.kind != storage::Kind::bundle) info.set("storage", storage::to_json(made.volume));
   if (!made.network_info.is_null()) info.set("network", made.network_info);
   return info;
 }

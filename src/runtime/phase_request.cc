@@ -13,6 +13,7 @@
 #include "nexcage/runtime/network_spec.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/phases.h"
+#include "nexcage/runtime/pull.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::runtime {
@@ -98,7 +99,8 @@ Result<Checked> check_bundle(const Request& request, const BundleSource& source,
   oci::Spec& spec = read.spec;
   NX_CHECK(check_spec(spec));
   NX_CHECK(check_terminal(request, spec.process->terminal));
-  NX_TRY(storage::Choice storage, storage::select(spec, with.settings.storage));
+  NX_TRY(storage::Choice storage,
+         storage::select(spec, storage_defaults(with.settings), storage::Form::bundle));
   std::string backend = choose_backend(request, spec.annotations, with.settings);
   NX_TRY(FileUndoLog undo, FileUndoLog::create(Paths(with.settings).undo_dir(), request.id));
   return Checked{&request,
@@ -119,7 +121,8 @@ Result<Checked> check_image(const Request& request, const ImageSource& source, S
   asked.annotations = source.annotations;
   asked.mounts = source.mounts;
   NX_CHECK(check_terminal(request, source.terminal));
-  NX_TRY(storage::Choice storage, storage::select(asked, with.settings.storage));
+  NX_TRY(storage::Choice storage,
+         storage::select(asked, storage_defaults(with.settings), storage::Form::image));
   std::string backend = choose_backend(request, source.annotations, with.settings);
   const Paths paths(with.settings);
   network::Options network = source.network;
@@ -158,6 +161,13 @@ Result<Checked> check_request(const Request& request, Services& with) {
   NX_TRY(auto backend, with.open_backend(checked.backend));
   NX_CHECK(backend->probe());
   return checked;
+}
+
+Result<oci::Spec> read_bundle_spec(const BundleSource& source, const Settings& settings) {
+  BundleSource resolved = source;
+  NX_TRY(resolved.bundle, absolute_dir(source.bundle));
+  NX_TRY(ReadSpec read, read_spec(resolved, settings));
+  return std::move(read.spec);
 }
 
 }  // namespace nexcage::runtime

@@ -1,6 +1,7 @@
-// Phases 4 and 5: the container's root file system, and the storage that holds its writes.
+// Phase 4: the container's root file system.
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -54,6 +55,13 @@ Result<> make_image_dirs(int root, const Rooted& rooted) {
   return {};
 }
 
+/// The image file of a container that is started again.
+Result<std::string> mount_kept_image(Mounted& mounted) {
+  NX_CHECK(storage::make_volume(mounted.volume));  // its dataset may not be mounted any more
+  NX_TRY(const sys::DetachedMount tree, open_image(mounted.volume));
+  return attach_root(mounted, tree);
+}
+
 /// The merged layers appear a second time where the container's root is: {bundle}/{id}/rootfs.
 Result<std::string> bind_layers(Mounted& mounted) {
   std::string target = Paths::rootfs(mounted.bundle, mounted.request->id);
@@ -62,6 +70,12 @@ Result<std::string> bind_layers(Mounted& mounted) {
   NX_CHECK(mounted.undo.will_mount(target));
   NX_CHECK(sys::attach(tree, target));
   return target;
+}
+
+/// An image file is filled with the owners as they are in it, whatever the container's maps are.
+Result<sys::FsIds> become_owner(const Rooted& rooted) {
+  if (rooted.volume.raw && rooted.layers) return sys::FsIds::become(geteuid(), getegid());
+  return become_root(rooted.spec);
 }
 
 Result<std::string> bundle_rootfs(const Mounted& mounted) {
@@ -78,27 +92,22 @@ Result<std::string> bundle_rootfs(const Mounted& mounted) {
 
 Result<Rooted> assemble_rootfs(Mounted mounted) {
   Rooted rooted{std::move(mounted), {}};
-  if (!rooted.layers) {
+  if (!rooted.verified) {
     NX_TRY(rooted.rootfs, bundle_rootfs(rooted));
     return rooted;
   }
-  NX_TRY(rooted.rootfs, bind_layers(rooted));
+  if (rooted.layers) {
+    NX_TRY(rooted.rootfs, bind_layers(rooted));
+  } else {
+    NX_TRY(rooted.rootfs, mount_kept_image(rooted));
+  }
   NX_TRY(UniqueFd root, sys::open_at(AT_FDCWD, rooted.rootfs, O_RDONLY | O_DIRECTORY));
   const sys::NoUmask exact_modes;
-  NX_TRY(const sys::FsIds as_root, become_root(rooted.spec));
+  NX_TRY(const sys::FsIds as_root, become_owner(rooted));
   for (const BaseDir& dir : kBaseDirs) NX_CHECK(make_base_dir(root.get(), dir), "root file system");
   NX_CHECK(make_image_dirs(root.get(), rooted));
   NX_TRY(rooted.spec.process->user, resolve_user(rooted.rootfs, rooted.user));
   return rooted;
-}
-
-Result<Stored> settle_storage(Rooted rooted) {
-  Stored stored{std::move(rooted), {}};
-  // The mount on "/" named a storage; it is no mount of the container.
-  stored.spec_changed = std::erase_if(stored.spec.mounts, storage::is_root_mount) > 0;
-  // Directory storages are complete with the mount of phase 3: the upper directory is the storage.
-  if (stored.layers) stored.writable = stored.layers->at.upper;
-  return stored;
 }
 
 }  // namespace nexcage::runtime

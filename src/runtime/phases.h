@@ -18,6 +18,8 @@
 #include "nexcage/runtime/runtime.h"
 #include "nexcage/runtime/undo.h"
 #include "nexcage/storage/select.h"
+#include "nexcage/storage/volume.h"
+#include "nexcage/sys/mount.h"
 
 namespace nexcage::runtime {
 
@@ -25,7 +27,8 @@ namespace nexcage::runtime {
 /// directory and info.json are there, and stay whatever happens.
 struct Former {
   std::string created;  // RFC 3339: when it was made first
-  std::string layerfs;  // the driver that its storage belongs to
+  std::string layerfs;  // the driver that its storage belongs to; empty: it is an image file
+  storage::Volume volume;
 };
 
 /// Phase 1: the request makes sense, the id is reserved.
@@ -59,6 +62,7 @@ struct Resolved : Checked {
 /// Phase 3: the layers are mounted (image form), or nothing is to be done (OCI form).
 struct Mounted : Resolved {
   std::optional<layerfs::MountRecord> layers;
+  storage::Volume volume;  // planned; made as far as the layers need it
 };
 
 /// Phase 4: the container's root file system.
@@ -66,9 +70,9 @@ struct Rooted : Mounted {
   std::string rootfs;  // absolute
 };
 
-/// Phase 5: the storage that holds what the container writes.
+/// Phase 5: the storage that holds what the container writes. With an image file that is now the
+/// root file system, filled from the layers, which are mounted no longer.
 struct Stored : Rooted {
-  std::string writable;       // directory with the container's own data; empty: the bundle's rootfs
   bool spec_changed = false;  // the spec is no longer what spec_text says
 };
 
@@ -92,16 +96,25 @@ struct Made : Registered {
   UniqueFd pty_master;
 };
 
+/// The config.json of a bundle, parsed.
+Result<oci::Spec> read_bundle_spec(const BundleSource& source, const Settings& settings);
+
 Result<Checked> check_request(const Request& request, Services& with);      // 1
 Result<Resolved> resolve_image(Checked checked, Services& with);            // 2
 Result<Mounted> mount_layers(Resolved resolved, Services& with);            // 3
 Result<Rooted> assemble_rootfs(Mounted mounted);                            // 4
-Result<Stored> settle_storage(Rooted rooted);                               // 5
+Result<Stored> settle_storage(Rooted rooted, Services& with);               // 5
 Result<Ready> configure_backend(Stored stored, Services& with);             // 6
 Result<Registered> write_metadata(Ready ready, Services& with);             // 7
 Result<Registered> connect_network(Registered registered, Services& with);  // 8
 Result<Made> create_environment(Registered registered, Services& with);     // 8
 Result<Container> publish(Made made);                                       // 9
+
+/// The container's root file system, mounted from its image file; what a crash left in it is
+/// repaired first.
+Result<sys::DetachedMount> open_image(const storage::Volume& volume);
+/// Attaches it at {bundle}/{id}/rootfs, seen through the container's id maps.
+Result<std::string> attach_root(Mounted& mounted, const sys::DetachedMount& tree);
 
 /// {images}/containers/{id}/info.json, with what is known so far.
 Result<> save_info(const Registered& made, const Settings& settings);

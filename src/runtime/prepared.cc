@@ -19,9 +19,7 @@ json::Value request_json(const Resolved& resolved) {
   request.set("image", resolved.image_name);
   request.set("digest", resolved.verified->manifest_descriptor.digest.str());
   request.set("user", resolved.user);
-  request.set("storage", resolved.storage.kind == storage::Kind::directory
-                             ? "dir:" + resolved.storage.location
-                             : std::string("local"));
+  request.set("storage", storage::to_json(resolved.storage));
   json::Array volumes;
   for (const std::string& volume : resolved.volumes) volumes.emplace_back(volume);
   request.set("volumes", std::move(volumes));
@@ -64,8 +62,9 @@ Result<> restore(Resolved& resolved, const json::Value& request, const Settings&
   if (network == nullptr) return fail(Errc::InvalidJson, "/network: is missing");
   NX_TRY(resolved.network_options, network::parse_options_json(*network));
   NX_TRY(resolved.network, network::parse_options(resolved.network_options, settings.network));
-  NX_TRY(std::string storage, text_of(request, "storage"));
-  NX_TRY(resolved.storage, storage::select(oci::Spec{}, storage));
+  const json::Value* storage = request.find("storage");
+  if (storage == nullptr) return fail(Errc::InvalidJson, "/storage: is missing");
+  NX_TRY(resolved.storage, storage::choice_from_json(*storage));
   NX_TRY(std::string digest, text_of(request, "digest"));
   NX_TRY(resolved.store, image::Store::open(settings.images, image::Store::IfMissing::fail));
   NX_TRY(resolved.verified, resolved.store->resolve(digest));

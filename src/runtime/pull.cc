@@ -36,14 +36,15 @@ Result<PullPolicy> parse_pull_policy(std::string_view word) {
 }
 
 Result<image::Image> find_or_pull(const std::string& what, PullPolicy policy,
-                                  const image::Store& store, Services& with) {
+                                  const image::Store& store, const storage::Choice& storage,
+                                  Services& with) {
   const bool asks_first = policy == PullPolicy::always || policy == PullPolicy::newer;
   Result<image::Image> found = asks_first ? fail(Errc::ImageNotFound, what) : find(what, store);
   if (found || policy == PullPolicy::never || found.error().code() != Errc::ImageNotFound)
     return found;
   // An ID or digest that the store has not can be asked of nobody.
   if (oci::Digest::parse(what)) return asks_first ? find(what, store) : std::move(found);
-  auto pulled = with.pull(what);
+  auto pulled = with.pull(what, storage);
   if (pulled) return store.resolve(pulled->name.str());
   if (policy != PullPolicy::newer) return fail(std::move(pulled).error().wrap("pull"));
   found = find(what, store);
@@ -63,12 +64,12 @@ registry::TransferPlace transfer_place(const Settings& settings) {
 
 Result<registry::Pulled> pull_ready(const std::string& what, const registry::PullOptions& options,
                                     const registry::TransferWatch& watch, const Services& with,
-                                    const std::string& layerfs) {
+                                    const storage::Choice& storage) {
   registry::TransferPlace place = transfer_place(with.settings);
   const bool for_here = !options.platform || oci::platform_text(*options.platform) ==
                                                  oci::platform_text(oci::host_platform());
   if (!for_here) return registry::pull_image(what, options, place, watch);
-  NX_TRY(auto driver, with.open_layerfs(layerfs));
+  NX_TRY(auto driver, with.open_layerfs(storage));
   NX_TRY(place.tars, driver->open_inbox());
   NX_TRY(registry::Pulled pulled, registry::pull_image(what, options, place, watch));
   const auto prepare = [&]() -> Result<> {
@@ -80,6 +81,16 @@ Result<registry::Pulled> pull_ready(const std::string& what, const registry::Pul
   };
   NX_CHECK(prepare(), pulled.name.str());
   return pulled;
+}
+
+storage::Defaults storage_defaults(const Settings& settings) {
+  return {.storage = settings.storage,
+          .zfs_dataset = settings.zfs_dataset,
+          .layerfs = settings.layerfs};
+}
+
+Result<storage::Choice> default_storage(const Settings& settings) {
+  return storage::select(oci::Spec{}, storage_defaults(settings), storage::Form::image);
 }
 
 }  // namespace nexcage::runtime

@@ -11,6 +11,7 @@
 #include "nexcage/base/log.h"
 #include "nexcage/layerfs/batch.h"
 #include "nexcage/runtime/hooks.h"
+#include "nexcage/runtime/kept.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/runtime.h"
 #include "nexcage/runtime/state_file.h"
@@ -32,27 +33,25 @@ Result<> record_cgroup(FileUndoLog& log, const Record& record) {
 
 /// What a container keeps when it has ended: only its removal takes that away. Recorded, as
 /// everything here, in the order in which it was made; the log undoes it in reverse.
-Result<> record_lasting(FileUndoLog& log, const Record& record,
-                        const std::optional<layerfs::MountRecord>& layers,
+Result<> record_lasting(FileUndoLog& log, const Record& record, const Kept& kept,
                         const Settings& settings) {
+  const std::string& id = record.state.id;
   NX_CHECK(log.will_create_dir(record.state_dir));
-  NX_CHECK(log.will_create_dir(Paths(settings).info_dir(record.state.id)));
-  if (!is_image_form(record, settings)) return {};
-  NX_CHECK(log.will_create_dir(record.state.bundle));
-  if (layers) NX_CHECK(log.will_create_dir(layers->at.upper));
-  return {};
+  NX_CHECK(log.will_create_dir(Paths(settings).info_dir(id)));
+  const bool image_form = is_image_form(record, settings);
+  if (image_form) NX_CHECK(log.will_create_dir(record.state.bundle));
+  if (!kept.volume) return {};
+  if (!image_form) NX_CHECK(log.will_create_dir(record.state.bundle + "/" + id));
+  return log.will_make_volume(*kept.volume);
 }
 
 /// What belongs to one run of it.
-Result<> record_run(FileUndoLog& log, const Record& record,
-                    const std::optional<layerfs::MountRecord>& layers,
+Result<> record_run(FileUndoLog& log, const Record& record, const Kept& kept,
                     const backends::Backend& backend, const Settings& settings) {
   const Paths paths(settings);
   const std::string& id = record.state.id;
-  if (is_image_form(record, settings)) {
-    if (layers) NX_CHECK(log.will_mount_layers(settings.layers, *layers));
-    NX_CHECK(log.will_mount(record.rootfs));
-  }
+  if (kept.layers) NX_CHECK(log.will_mount_layers(settings.layers, *kept.layers));
+  if (is_image_form(record, settings) || kept.volume) NX_CHECK(log.will_mount(record.rootfs));
   // Off the network when nothing of the container runs any more, and before its directories go.
   NX_TRY(const bool connected, sys::exists(AT_FDCWD, paths.network_dir(id)));
   if (connected) NX_CHECK(log.will_attach_network(paths.network_dir(id)));
@@ -88,10 +87,9 @@ void run_poststop(const Record& record, const Settings& settings) {
 }
 
 /// The backend's part goes now; the rest, or all of it if we are killed, when the log is undone.
-Result<> end_run(FileUndoLog& log, const Record& record,
-                 const std::optional<layerfs::MountRecord>& layers,
+Result<> end_run(FileUndoLog& log, const Record& record, const Kept& kept,
                  const backends::Backend& backend, const Settings& settings) {
-  NX_CHECK(record_run(log, record, layers, backend, settings));
+  NX_CHECK(record_run(log, record, kept, backend, settings));
   NX_CHECK(backend.remove(record));
   if (!backend.complete() && !is_taken_down(record)) run_poststop(record, settings);
   return {};
@@ -109,26 +107,10 @@ Result<std::optional<Record>> find_removable(const std::string& id, bool force,
 
 }  // namespace
 
-std::optional<layerfs::MountRecord> mounted_layers(const std::string& id,
-                                                   const Settings& settings) {
-  auto text = sys::read_file(AT_FDCWD, Paths(settings).info_dir(id) + "/info.json");
-  if (!text) return std::nullopt;
-  auto info = json::parse(*text);
-  const json::Value* recorded = info ? info->find("layerfs") : nullptr;
-  if (recorded == nullptr) return std::nullopt;
-  auto record = layerfs::mount_record_from_json(*recorded);
-  if (!record) {
-    log::warning("container " + id + ": " + record.error().message());
-    return std::nullopt;
-  }
-  return std::move(*record);
-}
-
-Result<> take_down(FileUndoLog& log, const Record& record, const layerfs::MountRecord& layers,
-                   Services& with) {
+Result<> take_down(FileUndoLog& log, const Record& record, const Kept& kept, Services& with) {
   NX_TRY(const auto backend, with.open_backend(record.backend));
   NX_CHECK(log.will_reuse_state(record.state_dir, ended_text(record)));
-  NX_CHECK(end_run(log, record, layers, *backend, with.settings));
+  NX_CHECK(end_run(log, record, kept, *backend, with.settings));
   return log.undo_so_far();
 }
 
@@ -144,9 +126,9 @@ Result<> remove(const std::string& id, bool force, Services& with) {
     if (!record) return {};
   }
   NX_TRY(const auto backend, with.open_backend(record->backend));
-  const auto layers = mounted_layers(id, with.settings);
-  NX_CHECK(record_lasting(log, *record, layers, with.settings), "delete " + id);
-  NX_CHECK(end_run(log, *record, layers, *backend, with.settings), "delete " + id);
+  NX_TRY(const Kept kept, load_kept(id, with.settings), "delete " + id);
+  NX_CHECK(record_lasting(log, *record, kept, with.settings), "delete " + id);
+  NX_CHECK(end_run(log, *record, kept, *backend, with.settings), "delete " + id);
   NX_CHECK(log.roll_back(), "delete " + id);
   return {};
 }

@@ -30,6 +30,8 @@ Result<> check_stopped(const Record& record, const Settings& settings) {
   if (!is_image_form(record, settings))
     return fail(Error(Errc::InvalidState, "cannot start: container " + id + " is stopped")
                     .hint("a container from a bundle runs once; create it anew"));
+  NX_TRY(const Kept kept, load_kept(id, settings));
+  if (kept.volume && storage::survives(*kept.volume)) return {};
   NX_TRY(const bool this_boot, made_in_this_boot(record.state.bundle));
   if (this_boot) return {};
   return fail(Error(Errc::InvalidState, "cannot start: what container " + id +
@@ -86,14 +88,15 @@ Result<Resolved> load_stopped(Request& request, Services& with) {
   NX_TRY(FileUndoLog undo, FileUndoLog::create(Paths(with.settings).undo_dir(), id));
   NX_TRY(const Record record, find(id, with));
   NX_CHECK(check_stopped(record, with.settings));
-  const auto layers = mounted_layers(id, with.settings);
-  if (!layers)
-    return fail(Errc::InvalidState, "info.json does not say how its layers were mounted");
+  NX_TRY(const Kept kept, load_kept(id, with.settings));
+  if (!kept.volume) return fail(Errc::InvalidState, "info.json does not say where its files are");
   NX_TRY(Resolved resolved, load_bundle(request, std::move(undo), with));
   NX_CHECK(check_again(resolved, with));
   testpoint("phase-1");
-  NX_CHECK(take_down(resolved.undo, record, *layers, with), "take the former run away");
-  resolved.former = Former{.created = record.created, .layerfs = layers->driver};
+  NX_CHECK(take_down(resolved.undo, record, kept, with), "take the former run away");
+  resolved.former = Former{.created = record.created,
+                           .layerfs = kept.layers ? kept.layers->driver : std::string(),
+                           .volume = *kept.volume};
   return resolved;
 }
 

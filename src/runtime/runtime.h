@@ -18,6 +18,7 @@
 #include "nexcage/registry/pull.h"
 #include "nexcage/runtime/request.h"
 #include "nexcage/runtime/settings.h"
+#include "nexcage/storage/select.h"
 #include "nexcage/sys/cgroup.h"
 
 namespace nexcage::runtime {
@@ -27,14 +28,16 @@ namespace nexcage::runtime {
 struct Services {
   Settings settings;
   std::function<Result<std::unique_ptr<backends::Backend>>(const std::string& name)> open_backend;
-  /// The driver of this name; empty: the configured one.
-  std::function<Result<std::unique_ptr<layerfs::Driver>>(const std::string& name)> open_layerfs;
+  /// The driver of a choice of storage.
+  std::function<Result<std::unique_ptr<layerfs::Driver>>(const storage::Choice& choice)>
+      open_layerfs;
   /// What the drivers have read of prepared layers.
   std::shared_ptr<layerfs::RecordCache> records{};
   /// Every driver that has something prepared (layerfs::open_used).
   std::function<Result<std::vector<std::unique_ptr<layerfs::Driver>>>()> used_layerfs;
   /// Brings an image that a container needs into the store. Without a watch here; cli/ puts one in.
-  std::function<Result<registry::Pulled>(const std::string& image)> pull;
+  std::function<Result<registry::Pulled>(const std::string& image, const storage::Choice& storage)>
+      pull;
 
   static Result<Services> open(const Settings& settings);
 };

@@ -31,7 +31,7 @@ Result<> open_root(const Settings& settings) {
   NX_CHECK(sys::mkdirs(settings.root, 0711), "state root");
   // The first command since the machine came up (the root is a tmpfs): what the last boot's
   // containers left on disk goes.
-  NX_CHECK(remove_bundles_of_earlier_boots(settings));
+  NX_CHECK(settle_earlier_boots(settings));
   if (mkdir(paths.undo_dir().c_str(), 0700) != 0 && errno != EEXIST)
     return fail_errno("create " + paths.undo_dir());
   return {};
@@ -54,6 +54,12 @@ Result<std::optional<layerfs::ConvertForm>> layer_form(const std::string& word) 
 
 /// Records of layers that one process keeps in memory.
 constexpr std::size_t kMostRecords = 4'096;
+
+/// The driver and dataset that go with a storage.
+void apply(const storage::Choice& choice, layerfs::Options& options) {
+  if (!choice.layerfs.empty()) options.driver = choice.layerfs;
+  if (options.driver == "zfs") options.zfs_dataset = choice.location;
+}
 
 Result<layerfs::Options> layer_options(const Settings& settings,
                                        std::shared_ptr<layerfs::RecordCache> records) {
@@ -85,10 +91,11 @@ Result<Services> Services::open(const Settings& settings) {
                                  .invocation = settings.invocation});
   };
   services.records = std::make_shared<layerfs::RecordCache>(kMostRecords);
-  services.open_layerfs = [settings, records = services.records](
-                              const std::string& name) -> Result<std::unique_ptr<layerfs::Driver>> {
+  services.open_layerfs =
+      [settings, records = services.records](
+          const storage::Choice& choice) -> Result<std::unique_ptr<layerfs::Driver>> {
     NX_TRY(layerfs::Options options, layer_options(settings, records));
-    if (!name.empty()) options.driver = name;
+    apply(choice, options);
     return layerfs::open(std::move(options));
   };
   services.used_layerfs =
@@ -97,8 +104,8 @@ Result<Services> Services::open(const Settings& settings) {
     NX_TRY(const layerfs::Options options, layer_options(settings, records));
     return layerfs::open_used(options);
   };
-  services.pull = [with = services](const std::string& image) {
-    return pull_ready(image, {}, {}, with);
+  services.pull = [with = services](const std::string& image, const storage::Choice& storage) {
+    return pull_ready(image, {}, {}, with, storage);
   };
   return services;
 }

@@ -19,6 +19,7 @@ struct Settings {
       "/var/lib/nexcage/containers";               // [storage] containers: image-form bundles
   std::string layers = "/var/lib/nexcage/layers";  // [storage] layers
   std::string storage = "local";                   // [storage] default
+  std::string zfs_dataset;                         // [zfs] dataset; empty: none
   std::string layerfs = "auto";                    // [layerfs] driver
   std::string layerfs_form = "auto";               // [layerfs] form: auto, merged, index, full
   std::string layerfs_protect = "auto";            // [layerfs] protect: auto, off

@@ -91,4 +91,10 @@ Result<> refresh_status(backends::Record& record, const backends::Backend& backe
   return {};
 }
 
+Result<sys::FileLock> lock_container(const backends::Record& record) {
+  constexpr int kTimeoutMs = 10'000;
+  NX_TRY(UniqueFd dir, sys::open_at(AT_FDCWD, record.state_dir, O_RDONLY | O_DIRECTORY));
+  return sys::FileLock::acquire(dir.get(), "lock", sys::FileLock::Kind::exclusive, kTimeoutMs);
+}
+
 }  // namespace nexcage::runtime

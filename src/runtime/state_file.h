@@ -6,6 +6,7 @@
 #include "nexcage/backends/backend.h"
 #include "nexcage/base/error.h"
 #include "nexcage/json/value.h"
+#include "nexcage/sys/fs.h"
 
 namespace nexcage::runtime {
 
@@ -18,6 +19,9 @@ Result<backends::Record> parse_record(const json::Value& value);
 Result<> save_record(const backends::Record& record);
 /// Reads {state_dir}/state.json. ContainerNotFound when the directory or the file is missing.
 Result<backends::Record> load_record(const std::string& state_dir, const std::string& id);
+
+/// {state_dir}/lock: one verb at a time changes a container. Timeout.
+Result<sys::FileLock> lock_container(const backends::Record& record);
 
 /// The text of state.json for a container of which nothing runs, nor is mounted, any more; the rest
 /// of the record stays.

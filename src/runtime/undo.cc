@@ -40,6 +40,8 @@ bool known(char kind) {
     case Kind::foreign:
     case Kind::unit:
     case Kind::layers:
+    case Kind::preparation:
+    case Kind::volume:
     case Kind::state:
       return true;
   }
@@ -139,6 +141,21 @@ Result<> undo_layers(const std::string& argument) {
   return layerfs::undo_mount(recorded->text("root"), *record);
 }
 
+/// What preparing left half made; a damaged record names nothing.
+Result<> undo_preparation(const std::string& argument) {
+  const auto recorded = json::parse(argument);
+  if (!recorded) return {};
+  return layerfs::sweep(recorded->text("root"), recorded->text("driver"));
+}
+
+Result<> undo_volume(const std::string& argument) {
+  const auto recorded = json::parse(argument);
+  if (!recorded) return {};
+  const auto volume = storage::volume_from_json(*recorded);
+  if (!volume) return {};
+  return storage::remove_volume(*volume);
+}
+
 Result<> undo_file(const std::string& path) { return sys::remove_file(AT_FDCWD, path); }
 
 Result<> undo_all(const std::vector<UndoEntry>& entries) {
@@ -236,6 +253,10 @@ Result<> undo(const UndoEntry& entry) {
       return undo_unit(entry.argument);
     case Kind::layers:
       return undo_layers(entry.argument);
+    case Kind::preparation:
+      return undo_preparation(entry.argument);
+    case Kind::volume:
+      return undo_volume(entry.argument);
     case Kind::state:
       return undo_state(entry.argument);
   }
@@ -314,6 +335,17 @@ Result<> FileUndoLog::will_mount_layers(const std::string& root,
   object.set("root", root);
   object.set("mount", layerfs::to_json(mount));
   return record({Kind::layers, json::dump(object)});
+}
+
+Result<> FileUndoLog::will_prepare_layers(const std::string& root, const std::string& driver) {
+  json::Object object;
+  object.set("root", root);
+  object.set("driver", driver);
+  return record({Kind::preparation, json::dump(object)});
+}
+
+Result<> FileUndoLog::will_make_volume(const storage::Volume& volume) {
+  return record({Kind::volume, json::dump(storage::to_json(volume))});
 }
 
 Result<> FileUndoLog::will_create_foreign(const backends::Foreign& container) {

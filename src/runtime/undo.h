@@ -11,6 +11,7 @@
 #include "nexcage/base/error.h"
 #include "nexcage/base/unique_fd.h"
 #include "nexcage/layerfs/layerfs.h"
+#include "nexcage/storage/volume.h"
 
 namespace nexcage::runtime {
 
@@ -27,11 +28,14 @@ struct UndoEntry {
     unit = 'u',
     layers = 'l',
     state = 's',
+    preparation = 'y',
+    volume = 'v',
   };
   Kind kind;
   /// Path, cgroup path, "pid start_time"; network: its directory; foreign, unit: a
   /// Foreign or Unit as JSON; layers: the layers directory and a MountRecord as JSON; state: as in
-  /// undo_state.h.
+  /// undo_state.h; preparation: the layers directory and a driver as JSON; volume: a
+  /// storage::Volume as JSON.
   std::string argument;
   bool operator==(const UndoEntry&) const = default;
 };
@@ -66,6 +70,10 @@ class FileUndoLog final : public backends::UndoLog {
   Result<> will_attach_network(const std::string& directory);
   /// `root`: the layers directory. Undone by layerfs::undo_mount, which leaves what was written.
   Result<> will_mount_layers(const std::string& root, const layerfs::MountRecord& mount);
+  /// Undone by layerfs::sweep.
+  Result<> will_prepare_layers(const std::string& root, const std::string& driver);
+  /// Undone by storage::remove_volume.
+  Result<> will_make_volume(const storage::Volume& volume);
   Result<> will_create_foreign(const backends::Foreign& container) override;
   Result<> will_create_unit(const backends::Unit& unit) override;
   /// The state directory of a container that has ended is used again. Undone by undo_state.h:

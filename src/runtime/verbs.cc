@@ -19,13 +19,6 @@ using backends::HookPoint;
 using backends::Record;
 using oci::Status;
 
-constexpr int kLockTimeoutMs = 10'000;
-
-Result<sys::FileLock> lock_container(const Record& record) {
-  NX_TRY(UniqueFd dir, sys::open_at(AT_FDCWD, record.state_dir, O_RDONLY | O_DIRECTORY));
-  return sys::FileLock::acquire(dir.get(), "lock", sys::FileLock::Kind::exclusive, kLockTimeoutMs);
-}
-
 std::string in_state(const Record& record) {
   return "container " + record.state.id + " is " +
          std::string(oci::status_name(record.state.status));

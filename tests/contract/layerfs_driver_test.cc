@@ -431,7 +431,9 @@ TEST_P(LayerfsDriver, KeptStorageIsMountedAgainWithWhatWasWritten) {
     EXPECT_EQ(text(at.target + "/d/g"), "z");
     EXPECT_EQ(fs::exists(at.target + "/gone"), !kept);
     EXPECT_EQ(text(at.target + "/f"), kept ? "round " + std::to_string(round - 1) : "x");
-    if (kept) EXPECT_EQ(text(at.target + "/moved/new"), "by the container");
+    if (kept) {
+      EXPECT_EQ(text(at.target + "/moved/new"), "by the container");
+    }
     std::ofstream(at.target + "/f") << "round " << round;
     fs::remove(at.target + "/gone");
     if (!kept) {
@@ -672,7 +674,9 @@ TEST(LayerfsOpen, NamesTheDriversItKnows) {
   EXPECT_ERROR(layerfs::open({.root = "/nonexistent", .driver = "overlai", .unpack = {}}),
                Errc::ConfigError, HasSubstr("overlai"));
   EXPECT_ERROR(layerfs::open({.root = "/nonexistent", .driver = "zfs", .unpack = {}}),
-               Errc::Unsupported, HasSubstr("zfs"));
+               Errc::ConfigError, HasSubstr("dataset"));
+  EXPECT_ERROR(layerfs::open({.root = "/nonexistent", .driver = "raw", .unpack = {}}),
+               Errc::ConfigError, HasSubstr("raw is no LayerFS driver"));
 }
 
 }  // namespace

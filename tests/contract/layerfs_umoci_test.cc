@@ -8,6 +8,7 @@
 
 #include "layer_scratch.h"
 #include "nexcage/layerfs/convert/convert.h"
+#include "nexcage/layerfs/drivers/upper.h"
 #include "nexcage/layerfs/layerfs.h"
 #include "nexcage/layerfs/unpack/unpack_layer.h"
 #include "oci_layout.h"
@@ -116,7 +117,7 @@ TEST_P(AgainstUmoci, RandomStacksAreTheSameTree) {
       << "most stacks must be unpackable for the test to mean something";
 }
 
-INSTANTIATE_TEST_SUITE_P(Drivers, AgainstUmoci, ::testing::ValuesIn(driver_names()));
+INSTANTIATE_TEST_SUITE_P(Drivers, AgainstUmoci, ::testing::Values("erofs", "overlay", "copy"));
 
 }  // namespace
 }  // namespace nexcage::layerfs

@@ -93,6 +93,11 @@ Result<MountRecord> CopyDriver::mount(const PreparedStack& stack, const MountPoi
 
 Result<> CopyDriver::unmount(const MountRecord& record) { return sys::unmount(record.at.target); }
 
+Result<> CopyDriver::sweep() {
+  NX_TRY(const LayerStore layers, open_store());
+  return layers.remove_stale();
+}
+
 Result<std::vector<Prepared>> CopyDriver::list() const {
   NX_TRY(const LayerStore layers, open_store());
   return erofs_driver::list_files(layers);

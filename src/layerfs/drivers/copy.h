@@ -26,6 +26,7 @@ class CopyDriver final : public Driver {
   Result<MountRecord> mount(const PreparedStack& stack, const MountPoint& at,
                             const MountOptions& options) override;
   Result<> unmount(const MountRecord& record) override;
+  Result<> sweep() override;
   Result<std::vector<Prepared>> list() const override;
   std::vector<Result<>> verify(std::span<const std::string> keys) const override;
   std::vector<Result<std::uint64_t>> remove(std::span<const std::string> keys) override;

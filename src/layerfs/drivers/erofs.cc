@@ -194,6 +194,11 @@ Result<> ErofsDriver::unmount(const MountRecord& record) {
   return shared.release(record.key, refs);
 }
 
+Result<> ErofsDriver::sweep() {
+  NX_TRY(const LayerStore layers, open_store());
+  return layers.remove_stale();
+}
+
 Result<std::vector<Prepared>> ErofsDriver::list() const {
   NX_TRY(const LayerStore layers, open_store());
   return list_files(layers);

@@ -31,6 +31,7 @@ class ErofsDriver final : public Driver {
   Result<MountRecord> mount(const PreparedStack& stack, const MountPoint& at,
                             const MountOptions& options) override;
   Result<> unmount(const MountRecord& record) override;
+  Result<> sweep() override;
   Result<std::vector<Prepared>> list() const override;
   /// Reads tars and indexes again.
   std::vector<Result<>> verify(std::span<const std::string> keys) const override;

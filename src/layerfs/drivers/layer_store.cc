@@ -133,7 +133,7 @@ Result<sys::FileLock> LayerStore::lock(sys::FileLock::Kind kind) const {
   return sys::FileLock::acquire(fd(), ".lock", kind, kStoreWaitMs);
 }
 
-Result<> LayerStore::remove_if_stale(const std::string& name) const {
+Result<> LayerStore::remove_if_stale(const std::string& name, const BeforeRemoval& before) const {
   auto dir = sys::open_beneath(tmp_.get(), name, O_RDONLY | O_DIRECTORY);
   if (!dir && dir.error().sys_errno() == ENOENT) return {};
   if (!dir) return fail(std::move(dir).error());
@@ -142,14 +142,17 @@ Result<> LayerStore::remove_if_stale(const std::string& name) const {
   const auto lock = sys::FileLock::try_acquire(dir->get(), kLock, sys::FileLock::Kind::exclusive);
   if (!lock || !*lock) return {};
   NX_TRY(const bool same, is_same(tmp_.get(), name, dir->get()));
-  if (same) NX_CHECK(remove_locked(tmp_.get(), name, dir->get()), "remove an abandoned layer");
+  if (!same) return {};
+  if (before)
+    NX_CHECK(before(dir->get(), path_ + "/" + kTmp + "/" + name), "abandoned layer " + name);
+  NX_CHECK(remove_locked(tmp_.get(), name, dir->get()), "remove an abandoned layer");
   return {};
 }
 
-Result<> LayerStore::remove_stale() const {
+Result<> LayerStore::remove_stale(const BeforeRemoval& before) const {
   NX_TRY(const std::vector<std::string> names, sys::list_dir(tmp_.get()));
   return run_batch({.count = names.size(),
-                    .work = [&](std::size_t i) { return remove_if_stale(names[i]); },
+                    .work = [&](std::size_t i) { return remove_if_stale(names[i], before); },
                     .load = BatchLoad::kernel})
       .joined();
 }

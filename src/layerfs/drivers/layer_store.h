@@ -46,8 +46,10 @@ class LayerStore {
   /// The lock on the whole store. Timeout with a hint.
   Result<sys::FileLock> lock(sys::FileLock::Kind kind) const;
 
+  /// Undoes what a dead process made outside of its directory (borrowed), before that goes.
+  using BeforeRemoval = std::function<Result<>(int dir, const std::string& path)>;
   /// Removes what dead processes left in .tmp.
-  Result<> remove_stale() const;
+  Result<> remove_stale(const BeforeRemoval& before = nullptr) const;
   /// Moves a prepared thing out of sight, at once; remove_stale then deletes it.
   Result<> discard(const std::string& key) const;
 
@@ -58,7 +60,7 @@ class LayerStore {
   friend class WorkDirectory;
   LayerStore(std::string path, UniqueFd root, UniqueFd tmp, std::shared_ptr<RecordCache> records);
   Result<json::Value> read_record(const std::string& key) const;
-  Result<> remove_if_stale(const std::string& name) const;
+  Result<> remove_if_stale(const std::string& name, const BeforeRemoval& before) const;
   std::string path_;
   UniqueFd root_;
   UniqueFd tmp_;

@@ -134,6 +134,11 @@ Result<> OverlayDriver::unmount(const MountRecord& record) {
   return {};
 }
 
+Result<> OverlayDriver::sweep() {
+  NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name(), options_.records));
+  return layers.remove_stale();
+}
+
 Result<std::vector<Prepared>> OverlayDriver::list() const {
   NX_TRY(const LayerStore layers, LayerStore::open(options_.root, name(), options_.records));
   NX_TRY(const std::vector<std::string> keys, layers.keys());

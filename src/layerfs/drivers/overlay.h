@@ -24,6 +24,7 @@ class OverlayDriver final : public Driver {
   Result<MountRecord> mount(const PreparedStack& stack, const MountPoint& at,
                             const MountOptions& options) override;
   Result<> unmount(const MountRecord& record) override;
+  Result<> sweep() override;
   Result<std::vector<Prepared>> list() const override;
   /// Unsupported: an unpacked tree has no digest.
   std::vector<Result<>> verify(std::span<const std::string> keys) const override;

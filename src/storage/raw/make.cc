@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "nexcage/base/text.h"
+#include "nexcage/storage/copy_tree.h"
 #include "nexcage/storage/raw/image.h"
 #include "nexcage/storage/raw/image_file.h"
 #include "nexcage/storage/raw/make_ext4.h"
@@ -79,27 +80,6 @@ Result<> format_xfs(const std::string& path, const ImageSpec& spec, const Progra
   return {};
 }
 
-/// What cp(1) keeps was compared on ext4 and xfs, and is everything but: access times of symlinks
-/// are those of the copy, and xfs has no device numbers above 14 + 18 bits (an error). With "-a" it
-/// would keep silent about attributes and access control lists that cannot be copied.
-Result<> copy_tree(const std::string& tree, const sys::DetachedMount& mount,
-                   const Programs& programs) {
-  std::error_code error;
-  const std::filesystem::path from = std::filesystem::absolute(tree, error);
-  if (error) return fail_errno(error.value(), "find the current directory");
-  Tool tool;
-  tool.argv = {programs.cp,
-               "-dR",
-               "--preserve=mode,ownership,timestamps,links,xattr",
-               "--sparse=always",
-               "--",
-               from / ".",
-               "."};
-  tool.cwd = sys::fd_path(mount.get());
-  NX_CHECK(run_tool(tool));
-  return {};
-}
-
 /// Fills a file system that was just made, through a mount that nobody else sees.
 Result<> fill(int image, const ImageSpec& spec, const std::string& tree, const Programs& programs) {
   NX_TRY(const sys::DetachedMount mount,
@@ -108,7 +88,7 @@ Result<> fill(int image, const ImageSpec& spec, const std::string& tree, const P
   if (::unlinkat(mount.get(), "lost+found", AT_REMOVEDIR) != 0 && errno != ENOENT)
     return fail_errno("remove lost+found");
   if (!tree.empty())
-    NX_CHECK(copy_tree(tree, mount, programs), "copy " + tree);
+    NX_CHECK(copy_tree(tree, sys::fd_path(mount.get()), programs.cp));
   else if (::fchownat(mount.get(), "", spec.root_uid, spec.root_gid, AT_EMPTY_PATH) != 0)
     return fail_errno("set the owner of the top directory");
   // Here, and not when it is unmounted, it is told that something could not be written.
