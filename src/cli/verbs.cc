@@ -8,6 +8,8 @@ namespace nexcage::cli {
 namespace {
 
 constexpr bool kImageForm = true;
+constexpr std::array<std::string_view, 6> kGroups = {"image",   "layer",  "snapshot",
+                                                     "storage", "system", "config"};
 
 constexpr std::array kVerbs = {
     VerbEntry{"create", "create a container from a bundle or an image", &make_create},
@@ -69,6 +71,20 @@ constexpr std::array kVerbs = {
               kImageForm},
     VerbEntry{"layer gc", "remove prepared layers of no image", &make_layer_gc, kImageFailure,
               kImageForm},
+    VerbEntry{"snapshot create", "keep the present files of a container", &make_snapshot_create,
+              kImageFailure, kImageForm},
+    VerbEntry{"snapshot list", "list the snapshots of a container", &make_snapshot_list,
+              kImageFailure, kImageForm},
+    VerbEntry{"snapshot rollback", "go back to a snapshot of a container", &make_snapshot_rollback,
+              kImageFailure, kImageForm},
+    VerbEntry{"snapshot delete", "delete snapshots of a container", &make_snapshot_delete,
+              kImageFailure, kImageForm},
+    VerbEntry{"storage list", "list where containers can have their files", &make_storage_list,
+              kImageFailure, kImageForm},
+    VerbEntry{"storage explain", "say which storage a container would get, and why",
+              &make_storage_explain, kImageFailure, kImageForm},
+    VerbEntry{"storage resize", "make the root file system of a container larger",
+              &make_storage_resize, kImageFailure, kImageForm},
     VerbEntry{"system check", "check the whole store, and repair it", &make_system_check,
               kImageFailure, kImageForm},
     VerbEntry{"system gc", "remove what belongs to no image", &make_system_gc, kImageFailure,
@@ -87,12 +103,12 @@ const VerbEntry* find_verb(std::string_view name) {
 }
 
 bool is_verb_group(std::string_view name) {
-  return name == "image" || name == "layer" || name == "system" || name == "config";
+  return std::ranges::find(kGroups, name) != kGroups.end();
 }
 
 Error unknown_verb(std::string_view word) {
   Error error(Errc::InvalidSpec, "unknown command " + quote(word));
-  std::vector<std::string> names = {"image", "layer", "system", "config"};
+  std::vector<std::string> names(kGroups.begin(), kGroups.end());
   for (const VerbEntry& entry : kVerbs) names.emplace_back(entry.name);
   if (const auto near = closest(word, names))
     return std::move(error).hint("Did you mean " + *near + "?");
