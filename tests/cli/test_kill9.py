@@ -49,6 +49,15 @@ class Kill9(support.Case):
     def test_create_of_an_image(self):
         self.check("create", "--name", None, self.image, "sleep", "100")
 
+    def test_create_with_a_raw_image(self):
+        self.check("create", "--name", None, "--raw", "ext4", "--storage-size", "32m", self.image, "sleep", "100")
+
+    def test_create_of_a_bundle_with_a_raw_image(self):
+        bundle = self.world.bundle(["sleep", "100"], annotations={"org.nexcage.raw": "ext4", "org.nexcage.raw.size": "32m"})
+        inside = support.tree(bundle)
+        self.check("create", "--bundle", bundle, None)
+        self.assertEqual(support.tree(bundle), inside)
+
     def test_a_living_create_is_left_alone(self):
         """Another command must not take a create that is still at work for a dead one."""
         container = self.world.new_id()

@@ -22,7 +22,7 @@ SETTINGS.update({name: os.environ[name] for name in ("NX_BARE",) if name in os.e
 class Case(unittest.TestCase):
     """Base of the tests that boot a machine."""
 
-    def run_guests(self, names, zfs=False, systemd=False):
+    def run_guests(self, names, zfs=False, systemd=False, seconds=420):
         """Runs guest/test_NAME.py of each of the names; skips where there can be no such machine."""
         guests = os.environ.get("NX_GUESTS", names).split()
         if os.geteuid() != 0:
@@ -40,7 +40,7 @@ class Case(unittest.TestCase):
         script = [f"export {name}='{value}'" for name, value in SETTINGS.items()] + ["code=0"]
         script += [f"NX_SUITE=vm_{guest}_guest {sys.executable} -B {SOURCE}/tests/support/unittests.py"
                    f" {machine.HERE}/guest/test_{guest}.py {os.environ.get('NX_ONLY', '')} || code=1" for guest in guests]
-        status, output = vm.run("\n".join([*script, "exit $code"]), visible=[SOURCE, RELEASE], seconds=420, systemd=systemd)
+        status, output = vm.run("\n".join([*script, "exit $code"]), visible=[SOURCE, RELEASE], seconds=seconds, systemd=systemd)
         print(output)
         results = os.environ.get("NX_RESULTS")
         if results:
