@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
+#include <sys/statfs.h>
 #include <sys/sysmacros.h>
 
 #include <cerrno>
@@ -36,12 +37,20 @@ Result<> check_writable(int file) {
   return {};
 }
 
+/// ZFS 2.1 takes the flag, and then its writes and the device's wait for each other.
+bool lies_on_zfs(int file) {
+  constexpr std::uint32_t kZfsMagic = 0x2fc12fc1;
+  struct statfs where{};
+  return fstatfs(file, &where) == 0 && static_cast<std::uint32_t>(where.f_type) == kZfsMagic;
+}
+
 }  // namespace
 
 Result<LoopDevice> LoopDevice::attach(int file, Access access) {
   const bool writable = access == Access::read_write;
   if (writable) NX_CHECK(check_writable(file));
   const std::uint32_t flags = writable ? 0 : LO_FLAGS_READ_ONLY;
+  const std::uint32_t direct = lies_on_zfs(file) ? 0 : LO_FLAGS_DIRECT_IO;
   auto control = open_at(AT_FDCWD, "/dev/loop-control", O_RDWR);
   if (!control) return fail(std::move(control).error().as(Errc::Unsupported));
   for (int tries = 0; tries < kMaxTries; ++tries) {
@@ -49,7 +58,7 @@ Result<LoopDevice> LoopDevice::attach(int file, Access access) {
     if (number < 0) return fail_errno("find a free loop device");
     std::string path = "/dev/loop" + std::to_string(number);
     NX_TRY(UniqueFd device, open_at(AT_FDCWD, path, writable ? O_RDWR : O_RDONLY));
-    auto done = configure(device.get(), file, flags | LO_FLAGS_DIRECT_IO);
+    auto done = configure(device.get(), file, flags | direct);
     // A file system without direct I/O of this size; the kernel would take it without the flag.
     if (!done && done.error().sys_errno() == EINVAL) done = configure(device.get(), file, flags);
     if (!done) return fail(std::move(done).error());
