@@ -16,7 +16,7 @@ CACHE = os.environ.get("NX_CACHE", os.path.join(SOURCE, "build/cache"))
 # What is handed on to the machine.
 SETTINGS = {"NX_BUILD": RELEASE, "NX_SOURCE": SOURCE, "NX_RESULTS": "/share",
             "NX_BACKENDS": os.environ.get("NX_BACKENDS", "lxc,crun,runc")}
-SETTINGS.update({name: os.environ[name] for name in ("NX_BARE",) if name in os.environ})
+SETTINGS.update({name: os.environ[name] for name in ("NX_BARE", "NX_LONG") if name in os.environ})
 
 
 class Case(unittest.TestCase):

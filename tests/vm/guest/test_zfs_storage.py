@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import time
+import unittest
 
 import support
 import zfs_pool
@@ -25,6 +26,9 @@ code=$?
 if [ "$count after" = "$(cat {dir}/at)" ]; then kill -9 $PPID; fi
 exit $code
 """
+
+
+LONG = unittest.skipUnless(os.environ.get("NX_LONG"), "takes minutes on an emulated processor: NX_LONG=1 runs it")
 
 
 class ZfsCase(support.Case):
@@ -192,6 +196,7 @@ class Limits(ZfsCase):
         self.run_ok("delete", "--force", container)
         self.assertEqual(self.containers(), [])
 
+    @LONG
     def test_two_hundred_containers_cost_the_same(self):
         times = []
         for number in range(200):
@@ -310,16 +315,7 @@ class Failures(ZfsCase):
         self.world.run("list")  # any command finishes the removal
         self.assertEqual(self.containers(), [])
 
-    def test_a_busy_dataset_goes_with_the_next_command(self):
-        container = self.detached()
-        directory = self.pool.mount(f"cages/{container}")
-        with open(directory + "/file", encoding="utf-8"):
-            answer, records = self.world.logged("delete", "--force", container)
-            self.assert_error(answer, records, "ZFSError", 1, "busy")
-        self.pool.unmount()
-        self.world.run("list")
-        self.assertEqual(self.containers(), [])
-
+    @LONG
     def test_killed_at_every_command_of_zfs(self):
         """Killed before or after each call of zfs, the next command leaves things as they were."""
         directory = self.world.path("killer")
@@ -361,6 +357,4 @@ class Failures(ZfsCase):
 
 
 if __name__ == "__main__":
-    import unittest
-
     unittest.main()
