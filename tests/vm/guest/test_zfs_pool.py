@@ -59,7 +59,7 @@ class Pools(unittest.TestCase):
         pool.zfs("create", "-o", "mountpoint=legacy", pool.dataset("a"))
         pool.zfs("create", pool.dataset("b"))
         pool.mount("a")
-        pool.mount("a", options="ro")
+        pool.mount("a")
         self.assertEqual(len(pool.mounts()), 4)
         pool.destroy()
         self.assertFalse(pool.exists())
@@ -74,7 +74,7 @@ class Pools(unittest.TestCase):
         pool.export()
         self.assertFalse(pool.exists())
         pool.import_again("-o", "readonly=on")
-        self.assertEqual(pool.zfs("get", "-Hpo", "value", "readonly", pool.dataset("a")).out, "on\n")
+        self.assertEqual(zfs_pool.run("zpool", "get", "-Hpo", "value", "readonly", pool.name).out, "on\n")
 
 
 class Kernel(unittest.TestCase):
