@@ -1,6 +1,7 @@
 #include "nexcage/runtime/monitor.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -128,6 +129,9 @@ TEST_F(MonitorTest, only_the_containers_own_monitor_is_waited_for) {
   command.argv = {"/usr/bin/tail", "-n0", "-f", file};
   auto child = sys::Child::spawn(command);
   ASSERT_OK(child);
+  // A child that has just begun to execute has no arguments for a moment.
+  const std::string arguments = "/proc/" + std::to_string(child->pid()) + "/cmdline";
+  while (std::ifstream(arguments).peek() == std::ifstream::traits_type::eof()) ::sched_yield();
   std::ofstream(file) << child->pid();
   EXPECT_ERROR(await_monitor(directory_->path(), soon), Errc::Timeout, HasSubstr("conmon"));
   child->kill_and_wait();

@@ -4,6 +4,7 @@ usage: unittests.py FILE [TEST...]
 """
 import importlib.util
 import os
+import re
 import sys
 import time
 import unittest
@@ -52,15 +53,24 @@ class Recorder(unittest.TextTestResult):
         self._set(test, "failed", "unexpected success")
 
 
+# XML has no way to write these.
+UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def attribute(text):
+    """The text as the value of an attribute, quoted; what XML cannot hold is written as \\xNN."""
+    return quoteattr(UNWRITABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", text))
+
+
 def write_results(path, name, outcomes):
     with open(path, "w", encoding="utf-8") as out:
-        out.write(f"<testsuites><testsuite name={quoteattr(name)}>\n")
+        out.write(f"<testsuites><testsuite name={attribute(name)}>\n")
         for test, (outcome, text, seconds) in outcomes.items():
             short = ".".join(test.split(".")[-2:])
-            out.write(f'<testcase classname={quoteattr(name)} name={quoteattr(short)} time="{seconds:.3f}">')
+            out.write(f'<testcase classname={attribute(name)} name={attribute(short)} time="{seconds:.3f}">')
             if outcome != "passed":
                 tag = "skipped" if outcome == "skipped" else "failure"
-                out.write(f"<{tag} message={quoteattr(text)}/>")
+                out.write(f"<{tag} message={attribute(text)}/>")
             out.write("</testcase>\n")
         out.write("</testsuite></testsuites>\n")
 

@@ -3,8 +3,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <ctime>
 #include <filesystem>
+#include <tuple>
 #include <utility>
 
 #include "nexcage/base/testpoint.h"
@@ -40,6 +43,25 @@ Result<> give_name(int file, int directory, const std::string& name) {
       0)
     return fail_errno("name the snapshot");
   return {};
+}
+
+/// A time for a new snapshot: now, and later than those of all that are there, so that their order
+/// is that of their making, however coarse or unsteady the clock is. The caller holds the lock.
+Result<struct timespec> next_time(int directory) {
+  constexpr long kSecond = 1'000'000'000;
+  struct timespec next {};
+  ::clock_gettime(CLOCK_REALTIME, &next);
+  NX_TRY(const std::vector<std::string> names, sys::list_dir(directory));
+  for (const std::string& file : names) {
+    if (!file.ends_with(kSuffix)) continue;
+    NX_TRY(const auto info, sys::stat_at(directory, file));
+    if (!info || std::tie(info->st_mtim.tv_sec, info->st_mtim.tv_nsec) <
+                     std::tie(next.tv_sec, next.tv_nsec))
+      continue;
+    next = info->st_mtim;
+    if (++next.tv_nsec == kSecond) next = {.tv_sec = next.tv_sec + 1, .tv_nsec = 0};
+  }
+  return next;
 }
 
 class ImageSnapshots : public Snapshots {
@@ -105,7 +127,8 @@ Result<> ImageSnapshots::make(const std::string& name) {
   NX_TRY(const UniqueFd file, unnamed_file(directory.get()));
   NX_CHECK(clone_image(file.get()));
   // The time that list() tells: nobody writes to the file after this.
-  if (::futimens(file.get(), nullptr) != 0) return fail_errno("set the time of the snapshot");
+  NX_TRY(const struct timespec now, next_time(directory.get()));
+  if (const std::array times{now, now}; ::futimens(file.get(), times.data()) != 0) return fail_errno("set the time of the snapshot");
   NX_CHECK(sys::fsync_fd(file.get(), "snapshot"));
   NX_CHECK(give_name(file.get(), directory.get(), file_name(name)));
   return sys::fsync_fd(directory.get(), "directory");
