@@ -17,10 +17,10 @@ function(nx_gtest target label)
   endif()
 endfunction()
 
-# nx_python(NAME LABEL FILE [LOCK name...] [ENV name=value...] [TIMEOUT s]): a unittest file, in the same
-# sandbox. Its results are written under NX_SUITE, so that one file can be run with several environments.
+# nx_python(NAME LABEL FILE [LOCK name...] [ENV name=value...] [TIMEOUT s] [COST n]): a unittest file, in
+# the same sandbox; the highest cost begins first. Its results are written under NX_SUITE, so that one file can be run with several environments.
 function(nx_python name label file)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "LOCK;ENV" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT;COST" "LOCK;ENV" ${ARGN})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 600)
   endif()
@@ -31,5 +31,8 @@ function(nx_python name label file)
     ENVIRONMENT "NX_BUILD=${CMAKE_BINARY_DIR};NX_SOURCE=${CMAKE_SOURCE_DIR};NX_SUITE=${label}_${name};${ARG_ENV}")
   if(ARG_LOCK)
     set_tests_properties(${label}/${name} PROPERTIES RESOURCE_LOCK "${ARG_LOCK}")
+  endif()
+  if(ARG_COST)
+    set_tests_properties(${label}/${name} PROPERTIES COST ${ARG_COST})
   endif()
 endfunction()

@@ -22,7 +22,7 @@ SETTINGS.update({name: os.environ[name] for name in ("NX_BARE", "NX_LONG") if na
 class Case(unittest.TestCase):
     """Base of the tests that boot a machine."""
 
-    def run_guests(self, names, zfs=False, systemd=False, seconds=420):
+    def run_guests(self, names, zfs=False, systemd=False, seconds=1200):
         """Runs guest/test_NAME.py of each of the names; skips where there can be no such machine."""
         guests = os.environ.get("NX_GUESTS", names).split()
         if os.geteuid() != 0:

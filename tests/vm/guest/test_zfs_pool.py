@@ -7,17 +7,6 @@ import unittest
 import zfs_pool
 
 
-def fill(directory):
-    """errno of the write that fails."""
-    with open(os.path.join(directory, "fill"), "wb", buffering=0) as file:
-        try:
-            for _ in range(1000):
-                file.write(os.urandom(1 << 20))
-        except OSError as error:
-            return error.errno
-    return 0
-
-
 class Pools(unittest.TestCase):
     def make(self, *arguments, **keywords):
         pool = zfs_pool.Pool(*arguments, **keywords)
@@ -46,8 +35,8 @@ class Pools(unittest.TestCase):
         pool = self.make(zfs_pool.SMALLEST)
         pool.zfs("create", "-o", "mountpoint=legacy", "-o", "quota=4M", pool.dataset("limited"))
         pool.zfs("create", "-o", "mountpoint=legacy", pool.dataset("free"))
-        self.assertEqual(fill(pool.mount("limited")), errno.EDQUOT)
-        self.assertEqual(fill(pool.mount("free")), errno.ENOSPC)
+        self.assertEqual(zfs_pool.fill(pool.mount("limited")), errno.EDQUOT)
+        self.assertEqual(zfs_pool.fill(pool.mount("free")), errno.ENOSPC)
         pool.sync()
         refused = pool.zfs("create", pool.dataset("more"), check=False)
         self.assertNotEqual(refused.code, 0)

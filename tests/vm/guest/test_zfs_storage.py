@@ -1,4 +1,5 @@
 """Runs inside the virtual machine: containers on ZFS. The pool is real; each container is a clone, or a raw image in a dataset."""
+import errno
 import json
 import os
 import stat
@@ -265,7 +266,7 @@ class Snapshots(ZfsCase):
 
 
 class Failures(ZfsCase):
-    size = 256 * MIB
+    size = 128 * MIB
 
     def test_missing_and_foreign_datasets(self):
         self.use(self.pool.dataset("absent"))
@@ -290,9 +291,9 @@ class Failures(ZfsCase):
     def test_a_full_pool(self):
         self.run_ok("run", "--rm", self.image, "true")
         self.zfs("create", "-o", "mountpoint=legacy", self.pool.dataset("filler"))
+        self.addCleanup(self.pool.wait_until_free, self.size // 2)
         self.addCleanup(self.zfs, "destroy", self.pool.dataset("filler"))
-        directory = self.pool.mount("filler")
-        subprocess.run(["dd", "if=/dev/urandom", f"of={directory}/big", "bs=1M"], stderr=subprocess.DEVNULL, check=False)
+        self.assertEqual(zfs_pool.fill(self.pool.mount("filler")), errno.ENOSPC)
         self.pool.sync()
         image = self.world.import_image([support.Tar().add("big", data=os.urandom(8 * MIB)).finish()], name="big")
         answer, records = self.world.logged("run", "--rm", image, "true")

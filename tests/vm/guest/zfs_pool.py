@@ -25,6 +25,18 @@ def run(*argv, check=True):
     return answer
 
 
+def fill(directory):
+    """Writes a file until that fails; the errno. The bytes cannot be compressed."""
+    block = os.urandom(1 << 20)
+    with open(os.path.join(directory, "fill"), "wb", buffering=0) as file:
+        try:
+            for _ in range(1000):
+                file.write(block)
+        except OSError as error:
+            return error.errno
+    raise AssertionError("the pool is not as small as a test's is")
+
+
 class Pool:
     """Has a name of its own. Nothing is mounted unless `mountpoint` says where; destroy() takes all away."""
 
@@ -46,6 +58,15 @@ class Pool:
     def sync(self):
         """Until then space that has been freed is not free, and what is used is not shown."""
         run("zpool", "sync", self.name)
+
+    def wait_until_free(self, size):
+        """Until so many bytes can be used: what was destroyed is given back step by step."""
+
+        def free():
+            self.sync()
+            return int(run("zfs", "get", "-Hpo", "value", "available", self.name).out) >= size
+
+        support.wait_for(free, 60, "space in the pool")
 
     def mount(self, path, options="defaults"):
         """Mounts the dataset, whose mountpoint must be legacy, and returns the directory."""
