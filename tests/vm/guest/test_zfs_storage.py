@@ -266,7 +266,7 @@ class Snapshots(ZfsCase):
 
 
 class Failures(ZfsCase):
-    size = 128 * MIB
+    size = 256 * MIB
 
     def test_missing_and_foreign_datasets(self):
         self.use(self.pool.dataset("absent"))
@@ -291,7 +291,7 @@ class Failures(ZfsCase):
     def test_a_full_pool(self):
         self.run_ok("run", "--rm", self.image, "true")
         self.zfs("create", "-o", "mountpoint=legacy", self.pool.dataset("filler"))
-        self.addCleanup(self.pool.wait_until_free, self.size // 2)
+        self.addCleanup(self.pool.wait_until_free, self.size // 4)
         self.addCleanup(self.zfs, "destroy", self.pool.dataset("filler"))
         self.assertEqual(zfs_pool.fill(self.pool.mount("filler")), errno.ENOSPC)
         self.pool.sync()
