@@ -18,7 +18,8 @@ function(nx_gtest target label)
 endfunction()
 
 # nx_python(NAME LABEL FILE [LOCK name...] [ENV name=value...] [TIMEOUT s] [COST n]): a unittest file, in
-# the same sandbox; the highest cost begins first. Its results are written under NX_SUITE, so that one file can be run with several environments.
+# the same sandbox; the highest cost begins first. Its results are written under NX_SUITE, so that one
+# file can be run with several environments.
 function(nx_python name label file)
   cmake_parse_arguments(ARG "" "TIMEOUT;COST" "LOCK;ENV" ${ARGN})
   if(NOT ARG_TIMEOUT)

@@ -19,7 +19,7 @@ ConvertJob make_job() {
                       .digest = digest_of('a'),
                       .diff_id = digest_of('b'),
                       .size = 12,
-                      .tar_path = "/work/a/tar",
+                      .tar_path = "/scratch/a/tar",
                       .tar_is_there = false},
                      {.blob_path = "",
                       .compression = oci::Compression::none,
@@ -29,7 +29,7 @@ ConvertJob make_job() {
                       .tar_path = "/layers/b/tar",
                       .tar_is_there = true}},
           .form = ConvertForm::index,
-          .outputs = {"", "/work/c/index"}};
+          .outputs = {"", "/scratch/c/index"}};
 }
 
 TEST(ConvertProtocol, JobComesBackAsItWas) {

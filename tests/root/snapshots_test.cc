@@ -9,8 +9,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <csignal>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -222,6 +224,19 @@ INSTANTIATE_TEST_SUITE_P(Ways, SnapshotsTest,
 
 /// What only images have.
 class ImageSnapshotsTest : public SnapshotsTest {};
+
+TEST_P(ImageSnapshotsTest, a_clock_that_was_set_back_changes_no_order) {
+  ASSERT_OK(snapshots_->create("zebra"));
+  const timespec tomorrow{.tv_sec = ::time(nullptr) + 86'400, .tv_nsec = 999'999'999};
+  const std::array<timespec, 2> times{tomorrow, tomorrow};
+  ASSERT_EQ(::utimensat(AT_FDCWD, at("web1/snapshots/zebra.raw").c_str(), times.data(), 0), 0);
+  ASSERT_OK(snapshots_->create("ape"));
+  ASSERT_OK(snapshots_->create("Monkey"));
+  EXPECT_THAT(names(), ElementsAre("zebra", "ape", "Monkey"));
+  const auto list = snapshots_->list();
+  ASSERT_OK(list);
+  EXPECT_EQ(list->back().created, static_cast<std::uint64_t>(tomorrow.tv_sec) + 1);
+}
 
 TEST_P(ImageSnapshotsTest, of_a_mounted_image_is_consistent) {
   const auto mount = raw::mount_image(storage(), raw::FileSystem::ext4, 0);
