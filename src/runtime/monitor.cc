@@ -12,6 +12,8 @@
 
 #include "nexcage/base/text.h"
 #include "nexcage/json/value.h"
+#include "nexcage/runtime/paths.h"
+#include "nexcage/runtime/undo.h"
 #include "nexcage/sys/process.h"
 
 namespace nexcage::runtime {
@@ -108,10 +110,19 @@ Result<UniqueFd> open_monitor(const std::string& bundle) {
   return *std::move(*pidfd);
 }
 
-Result<std::string> read_report(int fd) {
+/// conmon 2.1 that has lost its creation reads the creation's standard error to the end before it
+/// reports, and the init that waits to be started has that open. Finishing the dead creation's undo
+/// log is what ends this init.
+Result<std::string> read_report(int fd, const Settings& settings) {
+  constexpr int kUntilAskingMs = 500;
   std::string text;
   std::array<char, 4096> buffer{};
   while (text.find('\n') == std::string::npos && text.size() < kMaxLog) {
+    pollfd ready{.fd = fd, .events = POLLIN, .revents = 0};
+    const int found = ::poll(&ready, 1, kUntilAskingMs);
+    if (found < 0 && errno != EINTR) return fail_errno("wait for conmon's report");
+    if (found == 0) recover(Paths(settings).undo_dir());
+    if (found <= 0) continue;
     const ssize_t n = ::read(fd, buffer.data(), buffer.size());
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail_errno("read conmon's report");
@@ -202,7 +213,7 @@ Result<pid_t> start_monitor(const MonitorJob& job, const Settings& settings) {
   NX_TRY(sys::Child child, sys::Child::spawn(command), "start " + conmon);
   pipe.write.reset();
 
-  NX_TRY(const std::string text, read_report(pipe.read.get()));
+  NX_TRY(const std::string text, read_report(pipe.read.get(), settings));
   // The process we started is not the monitor: that one is its child and has left our session.
   NX_TRY([[maybe_unused]] const int status, child.wait());
   const auto report = parse_report(text);

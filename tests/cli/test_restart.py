@@ -394,6 +394,25 @@ class Failures(OverBackend):
         self.assertEqual(pid == command.pid, victim == "start", support.arguments(pid))
         return command, pid
 
+    def test_kill_9_of_the_creation_at_each_phase(self):
+        places = [f"phase-{n}" for n in range(1, 10)]
+        places += ["lxc-helper-started", "lxc-init-started"] if self.backend == "lxc" else ["oci-started", "oci-created"]
+        for place in places:
+            with self.subTest(place=place):
+                before = self.world.snapshot()
+                container = self.stopped_service()
+                command, pid = self.hold(container, place, "create")
+                os.kill(pid, signal.SIGKILL)
+                self.assertEqual(command.wait(60), 1)
+                if place == "phase-1":
+                    # Nothing of the former run was touched yet.
+                    self.run_ok("start", container)
+                    self.started(container, "run 2")
+                    self.run_ok("delete", "--force", container)
+                    self.assert_same_host(before)
+                else:
+                    self.check_stopped(container, before)
+
     def test_kill_9_of_the_start(self):
         for place in ("start-made", "start-done"):
             with self.subTest(place=place):
