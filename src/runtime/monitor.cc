@@ -217,7 +217,11 @@ Result<pid_t> start_monitor(const MonitorJob& job, const Settings& settings) {
   // The process we started is not the monitor: that one is its child and has left our session.
   NX_TRY([[maybe_unused]] const int status, child.wait());
   const auto report = parse_report(text);
-  if (!report || report->pid <= 0) return fail(create_error(job, report ? report->message : ""));
+  if (!report || report->pid <= 0) {
+    // What a killed creation has left lies in what the caller removes now.
+    recover(Paths(settings).undo_dir());
+    return fail(create_error(job, report ? report->message : ""));
+  }
   return static_cast<pid_t>(report->pid);
 }
 

@@ -1,5 +1,6 @@
 """`run -d` and the verbs for what it started: logs, exec, ps, list, stop, wait, kill, pause, delete."""
 import os
+import signal
 import subprocess
 import time
 import unittest
@@ -18,6 +19,22 @@ class Detached(support.Case):
         self.run_ok("run", "-d", "--name", container, *options, self.image, *command)
         self.addCleanup(self.world.run, "delete", "--force", container)
         return container
+
+    def test_kill_9_of_the_creation_under_conmon(self):
+        self.run_ok("delete", "--force", self.detach("true"))
+        for place in ("phase-3", "phase-7", "phase-8", "phase-9", "lxc-init-started"):
+            with self.subTest(place=place):
+                before = self.world.snapshot()
+                container = self.world.new_id()
+                command = self.world.popen("run", "-d", "--name", container, self.image, "sleep", "100", env={"NEXCAGE_TESTPOINT": place},
+                                           stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                pid = support.wait_for(support.halted_nexcage, what=place)
+                self.assertNotEqual(pid, command.pid, "conmon's is meant")
+                os.kill(pid, signal.SIGKILL)
+                _, err = command.communicate(timeout=60)
+                self.assertEqual(command.returncode, 125, err)
+                self.assertNotIn("warning", err)
+                self.assert_same_host(before)
 
     def test_life_of_a_service(self):
         self.run_ok("delete", "--force", self.detach("true"))

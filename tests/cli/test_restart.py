@@ -381,16 +381,7 @@ class Failures(OverBackend):
         """Starts it and waits until nexcage has stopped itself there; returns the command and who is to be killed."""
         command = self.world.popen("start", container, env={"NEXCAGE_TESTPOINT": place}, stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-        def halted():
-            for pid in support.processes():
-                with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-                    text = file.read()
-                    if text[text.rindex(")") + 2] == "T" and any("nexcage" in a for a in support.arguments(pid)[:1]):
-                        return pid
-            return None
-
-        pid = support.wait_for(halted, what=place)
+        pid = support.wait_for(support.halted_nexcage, what=place)
         self.assertEqual(pid == command.pid, victim == "start", support.arguments(pid))
         return command, pid
 

@@ -264,6 +264,15 @@ def stopped(pid):
         return True
 
 
+def halted_nexcage():
+    """Pid of a nexcage that has stopped itself at a test point; None while there is none."""
+    for pid in processes():
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            if file.read().rpartition(")")[2].split()[0] == "T" and any("nexcage" in a for a in arguments(pid)[:1]):
+                return pid
+    return None
+
+
 # --- the world -------------------------------------------------------------------------------------
 
 
