@@ -49,14 +49,14 @@ Result<> give_name(int file, int directory, const std::string& name) {
 /// is that of their making, however coarse or unsteady the clock is. The caller holds the lock.
 Result<struct timespec> next_time(int directory) {
   constexpr long kSecond = 1'000'000'000;
-  struct timespec next {};
-  ::clock_gettime(CLOCK_REALTIME, &next);
+  struct timespec next{};
+  if (::clock_gettime(CLOCK_REALTIME, &next) != 0) return fail_errno("read the clock");
   NX_TRY(const std::vector<std::string> names, sys::list_dir(directory));
   for (const std::string& file : names) {
     if (!file.ends_with(kSuffix)) continue;
     NX_TRY(const auto info, sys::stat_at(directory, file));
-    if (!info || std::tie(info->st_mtim.tv_sec, info->st_mtim.tv_nsec) <
-                     std::tie(next.tv_sec, next.tv_nsec))
+    if (!info ||
+        std::tie(info->st_mtim.tv_sec, info->st_mtim.tv_nsec) < std::tie(next.tv_sec, next.tv_nsec))
       continue;
     next = info->st_mtim;
     if (++next.tv_nsec == kSecond) next = {.tv_sec = next.tv_sec + 1, .tv_nsec = 0};
@@ -128,7 +128,8 @@ Result<> ImageSnapshots::make(const std::string& name) {
   NX_CHECK(clone_image(file.get()));
   // The time that list() tells: nobody writes to the file after this.
   NX_TRY(const struct timespec now, next_time(directory.get()));
-  if (const std::array times{now, now}; ::futimens(file.get(), times.data()) != 0) return fail_errno("set the time of the snapshot");
+  if (const std::array times{now, now}; ::futimens(file.get(), times.data()) != 0)
+    return fail_errno("set the time of the snapshot");
   NX_CHECK(sys::fsync_fd(file.get(), "snapshot"));
   NX_CHECK(give_name(file.get(), directory.get(), file_name(name)));
   return sys::fsync_fd(directory.get(), "directory");
