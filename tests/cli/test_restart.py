@@ -181,6 +181,21 @@ class Restart(OverBackend):
         self.run_ok("delete", "--force", container)
         self.assertEqual(os.listdir(place), [])
 
+    def test_each_layerfs_driver_keeps_its_storage(self):
+        for driver in ("erofs", "overlay", "copy"):
+            with self.subTest(driver=driver):
+                container = self.detach("sh", "-c", "cat /etc/passwd > /copied; rm /etc/group; mv /home /moved; mkdir /home; exec sleep 100",
+                                        options=["--layerfs", driver])
+                support.wait_for(lambda: self.world.run("exec", container, "test", "-d", "/moved").code == 0)
+                self.run_ok("kill", container, "KILL")
+                self.ended(container)
+                # Whatever is configured by now.
+                self.edit_config(container, annotations={})
+                self.run_ok("start", container)
+                self.run_ok("exec", container, "cmp", "/etc/passwd", "/copied")
+                self.assertEqual(self.world.run("exec", container, "test", "-e", "/etc/group").code, 1)
+                self.run_ok("delete", "--force", container)
+
     def test_with_a_user_namespace(self):
         if self.backend == "crun":
             self.skipTest("crun 1.8 on a hybrid host makes no cgroup for it")
@@ -217,8 +232,9 @@ class Restart(OverBackend):
         container = self.detach()
         self.run_ok("stop", container)
         out = self.world.path(container + ".hooks")
+        # crun dies of SIGPIPE when a hook ends without having read the state.
         self.edit_config(container, hooks={
-            point: [{"path": "/bin/sh", "args": ["sh", "-c", f"echo {point} >> {out}"]}]
+            point: [{"path": "/bin/sh", "args": ["sh", "-c", f"cat > /dev/null; echo {point} >> {out}"]}]
             for point in ("createRuntime", "poststart", "poststop")})
         seen = lambda: open(out, encoding="utf-8").read().split()
         self.run_ok("start", container)
@@ -323,6 +339,22 @@ class Failures(OverBackend):
         self.started(container, "run 2")
         self.run_ok("delete", "--force", container)
         self.assert_same_host(before)
+
+    def test_a_command_that_is_gone(self):
+        container = self.detach("sh", "-c", "cp /bin/busybox /busybox-kept; exec sleep 100")
+        support.wait_for(lambda: self.world.run("exec", container, "test", "-x", "/busybox-kept").code == 0)
+        self.run_ok("kill", container, "KILL")
+        self.ended(container)
+        with open(self.bundle(container, "config.json"), encoding="utf-8") as file:
+            process = json.load(file)["process"]
+        self.edit_config(container, process={**process, "args": ["/no-such-command"]})
+        answer = self.world.run("start", container)
+        self.assertEqual(answer.code, 1, str(answer))
+        self.assertIn("no-such-command", answer.err)
+        support.wait_for(lambda: self.status(container) == "stopped")
+        self.edit_config(container, process={**process, "args": ["/busybox-kept", "sleep", "100"]})
+        self.run_ok("start", container)
+        self.assertEqual(self.status(container), "running")
 
     def test_without_conmon_nothing_is_touched(self):
         before = self.world.snapshot()
@@ -490,6 +522,21 @@ class Networks(support.Case):
                 self.assertEqual(len(self.network.links()), len(links), "the former interface is gone")
                 self.assertEqual(len(self.network.leases()), len(leases), "so is its address")
         self.run_ok("delete", container)
+
+    def test_a_failing_start_gives_the_network_back(self):
+        container = self.world.new_id()
+        port = self.free_port()
+        self.run_ok("run", "-d", "--name", container, "-p", f"127.0.0.1:{port}:80", self.image, "true")
+        self.addCleanup(self.world.run, "delete", "--force", container)
+        self.run_ok("wait", container)
+        path = self.world.path("containers", container, "config.json")
+        with open(path, encoding="utf-8") as file:
+            spec = json.load(file)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({**spec, "hooks": {"createRuntime": [{"path": "/bin/false"}]}}, file)
+        self.assertEqual(self.world.run("start", container).code, 1)
+        self.assertEqual([r for r in self.network.rules() if str(port) in r], [])
+        self.assertEqual([n for n in os.listdir(self.world.path("run/@network")) if n != "@lock"], [])
 
     def free_port(self):
         with socket.socket() as probe:
