@@ -70,9 +70,9 @@ void CreateArgs::declare(Options& options) {
             "keep what a run writes in memory, at most so much (0: half of it)")
       .text("--layerfs", "DRIVER", layerfs, "auto, erofs, overlay, copy or zfs")
       .text("--storage", "STORAGE", storage,
-            "local, dir:PATH, zfs, zfs:DATASET or raw (default: the configured one)")
+            "local, dir:PATH, zfs or zvol [:DATASET], raw (default: the configured one)")
       .text("--storage-size", "SIZE", storage_size,
-            "limit of the root file system; zfs: a quota, raw: the image's size (default: 10g)")
+            "limit of the root file system; zfs: a quota; zvol, raw: its size (default: 10g)")
       .text("--raw", "FILESYSTEM", raw, "put the root file system into an image: ext4 or xfs")
       .list("--uidmap", "CONTAINER:HOST:COUNT", uid_map,
             "user namespace with these users; the image is not changed")

@@ -27,14 +27,16 @@ Result<> release_layers(Stored& stored, const Settings& settings) {
 }
 
 Result<> fill_image(Stored& stored, const Settings& settings) {
-  const storage::Volume::Image& image = *stored.volume.raw;
-  NX_CHECK(storage::raw::make_image(image.path,
-                                    {.file_system = image.file_system,
+  const storage::raw::ImageSpec spec{.file_system = stored.volume.raw->file_system,
                                      .bytes = stored.storage.raw->bytes,
                                      .label = stored.request->id,
-                                     .uuid = {}},
-                                    stored.rootfs),
-           "raw image of the root file system");
+                                     .uuid = {}};
+  NX_TRY(const std::string path, storage::image_path(stored.volume));
+  if (stored.volume.kind == storage::Kind::zvol)
+    NX_CHECK(storage::raw::fill_device(path, spec, stored.rootfs), "root file system");
+  else
+    NX_CHECK(storage::raw::make_image(path, spec, stored.rootfs),
+             "raw image of the root file system");
   NX_CHECK(release_layers(stored, settings));
   NX_TRY(const sys::DetachedMount tree, open_image(stored.volume));
   NX_TRY(stored.rootfs, attach_root(stored, tree));
@@ -85,9 +87,10 @@ bool is_left_to_do(const Stored& stored) {
 }  // namespace
 
 Result<sys::DetachedMount> open_image(const storage::Volume& volume) {
-  const storage::Volume::Image& image = *volume.raw;
-  NX_CHECK(storage::raw::check_image(image.path, image.file_system));
-  return storage::raw::mount_image(image.path, image.file_system, 0);
+  const storage::raw::FileSystem file_system = volume.raw->file_system;
+  NX_TRY(const std::string path, storage::image_path(volume));
+  NX_CHECK(storage::raw::check_image(path, file_system));
+  return storage::raw::mount_image(path, file_system, 0);
 }
 
 Result<std::string> attach_root(Mounted& mounted, const sys::DetachedMount& tree) {

@@ -13,6 +13,7 @@
 #include "nexcage/runtime/remove.h"
 #include "nexcage/runtime/state_file.h"
 #include "nexcage/runtime/undo.h"
+#include "nexcage/storage/raw/image.h"
 #include "nexcage/storage/zfs/owned.h"
 #include "nexcage/storage/zfs/snapshots.h"
 #include "nexcage/sys/fs.h"
@@ -123,16 +124,41 @@ Result<> grow_dataset(const Volume& volume, std::uint64_t bytes) {
   return owned.client().set(owned.dataset(), {{"refquota", std::to_string(bytes)}});
 }
 
+/// A ZFS volume is made larger first; a file grows with its file system. Returns the new size.
+Result<std::uint64_t> grow_device(const Volume& volume, std::uint64_t bytes) {
+  if (volume.kind != storage::Kind::zvol) return bytes;
+  NX_TRY(const auto owned, storage::zfs::OwnedDataset::parse(volume.dataset, volume.token));
+  return owned.grow_volume(bytes);
+}
+
 /// Of one that runs with the file system as it is mounted; of one that has ended without.
-Result<> grow_image(const Held& held, const Volume::Image& image, std::uint64_t bytes,
-                    Services& with) {
+Result<> grow_image(const Held& held, const Volume& volume, std::uint64_t bytes, Services& with) {
   const Record& record = held.record;
-  if (!ended(record))
-    return storage::raw::grow_image(image.path, image.file_system, bytes, record.rootfs);
+  const storage::raw::FileSystem file_system = volume.raw->file_system;
+  NX_TRY(const std::string path, storage::image_path(volume));
+  if (!ended(record)) {
+    NX_TRY(bytes, grow_device(volume, bytes));
+    return storage::raw::grow_image(path, file_system, bytes, record.rootfs);
+  }
   NX_TRY(FileUndoLog log, FileUndoLog::create(Paths(with.settings).undo_dir(), record.state.id));
   NX_CHECK(take_down(log, record, held.kept, with));
-  NX_CHECK(storage::raw::grow_image(image.path, image.file_system, bytes, std::nullopt));
+  NX_TRY(bytes, grow_device(volume, bytes));
+  NX_CHECK(storage::raw::grow_image(path, file_system, bytes, std::nullopt));
   return log.commit();
+}
+
+/// ZFS does not know of the file system in a volume, or in an image in a dataset: what that has not
+/// written back yet must be in the snapshot too.
+Result<> create_snapshot(Snapshots& snapshots, const std::string& name, const Held& held) {
+  const Volume& volume = *held.kept.volume;
+  if (volume.dataset.empty() || !volume.raw) return snapshots.create(name);
+  NX_TRY(const auto mounted, mounted_root(held.record));
+  if (!mounted) return snapshots.create(name);
+  NX_TRY(const UniqueFd root, sys::open_at(AT_FDCWD, *mounted, O_RDONLY | O_DIRECTORY));
+  NX_TRY(auto frozen, storage::raw::Frozen::freeze(root.get()));
+  auto made = snapshots.create(name);
+  NX_CHECK(frozen.thaw());
+  return made;
 }
 
 }  // namespace
@@ -144,7 +170,7 @@ Result<std::vector<std::string>> make_snapshot(const std::string& id, const std:
   NX_CHECK(storage::check_snapshot_name(name), what);
   NX_TRY(const Held held, hold(id, with), what);
   NX_TRY(const auto snapshots, open_snapshots(held), what);
-  NX_CHECK(snapshots->create(name), what);
+  NX_CHECK(create_snapshot(*snapshots, name, held), what);
   if (!retention) return std::vector<std::string>();
   NX_TRY(auto gone, apply_retention(*snapshots, *retention), what);
   return gone;
@@ -198,7 +224,7 @@ Result<> grow_storage(const std::string& id, std::uint64_t bytes, Services& with
   const std::string what = "grow the storage of " + id;
   NX_TRY(const Held held, hold(id, with), what);
   if (held.kept.volume && held.kept.volume->raw) {
-    NX_CHECK(grow_image(held, *held.kept.volume->raw, bytes, with), what);
+    NX_CHECK(grow_image(held, *held.kept.volume, bytes, with), what);
     return {};
   }
   if (held.kept.volume && !held.kept.volume->dataset.empty()) {

@@ -69,7 +69,8 @@ std::string storage_of(const Kept& kept) {
   if (!kept.volume || kept.volume->kind == Kind::bundle) return "";
   const storage::Volume& volume = *kept.volume;
   if (volume.kind == Kind::local) return "local";
-  if (volume.kind == Kind::zfs) return "zfs:" + volume.dataset.substr(0, volume.dataset.rfind('/'));
+  if (volume.kind == Kind::zfs || volume.kind == Kind::zvol)
+    return "zfs:" + volume.dataset.substr(0, volume.dataset.rfind('/'));
   return "dir:" + volume.base.substr(0, volume.base.rfind('/'));
 }
 

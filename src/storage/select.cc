@@ -11,7 +11,8 @@
 namespace nexcage::storage {
 namespace {
 
-constexpr std::array<std::string_view, 4> kKindNames = {"bundle", "local", "directory", "zfs"};
+constexpr std::array<std::string_view, 5> kKindNames = {"bundle", "local", "directory", "zfs",
+                                                        "zvol"};
 constexpr const char* kDefaultKey = "configuration [storage] default";
 
 const std::string* annotation(const oci::Spec& spec, const char* name) {
@@ -36,8 +37,9 @@ Result<std::string> dataset(const Word& word, const Defaults& defaults) {
                     .hint("set [zfs] dataset to the one in which containers shall be"));
   NX_TRY(const zfs::Parent configured, zfs::Parent::parse(defaults.zfs_dataset),
          "configuration [zfs] dataset");
-  if (word.text == "zfs") return configured.name();
-  NX_TRY(const zfs::Parent chosen, configured.below(word.text.substr(4)), word.from);
+  const auto colon = word.text.find(':');
+  if (colon == std::string::npos) return configured.name();
+  NX_TRY(const zfs::Parent chosen, configured.below(word.text.substr(colon + 1)), word.from);
   return chosen.name();
 }
 
@@ -50,6 +52,10 @@ Result<> choose(const Word& word, const Defaults& defaults, Choice& choice) {
   } else if (word.text == "zfs" || word.text.starts_with("zfs:")) {
     choice.kind = Kind::zfs;
     NX_TRY(choice.location, dataset(word, defaults));
+  } else if (word.text == "zvol" || word.text.starts_with("zvol:")) {
+    choice.kind = Kind::zvol;
+    choice.raw.emplace();
+    NX_TRY(choice.location, dataset(word, defaults));
   } else if (word.text.starts_with("dir:")) {
     choice.kind = Kind::directory;
     choice.location = word.text.substr(4);
@@ -59,7 +65,8 @@ Result<> choose(const Word& word, const Defaults& defaults, Choice& choice) {
   } else {
     return fail(
         Error(Errc::ConfigError, word.from + ": storage " + quote(word.text) + " is not available")
-            .hint("use \"local\", \"dir:/absolute/path\", \"zfs\", \"zfs:dataset\" or \"raw\""));
+            .hint("use \"local\", \"dir:/absolute/path\", \"zfs\", \"zfs:dataset\", \"zvol\", "
+                  "\"zvol:dataset\" or \"raw\""));
   }
   choice.steps.push_back(word.from + " says " + quote(word.text));
   return {};
@@ -129,6 +136,9 @@ Result<std::optional<std::uint64_t>> find_raw_size(const oci::Spec& spec) {
 Result<> settle_raw(const oci::Spec& spec, Choice& choice) {
   NX_TRY(const RawWish wish, find_raw(spec));
   NX_TRY(const std::optional<std::uint64_t> size, find_raw_size(spec));
+  if (wish.wanted == false && choice.kind == Kind::zvol)
+    return fail(Errc::ConfigError,
+                wish.from + " refuses an image, but storage zvol is a block device and needs one");
   if (wish.wanted == false) choice.raw.reset();
   if (wish.wanted == true) {
     choice.raw = RawChoice{.file_system = wish.file_system};

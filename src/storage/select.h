@@ -20,8 +20,9 @@ enum class Kind : std::uint8_t {
   local,      // beside the container's bundle
   directory,  // {location}/{id}
   zfs,        // dataset {location}/{id}
+  zvol,       // volume {location}/{id}, a block device with a file system in it
 };
-/// "bundle", "local", "directory", "zfs".
+/// "bundle", "local", "directory", "zfs", "zvol".
 std::string_view kind_name(Kind kind);
 /// InvalidJson for another word.
 Result<Kind> parse_kind(const std::string& word);
@@ -34,8 +35,8 @@ struct RawChoice {
 
 struct Choice {
   Kind kind = Kind::local;
-  std::string location;               // directory: absolute path; zfs: the parent dataset
-  std::optional<RawChoice> raw;       // in the storage, as {id}.raw
+  std::string location;               // directory: absolute path; zfs, zvol: the parent dataset
+  std::optional<RawChoice> raw;       // in the storage, as {id}.raw; zvol: always, in the volume
   std::optional<std::uint64_t> size;  // bytes that the root file system may take; raw: of the image
   std::string layerfs;                // driver of the layers, "auto" too; empty: the configured one
   std::vector<std::string> steps;     // what was looked at, in order
@@ -54,11 +55,11 @@ enum class Form : std::uint8_t { bundle, image };
 
 /// Annotation `proxmox.storage`, then a mount on "/" whose source begins "zfs:" or "dir:", then
 /// `defaults.storage`, then local. The words: "local", "dir:/path", "zfs" (the configured dataset),
-/// "zfs:DATASET" (it, or one below it), "raw" (local, in an image). An image file is asked for by
-/// the annotations `org.nexcage.raw` (true, false, ext4, xfs) and `org.nexcage.raw.size`, or by the
-/// older members `raw_image` and `raw_image_size` of config.json; a limit by
-/// `org.nexcage.storage.size`. ConfigError naming who asked for what cannot be, Unsupported for a
-/// limit on a plain directory: never a silent fallback.
+/// "zfs:DATASET" (it, or one below it), "zvol" and "zvol:DATASET" (a volume there), "raw" (local,
+/// in an image). An image file is asked for by the annotations `org.nexcage.raw` (true, false,
+/// ext4, xfs) and `org.nexcage.raw.size`, or by the older members `raw_image` and `raw_image_size`
+/// of config.json; a limit by `org.nexcage.storage.size`. ConfigError naming who asked for what
+/// cannot be, Unsupported for a limit on a plain directory: never a silent fallback.
 Result<Choice> select(const oci::Spec& spec, const Defaults& defaults, Form form);
 
 /// True for a mount that names the root's storage instead of being mounted.

@@ -17,7 +17,7 @@ Result<std::uint64_t> number(const json::Value& value, const char* name) {
 }  // namespace
 
 Result<Kind> parse_kind(const std::string& word) {
-  for (const Kind kind : {Kind::bundle, Kind::local, Kind::directory, Kind::zfs})
+  for (const Kind kind : {Kind::bundle, Kind::local, Kind::directory, Kind::zfs, Kind::zvol})
     if (word == kind_name(kind)) return kind;
   return fail(Errc::InvalidJson, quote(word) + " is no kind of storage");
 }

@@ -72,6 +72,31 @@ TEST(StorageSelect, refuses_what_is_not_available_and_names_who_asked) {
                HasSubstr("absolute"));
 }
 
+TEST(StorageSelect, zvol_is_a_volume_with_a_file_system) {
+  auto plain = of_image(annotated({{"proxmox.storage", "zvol"}}), with_zfs());
+  ASSERT_OK(plain);
+  EXPECT_EQ(plain->kind, Kind::zvol);
+  EXPECT_EQ(plain->location, "tank/cages");
+  ASSERT_TRUE(plain->raw);
+  EXPECT_EQ(plain->raw->bytes, raw::kDefaultSize);
+  EXPECT_NE(plain->layerfs, "zfs");
+  auto xfs = of_image(annotated({{"proxmox.storage", "zvol:tank/cages/team"},
+                                 {"org.nexcage.raw", "xfs"},
+                                 {"org.nexcage.storage.size", "1G"}}),
+                      with_zfs());
+  ASSERT_OK(xfs);
+  EXPECT_EQ(xfs->location, "tank/cages/team");
+  EXPECT_EQ(xfs->raw->file_system, raw::FileSystem::xfs);
+  EXPECT_EQ(xfs->raw->bytes, kGiB);
+  EXPECT_ERROR(
+      of_image(annotated({{"proxmox.storage", "zvol"}, {"org.nexcage.raw", "false"}}), with_zfs()),
+      Errc::ConfigError, HasSubstr("needs one"));
+  EXPECT_ERROR(of_image(annotated({{"proxmox.storage", "zvol:tank"}}), with_zfs()),
+               Errc::ConfigError, HasSubstr("tank"));
+  EXPECT_ERROR(of_image(annotated({{"proxmox.storage", "zvol"}})), Errc::ConfigError,
+               HasSubstr("no dataset is configured"));
+}
+
 TEST(StorageSelect, zfs_is_the_configured_dataset_or_one_within_it) {
   auto same = of_image(annotated({{"proxmox.storage", "zfs"}}), with_zfs());
   ASSERT_OK(same);
@@ -195,6 +220,11 @@ TEST(StorageSelect, a_choice_is_the_same_after_json) {
   EXPECT_EQ(to_json(*back), to_json(*choice));
   EXPECT_EQ(back->raw->bytes, 4 * kGiB);
   EXPECT_ERROR(choice_from_json(json::Object{}), Errc::InvalidJson, HasSubstr("kind"));
+  auto volume = of_image(annotated({{"proxmox.storage", "zvol"}}), with_zfs());
+  ASSERT_OK(volume);
+  auto volume_back = choice_from_json(to_json(*volume));
+  ASSERT_OK(volume_back);
+  EXPECT_EQ(to_json(*volume_back), to_json(*volume));
 }
 
 TEST(StorageVolume, is_the_same_after_json) {

@@ -5,6 +5,9 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 #include "nexcage/base/text.h"
@@ -20,6 +23,8 @@ namespace {
 
 constexpr mode_t kPrivate = 0700;
 constexpr std::size_t kTokenBytes = 16;
+/// The device of a new volume appears when the kernel has come to it.
+constexpr std::chrono::seconds kDeviceTimeout{30};
 constexpr const char* kSubvolume = "volume";
 
 /// A dataset of this name belongs to the images.
@@ -88,7 +93,24 @@ Result<> make_dataset(const Volume& volume) {
   return sys::attach(mount, volume.base);
 }
 
+Result<> make_zvol(const Volume& volume) {
+  NX_TRY(const zfs::OwnedDataset owned, zfs::OwnedDataset::parse(volume.dataset, volume.token));
+  return owned.create_volume(volume.raw->bytes);
+}
+
 }  // namespace
+
+Result<std::string> image_path(const Volume& volume) {
+  if (volume.kind != Kind::zvol) return volume.raw->path;
+  NX_TRY(const zfs::OwnedDataset owned, zfs::OwnedDataset::parse(volume.dataset, volume.token));
+  NX_TRY(const bool there, owned.exists());
+  if (!there) return fail(Errc::ZFSError, "volume " + volume.dataset + " of the container is gone");
+  NX_TRY(const std::string device, zfs::volume_device(owned.dataset(), kDeviceTimeout));
+  std::error_code error;
+  const std::filesystem::path path = std::filesystem::canonical(device, error);
+  if (error) return fail_errno(error.value(), "find " + device);
+  return path.string();
+}
 
 std::string Volume::snapshots() const {
   if (!raw) return base + "/snapshots";
@@ -109,6 +131,7 @@ json::Value to_json(const Volume& volume) {
   if (volume.raw) {
     json::Object image;
     image.set("path", volume.raw->path);
+    if (volume.kind == Kind::zvol) image.set("bytes", volume.raw->bytes);
     image.set("file_system", raw::file_system_name(volume.raw->file_system));
     object.set("raw", std::move(image));
   }
@@ -129,6 +152,8 @@ Result<Volume> volume_from_json(const json::Value& value) {
   volume.raw.emplace();
   volume.raw->path = image->text("path");
   NX_TRY(volume.raw->file_system, raw::parse_file_system(image->text("file_system")), "storage");
+  const json::Value* bytes = image->find("bytes");
+  if (bytes != nullptr) volume.raw->bytes = bytes->as_u64().value_or(0);
   return volume;
 }
 
@@ -148,9 +173,17 @@ Result<Volume> plan_volume(const Choice& choice, const std::string& id, const st
       NX_CHECK(plan_dataset(choice, id, volume));
       if (choice.raw) volume.base = bundle + "/" + id + "/storage";
       break;
+    case Kind::zvol:
+      NX_CHECK(plan_dataset(choice, id, volume));
+      break;
   }
-  if (choice.raw) {
-    volume.raw = Volume::Image{volume.base + "/" + id + ".raw", choice.raw->file_system};
+  if (choice.kind == Kind::zvol) {
+    if (!choice.raw) return fail(Errc::InvalidSpec, "a ZFS volume without a file system");
+    volume.raw = Volume::Image{
+        .path = {}, .file_system = choice.raw->file_system, .bytes = choice.raw->bytes};
+  } else if (choice.raw) {
+    volume.raw = Volume::Image{.path = volume.base + "/" + id + ".raw",
+                               .file_system = choice.raw->file_system};
     NX_CHECK(refuse_existing(volume.raw->path));
   } else if (choice.kind != Kind::zfs) {
     NX_CHECK(plan_directory(volume));
@@ -159,6 +192,7 @@ Result<Volume> plan_volume(const Choice& choice, const std::string& id, const st
 }
 
 Result<> make_volume(const Volume& volume) {
+  if (volume.kind == Kind::zvol) return make_zvol(volume);
   if (volume.base.empty()) return {};
   NX_CHECK(sys::mkdirs(volume.base, kPrivate));
   if (volume.kind == Kind::zfs) return make_dataset(volume);

@@ -2,6 +2,7 @@
 // mount it again, or take it away.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -19,10 +20,11 @@ struct Volume {
   std::string base;
   /// {base}/volume is a btrfs subvolume, and holds the writes.
   bool subvolume = false;
-  std::string dataset, token;  // zfs; the token as in zfs/owned.h
+  std::string dataset, token;  // zfs, zvol; the token as in zfs/owned.h
   struct Image {
-    std::string path;
+    std::string path;  // empty for zvol: see image_path
     raw::FileSystem file_system{};
+    std::uint64_t bytes = 0;  // zvol: what the volume is made with
   };
   std::optional<Image> raw;
 
@@ -40,11 +42,15 @@ Result<Volume> volume_from_json(const json::Value& value);
 /// without need of one. An overlayfs upper is not, which is mounted `volatile`.
 bool survives(const Volume& volume);
 
+/// Path of the file or block device that holds the file system of a volume with an image. A
+/// volume's device is looked for anew: it has another name after each start of the machine.
+Result<std::string> image_path(const Volume& volume);
+
 /// What the choice means for a container: no names clash, nothing is made. On btrfs directories
 /// become subvolumes. ContainerExists when its directory is there already.
 Result<Volume> plan_volume(const Choice& choice, const std::string& id, const std::string& bundle);
-/// Makes directory, subvolume, or dataset with its mount; what is there of it already is kept. Not
-/// the image, and not the dataset that is a root file system: LayerFS clones it.
+/// Makes directory, subvolume, dataset with its mount, or a ZFS volume; what is there of it already
+/// is kept. Not the image, and not the dataset that is a root file system: LayerFS clones it.
 Result<> make_volume(const Volume& volume);
 /// Takes away all of it, with its snapshots. What is not there any more is success.
 Result<> remove_volume(const Volume& volume);

@@ -9,6 +9,7 @@
 
 #include "nexcage/base/testpoint.h"
 #include "nexcage/base/text.h"
+#include "nexcage/storage/raw/device.h"
 #include "nexcage/storage/raw/image.h"
 #include "nexcage/storage/raw/image_file.h"
 #include "nexcage/storage/raw/superblock.h"
@@ -44,15 +45,20 @@ Result<> grow_mounted(const Superblock& found, std::uint64_t bytes, int director
 }
 
 Result<> check_growth(int image, std::uint64_t bytes) {
-  NX_TRY(const struct stat info, sys::stat_fd(image));
-  const auto now = static_cast<std::uint64_t>(info.st_size);
+  NX_TRY(const std::uint64_t now, size_of(image));
+  NX_TRY(const bool device, is_device(image));
+  if (device && bytes > now)
+    return fail(Errc::InvalidSpec, "the device has only " + format_bytes(now));
   if (bytes >= now) return {};
   return fail(Error(Errc::InvalidSpec, "it has " + format_bytes(now) + " and can only grow")
                   .hint("make a smaller image and copy the files"));
 }
 
-/// From here there is no return: a file that is larger than its file system does no harm.
+/// A device has its size already. From here there is no return: a file that is larger than its file
+/// system does no harm.
 Result<> grow_file(int image, std::uint64_t bytes) {
+  NX_TRY(const bool device, is_device(image));
+  if (device) return {};
   if (::ftruncate(image, static_cast<off_t>(bytes)) != 0) return fail_errno("grow the file");
   NX_CHECK(sys::fsync_fd(image, "image"));
   testpoint("image-file-grown");
@@ -69,6 +75,14 @@ Result<> check_capability(FileSystem file_system) {
                         "container first"));
 }
 
+/// The loop device over a file that has grown.
+Result<> tell_loop(int image, const std::string& device_path) {
+  NX_TRY(const bool device, is_device(image));
+  if (device) return {};
+  NX_TRY(const UniqueFd loop, sys::open_at(AT_FDCWD, device_path, O_RDONLY));
+  return sys::grow_loop(loop.get());
+}
+
 Result<> grow_in_use(const std::string& path, FileSystem file_system, std::uint64_t bytes,
                      const std::string& mounted) {
   NX_TRY(const UniqueFd image, open_image(path, sys::Access::read_write, Lock::none));
@@ -79,8 +93,7 @@ Result<> grow_in_use(const std::string& path, FileSystem file_system, std::uint6
   NX_CHECK(check_growth(image.get(), bytes));
   NX_CHECK(check_capability(file_system));
   NX_CHECK(grow_file(image.get(), bytes));
-  NX_TRY(const UniqueFd device, sys::open_at(AT_FDCWD, device_path, O_RDONLY));
-  NX_CHECK(sys::grow_loop(device.get()));
+  NX_CHECK(tell_loop(image.get(), device_path));
   return grow_mounted(found, bytes, directory.get());
 }
 

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "nexcage/base/text.h"
+#include "nexcage/storage/raw/device.h"
 #include "nexcage/storage/raw/image_file.h"
 #include "nexcage/storage/raw/superblock.h"
 #include "nexcage/sys/fs.h"
@@ -67,9 +68,10 @@ Result<ImageInfo> inspect(const std::string& path) {
   const std::string what = "inspect image " + path;
   NX_TRY(const UniqueFd image, open_image(path, sys::Access::read_only, Lock::none), what);
   NX_TRY(const struct stat info, sys::stat_fd(image.get()), what);
+  NX_TRY(const std::uint64_t bytes, size_of(image.get()), what);
   NX_TRY(const Superblock found, read_superblock(image.get()), what);
   return ImageInfo{.file_system = found.file_system,
-                   .bytes = static_cast<std::uint64_t>(info.st_size),
+                   .bytes = bytes,
                    .allocated = static_cast<std::uint64_t>(info.st_blocks) * kStatBlock,
                    .file_system_bytes = found.bytes(),
                    .label = found.label,

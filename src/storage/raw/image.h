@@ -1,4 +1,5 @@
-// Raw images: a file that holds a file system, which a container has as its root.
+// Raw images: a file, or a block device, that holds a file system, which a container has as its
+// root.
 #pragma once
 
 #include <sys/types.h>
@@ -61,6 +62,11 @@ struct Programs {
 Result<> make_image(const std::string& path, const ImageSpec& spec, const std::string& tree,
                     const Programs& programs = {});
 
+/// The same on the block device `path`, which must be new: all zeros, and used by nobody. Its size
+/// counts and not `spec.bytes`. On failure its content is undefined.
+Result<> fill_device(const std::string& path, const ImageSpec& spec, const std::string& tree,
+                     const Programs& programs = {});
+
 /// `quick` trusts a file system that says that it was unmounted properly.
 enum class Check : std::uint8_t { quick, full };
 /// Makes an image fit to be mounted after a crash: ext4 by `e2fsck -p`, while xfs does so when it
@@ -76,7 +82,8 @@ Result<sys::DetachedMount> mount_image(const std::string& path, FileSystem file_
                                        std::uint64_t attributes);
 
 /// Makes an image and its file system larger, the file first: killed between, it is only to be
-/// repeated. The kernel grows the file system, in steps of its journal. `mounted` is a directory of
+/// repeated. A device must have the new size already. The kernel grows the file system, in steps of
+/// its journal. `mounted` is a directory of
 /// it while it is mounted. InvalidSpec for a smaller size.
 ///
 /// For ext4 the kernel wants the capability CAP_SYS_RESOURCE: without it a mounted one cannot grow

@@ -11,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "nexcage/storage/raw/device.h"
 #include "nexcage/storage/raw/superblock.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/loop.h"
@@ -23,6 +24,8 @@ namespace {
 constexpr std::chrono::milliseconds kPatience{1000}, kPause{10};
 
 Result<> check_file(const struct stat& info) {
+  // Who may write to a device is the host's business: udev gives it to the group "disk".
+  if (S_ISBLK(info.st_mode)) return {};
   if (!S_ISREG(info.st_mode)) return fail(Errc::FileError, "it is no regular file");
   const bool ours = info.st_uid == 0 || info.st_uid == ::geteuid();
   if (!ours || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
@@ -63,6 +66,7 @@ Result<std::optional<UniqueFd>> open_once(const std::string& path, sys::Access a
   if (!locked)
     return fail(Error(Errc::InvalidState, "it is in use")
                     .hint("unmount it, or wait until the command that uses it has ended"));
+  if (lock == Lock::exclusive && S_ISBLK(info.st_mode)) NX_CHECK(check_unused(image.get()));
   NX_TRY(const bool current, is_current(info, path));
   if (!current) return std::nullopt;
   return image;
@@ -74,6 +78,23 @@ std::vector<sys::FsParam> options_of(FileSystem file_system) {
   if (file_system == FileSystem::ext4) return {{.key = "errors", .value = "remount-ro"}};
   // A copy of an image may be mounted beside it; xfs would refuse the second of one uuid.
   return {{.key = "nouuid", .value = {}, .fd = -1, .is_flag = true}};
+}
+
+/// What is mounted; the loop device stays with the mount when its descriptor is closed.
+struct Source {
+  std::string path;
+  std::optional<sys::LoopDevice> loop;
+};
+
+Result<Source> source_of(int image, sys::Access access) {
+  NX_TRY(const bool device, is_device(image));
+  if (device) {
+    NX_TRY(std::string path, device_name(image));
+    return Source{std::move(path), std::nullopt};
+  }
+  NX_TRY(sys::LoopDevice loop, sys::LoopDevice::attach(image, access));
+  std::string path = loop.path();
+  return Source{std::move(path), std::move(loop)};
 }
 
 }  // namespace
@@ -97,9 +118,9 @@ Result<sys::DetachedMount> mount_open_image(int image, FileSystem file_system, s
                                             std::uint64_t attributes) {
   NX_TRY(const Superblock found, read_superblock(image));
   NX_CHECK(check_superblock(found, file_system));
-  NX_TRY(const sys::LoopDevice loop, sys::LoopDevice::attach(image, device));
   std::vector<sys::FsParam> params = options_of(file_system);
-  params.push_back({.key = "source", .value = loop.path()});
+  NX_TRY(const Source source, source_of(image, device));
+  params.push_back({.key = "source", .value = source.path});
   if ((attributes & MOUNT_ATTR_RDONLY) != 0)
     params.push_back({.key = "ro", .value = {}, .fd = -1, .is_flag = true});
   return sys::new_mount(std::string(file_system_name(file_system)), params, attributes);
@@ -107,6 +128,11 @@ Result<sys::DetachedMount> mount_open_image(int image, FileSystem file_system, s
 
 Result<std::string> device_of_mounted(int image, const std::string& path, int directory) {
   NX_TRY(const struct stat info, sys::stat_fd(image));
+  if (S_ISBLK(info.st_mode)) {
+    NX_TRY(const struct stat mounted, sys::stat_fd(directory));
+    if (mounted.st_dev == info.st_rdev) return device_name(image);
+    return fail(Errc::InvalidState, "what is mounted does not lie on " + path);
+  }
   NX_TRY(const std::optional<sys::MountedLoop> loop, sys::loop_of_mount(directory));
   if (loop && loop->backing_device == info.st_dev && loop->backing_inode == info.st_ino)
     return loop->device;

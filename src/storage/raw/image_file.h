@@ -16,16 +16,17 @@ namespace nexcage::storage::raw {
 /// `none` is for who only looks, or has the image mounted itself.
 enum class Lock : std::uint8_t { none, shared, exclusive };
 
-/// Opens an image. It must be a regular file, not reached through a symlink, that only root (or who
-/// runs this) can have written: PermissionDenied otherwise. The lock (flock(2)) lasts as long as
-/// the description, which a loop device over it keeps. InvalidState when another use excludes it.
+/// Opens an image. It must be a block device, or a regular file that only root (or who runs this)
+/// can have written: PermissionDenied otherwise; a symlink is neither. The lock (flock(2)) lasts as
+/// long as the description, which a loop device over it keeps. InvalidState when another use
+/// excludes it.
 Result<UniqueFd> open_image(const std::string& path, sys::Access access, Lock lock);
 
 /// Locks a file that nobody else can have yet.
 Result<> lock_new_image(int image);
 
-/// The file system in an open image, on a loop device, attached nowhere. FileError when it is
-/// another one than `file_system`, or asks for what an image may not decide.
+/// The file system in an open image, on a loop device or the device that it is, attached nowhere.
+/// FileError when it is another one than `file_system`, or asks for what an image may not decide.
 Result<sys::DetachedMount> mount_open_image(int image, FileSystem file_system, sys::Access device,
                                             std::uint64_t attributes);
 
@@ -35,7 +36,7 @@ Result<Superblock> check_open_image(int image, const std::string& path, FileSyst
                                     Check check, const Programs& programs);
 
 /// InvalidState unless what is mounted at `directory` is the image itself. Returns the path of its
-/// loop device.
+/// block device.
 Result<std::string> device_of_mounted(int image, const std::string& path, int directory);
 
 }  // namespace nexcage::storage::raw

@@ -13,6 +13,7 @@
 
 #include "nexcage/base/text.h"
 #include "nexcage/storage/copy_tree.h"
+#include "nexcage/storage/raw/device.h"
 #include "nexcage/storage/raw/image.h"
 #include "nexcage/storage/raw/image_file.h"
 #include "nexcage/storage/raw/make_ext4.h"
@@ -97,15 +98,21 @@ Result<> fill(int image, const ImageSpec& spec, const std::string& tree, const P
   return {};
 }
 
-Result<> format_and_fill(const NewFile& image, const ImageSpec& spec, const std::string& tree,
-                         const Programs& programs) {
+Result<> format_and_fill(int image, const std::string& path, const ImageSpec& spec,
+                         const std::string& tree, const Programs& programs) {
   if (spec.file_system == FileSystem::ext4 && !spec.uuid.empty())
-    return make_reproducible_ext4(image.path(), spec, tree, programs);
+    return make_reproducible_ext4(path, spec, tree, programs);
   if (spec.file_system == FileSystem::ext4)
-    NX_CHECK(format_ext4(image.path(), spec, programs));
+    NX_CHECK(format_ext4(path, spec, programs));
   else
-    NX_CHECK(format_xfs(image.path(), spec, programs));
-  return fill(image.fd(), spec, tree, programs);
+    NX_CHECK(format_xfs(path, spec, programs));
+  return fill(image, spec, tree, programs);
+}
+
+Error explain_full(Error error, const ImageSpec& spec) {
+  if (error.sys_errno() != ENOSPC) return error;
+  return std::move(error).hint("the image has " + format_bytes(spec.bytes) +
+                               ": make it larger than what is put into it");
 }
 
 /// Says which of the two file systems is full: a loop device makes EIO of it when it is the one
@@ -115,10 +122,7 @@ Error explain(Error error, int image, const ImageSpec& spec) {
   struct statvfs host{};
   if (::fstatvfs(image, &host) == 0 && host.f_bavail * host.f_frsize < kNearlyNothing)
     return std::move(error).hint("the file system that the image lies in is full");
-  if (error.sys_errno() == ENOSPC)
-    return std::move(error).hint("the image has " + format_bytes(spec.bytes) +
-                                 ": make it larger than what is put into it");
-  return error;
+  return explain_full(std::move(error), spec);
 }
 
 Result<> sync_parent(const std::string& path) {
@@ -137,12 +141,26 @@ Result<> make_image(const std::string& path, const ImageSpec& spec, const std::s
   NX_TRY(NewFile image, NewFile::create(path), what);
   NX_CHECK(lock_new_image(image.fd()), what);
   if (::ftruncate(image.fd(), static_cast<off_t>(spec.bytes)) != 0) return fail_errno(what);
-  if (auto done = format_and_fill(image, spec, tree, programs); !done)
+  if (auto done = format_and_fill(image.fd(), path, spec, tree, programs); !done)
     return fail(explain(std::move(done).error(), image.fd(), spec).wrap(what));
   NX_CHECK(sys::fsync_fd(image.fd(), "image"), what);
   NX_CHECK(sync_parent(path), what);
   image.keep();
   return {};
+}
+
+Result<> fill_device(const std::string& path, const ImageSpec& spec, const std::string& tree,
+                     const Programs& programs) {
+  const std::string what = "make a file system on " + path;
+  NX_TRY(const UniqueFd device, open_image(path, sys::Access::read_write, Lock::exclusive), what);
+  NX_TRY(const bool is_block, is_device(device.get()), what);
+  if (!is_block) return fail(Errc::FileError, what + ": it is no block device");
+  ImageSpec fitted = spec;
+  NX_TRY(fitted.bytes, size_of(device.get()), what);
+  NX_CHECK(check_spec(fitted), what);
+  if (auto done = format_and_fill(device.get(), path, fitted, tree, programs); !done)
+    return fail(explain_full(std::move(done).error(), fitted).wrap(what));
+  return sys::fsync_fd(device.get(), "device");
 }
 
 }  // namespace nexcage::storage::raw

@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "nexcage/base/log.h"
+#include "nexcage/base/text.h"
 
 namespace nexcage::storage::zfs {
 namespace {
@@ -52,6 +53,26 @@ Result<> OwnedDataset::clone(const Snapshot& of, Properties properties) const {
 Result<> OwnedDataset::create(Properties properties) const {
   add_ours(properties, token_);
   return accept_existing(client_.create(dataset_, properties, Ancestors::must_exist));
+}
+
+Result<> OwnedDataset::create_volume(std::uint64_t bytes) const {
+  // volmode=dev: the kernel looks for no partitions in what a container has written.
+  const Properties properties{{"volmode", "dev"}, {kOwnerProperty, token_}};
+  return accept_existing(client_.create_volume(dataset_, bytes, Allocation::sparse, properties));
+}
+
+Result<std::uint64_t> OwnedDataset::grow_volume(std::uint64_t bytes) const {
+  NX_TRY(auto now, client_.properties(dataset_, {"volsize", "volblocksize"}));
+  const std::uint64_t size = parse_u64(now["volsize"]).value_or(0);
+  const std::uint64_t block = parse_u64(now["volblocksize"]).value_or(0);
+  if (size == 0 || block == 0) return fail(Errc::ZFSError, dataset_.name() + " is no volume");
+  if (bytes < size)
+    return fail(Error(Errc::InvalidSpec, "volume " + dataset_.name() + " has " +
+                                             format_bytes(size) + " and can only grow")
+                    .hint("make a smaller one and copy the files"));
+  const std::uint64_t whole = (bytes + block - 1) / block * block;
+  if (whole > size) NX_CHECK(client_.set(dataset_, {{"volsize", std::to_string(whole)}}));
+  return whole;
 }
 
 Result<bool> OwnedDataset::exists() const {

@@ -29,6 +29,11 @@ class OwnedDataset {
   /// mount point is legacy. ContainerExists for one with another token or none.
   Result<> clone(const Snapshot& of, Properties properties) const;
   Result<> create(Properties properties) const;
+  /// As a sparse volume of at least this size, whose device has no partitions.
+  Result<> create_volume(std::uint64_t bytes) const;
+  /// Makes the volume at least that large, and returns its size. InvalidSpec for less than it has:
+  /// what lies behind the new end would be lost.
+  Result<std::uint64_t> grow_volume(std::uint64_t bytes) const;
   /// It is there and carries the token.
   Result<bool> exists() const;
   /// Destroys it with its own snapshots; children stay and are an error. Missing is success, and so

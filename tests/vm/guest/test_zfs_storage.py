@@ -197,6 +197,15 @@ class Limits(ZfsCase):
         self.run_ok("delete", "--force", container)
         self.assertEqual(self.containers(), [])
 
+    def test_what_was_just_written_to_an_image_is_in_the_snapshot(self):
+        container = self.detached("--raw", "ext4", "--storage-size", "64m", command="sleep 1000")
+        self.exec(container, "echo fresh > /fresh")
+        self.run_ok("snapshot", "create", container, "s")
+        self.exec(container, "echo later > /fresh")
+        self.run_ok("snapshot", "rollback", "--force", container, "s")
+        self.run_ok("start", container)
+        self.assertEqual(self.exec(container, "cat /fresh").out, "fresh\n")
+
     @LONG
     def test_two_hundred_containers_cost_the_same(self):
         times = []
@@ -216,6 +225,55 @@ class Limits(ZfsCase):
         self.assertLess(last, first * 2)  # the machine is shared; the target is 1.2
         used = [int(line) for line in self.zfs("list", "-Hpo", "used", "-r", "-d", "1", self.parent).out.split()[1:]]
         self.assertLess(sorted(used)[len(used) // 2], MIB)
+
+
+class Volumes(ZfsCase):
+    """Storage zvol: a file system on a block device of the pool."""
+
+    default = "zvol"
+
+    def test_every_backend_has_it_as_its_root(self):
+        for backend in BACKENDS:
+            with self.subTest(backend):
+                container = self.detached("--runtime", backend, "--storage-size", "64m")
+                self.assertEqual(self.exec(container, f"cat /file; {ROOT_TYPE}").out, "written\next4\n")
+                self.run_ok("delete", "--force", container)
+                self.assertEqual(self.containers(), [])
+
+    def test_life_cycle(self):
+        container = self.detached("--storage-size", "64m")
+        name = f"{self.parent}/{container}"
+        found = self.zfs("get", "-Hpo", "value", "type,volsize,refreservation,volmode", name).out.split()
+        self.assertEqual(found, ["volume", str(64 * MIB), "0", "dev"])
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            sources = [line.split(" - ")[1].split()[1] for line in file if f"/{container}/rootfs" in line]
+        self.assertRegex(sources[0], "^/dev/zd[0-9]+$")
+        full = self.exec(container, "dd if=/dev/zero of=/big bs=1M count=100 2>&1")
+        self.assertIn("No space left on device", full.out)
+        self.run_ok("storage", "resize", container, "160m")
+        self.assertEqual(self.exec(container, "dd if=/dev/zero of=/big bs=1M count=100 2>&1 && rm /big").code, 0)
+        self.assertEqual(self.world.run("storage", "resize", container, "100m").code, 125)
+        self.exec(container, "echo fresh > /fresh")
+        self.run_ok("snapshot", "create", container, "s")
+        self.exec(container, "rm /fresh; echo other > /file; sync")
+        self.run_ok("snapshot", "rollback", "--force", container, "s")
+        self.run_ok("storage", "resize", container, "200m")
+        self.run_ok("start", container)
+        self.assertEqual(self.exec(container, "cat /fresh /file").out, "fresh\nwritten\n")
+        self.run_ok("delete", "--force", container)
+        self.assertEqual(self.containers(), [])
+
+    def test_xfs_in_a_volume(self):
+        container = self.detached("--raw", "xfs", "--storage-size", "320m")
+        self.assertEqual(self.exec(container, f"cat /file; {ROOT_TYPE}").out, "written\nxfs\n")
+        self.assertEqual([line for line in self.run_ok("storage", "list").out.splitlines() if self.parent in line][0].split()[0][:4], "zfs:")
+
+    def test_too_small_a_volume_is_an_error_and_gone(self):
+        self.refused("InvalidSpec", "--storage-size", "4m", self.image, "true")
+        image = self.world.import_image([support.Tar().add("big", data=os.urandom(40 * MIB)).finish()], name="large")
+        answer = self.refused("FileError", "--storage-size", "24m", image, "true")
+        self.assertIn("space", answer.err)
+        self.assertEqual(self.containers(), [])
 
 
 class Snapshots(ZfsCase):
@@ -313,6 +371,24 @@ class Failures(ZfsCase):
         self.assert_error(answer, records, "ZFSError", 1, "clone")
         self.assertIn("clone", self.containers())
         self.zfs("destroy", f"{self.parent}/clone")
+        self.world.run("list")  # any command finishes the removal
+        self.assertEqual(self.containers(), [])
+
+    def test_a_busy_dataset_is_an_error_and_goes_later(self):
+        container = self.detached()
+        elsewhere = self.world.path("elsewhere")
+        os.makedirs(elsewhere)
+        # In a mount namespace of its own, from where nobody else can unmount it.
+        holder = subprocess.Popen(["unshare", "-m", "sh", "-c", f"mount -t zfs {self.parent}/{container} {elsewhere} && echo && exec sleep 1000"],
+                                  stdout=subprocess.PIPE)
+        self.addCleanup(holder.wait)
+        self.addCleanup(holder.kill)
+        self.assertEqual(holder.stdout.readline(), b"\n")
+        answer, records = self.world.logged("delete", "--force", container)
+        self.assert_error(answer, records, "ZFSError", 1, "busy")
+        self.assertEqual(self.containers(), [container])
+        holder.kill()
+        holder.wait()
         self.world.run("list")  # any command finishes the removal
         self.assertEqual(self.containers(), [])
 
