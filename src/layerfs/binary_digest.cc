@@ -68,10 +68,9 @@ std::string to_hex(const BinaryDigest& digest) {
   return text;
 }
 
-std::size_t BinaryDigestHash::operator()(const BinaryDigest& digest) const {
+std::uint64_t digest_multiplier() {
   static const std::uint64_t multiplier = random_odd();
-  // The high bits of the product depend on all bits of the word.
-  return (digest.words[0] * multiplier) >> 32;
+  return multiplier;
 }
 
 }  // namespace nexcage::layerfs

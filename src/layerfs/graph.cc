@@ -19,7 +19,7 @@ void LayerGraph::reserve(std::size_t layers) {
 
 std::size_t LayerGraph::slot_of(const BinaryDigest& digest) const {
   const std::size_t mask = table_.size() - 1;
-  std::size_t slot = BinaryDigestHash()(digest) & mask;
+  std::size_t slot = hash_(digest) & mask;
   while (table_[slot] != kNone && !(ids_[table_[slot]] == digest)) slot = (slot + 1) & mask;
   return slot;
 }

@@ -60,6 +60,7 @@ class LayerGraph {
   void grow(std::size_t slots);
   std::size_t slot_of(const BinaryDigest& digest) const;
 
+  BinaryDigestHash hash_;
   std::vector<BinaryDigest> ids_;
   std::vector<Node> parents_;
   std::vector<std::uint8_t> flags_;

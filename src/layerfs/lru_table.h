@@ -55,7 +55,8 @@ class LruTable {
  public:
   /// For at most `capacity` entries, at least 1.
   explicit LruTable(std::size_t capacity)
-      : capacity_(capacity == 0 ? 1 : capacity), slots_(std::bit_ceil(capacity_ * 2), kFreeSlot) {}
+      : capacity_(capacity == 0 ? 1 : capacity),
+        slots_(std::bit_ceil(capacity_) * kSlotsPerEntry, kFreeSlot) {}
 
   /// The value, used from now on; nullptr. Valid until the next change.
   const Value* find(const Key& key) {
@@ -68,43 +69,31 @@ class LruTable {
   /// Adds or replaces. True when another entry had to go.
   bool put(const Key& key, Value value) {
     const std::uint32_t hash = hash_of(key);
-    std::size_t place = locate(key, hash);
+    const std::size_t place = locate(key, hash);
     if (slots_[place] != kFreeSlot) {
       const Entry entry = entry_of(slots_[place]);
       entries_[entry].value = std::move(value);
       recency_.use(entries_, entry);
       return false;
     }
-    const bool full = size_ == capacity_;
-    Entry entry = 0;
-    if (full) {
-      // The oldest entry's place is the new one's.
-      entry = recency_.oldest(entries_);
-      recency_.remove(entries_, entry);
-      free_slot(locate(entries_[entry].key, entries_[entry].hash));
-      place = locate(key, hash);  // slots may have moved up
-    } else {
-      entry = take_entry();
-      ++size_;
-    }
+    const Entry entry = take_entry();
     Item& item = entries_[entry];
     item.key = key;
     item.value = std::move(value);
-    item.hash = hash;
+    item.place = static_cast<std::uint32_t>(place);
     slots_[place] = std::uint64_t{hash} << 32 | entry;
+    ++size_;
+    // Only now, since this may move the new one's slot.
+    const bool full = size_ > capacity_;
+    if (full) drop(recency_.oldest(entries_));
     recency_.add(entries_, entry);
     return full;
   }
 
   bool erase(const Key& key) {
-    const std::size_t place = locate(key, hash_of(key));
-    if (slots_[place] == kFreeSlot) return false;
-    const Entry gone = entry_of(slots_[place]);
-    recency_.remove(entries_, gone);
-    entries_[gone] = {};
-    free_.push_back(gone);
-    --size_;
-    free_slot(place);
+    const std::uint64_t slot = slots_[locate(key, hash_of(key))];
+    if (slot == kFreeSlot) return false;
+    drop(entry_of(slot));
     return true;
   }
 
@@ -116,14 +105,16 @@ class LruTable {
   struct Item {
     Key key{};
     Value value{};
-    std::uint32_t hash = 0;
+    std::uint32_t place = 0;  // of its slot
     typename Recency::Mark mark{};
   };
   static constexpr std::uint64_t kFreeSlot = UINT64_MAX;
+  // Three of four or more are free: most keys are found, or missed, at the first look.
+  static constexpr std::size_t kSlotsPerEntry = 4;
 
   /// Spread again: neighbouring hashes (of small integers, say) would make long runs of full slots.
-  static std::uint32_t hash_of(const Key& key) {
-    return static_cast<std::uint32_t>((Hash()(key) * std::uint64_t{0x9e3779b97f4a7c15}) >> 32);
+  std::uint32_t hash_of(const Key& key) const {
+    return static_cast<std::uint32_t>((hash_(key) * std::uint64_t{0x9e3779b97f4a7c15}) >> 32);
   }
   static Entry entry_of(std::uint64_t slot) { return static_cast<Entry>(slot); }
   static std::uint32_t hash_in(std::uint64_t slot) {
@@ -150,6 +141,14 @@ class LruTable {
     return entry;
   }
 
+  void drop(Entry gone) {
+    recency_.remove(entries_, gone);
+    free_slot(entries_[gone].place);
+    entries_[gone] = {};
+    free_.push_back(gone);
+    --size_;
+  }
+
   /// Frees a slot and moves those up that stand after it only because it was taken: no tombstones.
   void free_slot(std::size_t place) {
     const std::size_t mask = slots_.size() - 1;
@@ -158,6 +157,7 @@ class LruTable {
       const std::size_t home = hash_in(slots_[at]) & mask;
       if (((at - home) & mask) < ((at - hole) & mask)) continue;  // the hole is before its home
       slots_[hole] = slots_[at];
+      entries_[entry_of(slots_[hole])].place = static_cast<std::uint32_t>(hole);
       hole = at;
     }
     slots_[hole] = kFreeSlot;
@@ -166,9 +166,10 @@ class LruTable {
   std::size_t capacity_;
   std::size_t size_ = 0;
   std::vector<std::uint64_t> slots_;  // hash in the upper half, entry in the lower
-  std::vector<Item> entries_;
+  std::vector<Item> entries_;         // one more than the capacity: a new one comes first
   std::vector<Entry> free_;
   Recency recency_;
+  Hash hash_{};
 };
 
 }  // namespace nexcage::layerfs

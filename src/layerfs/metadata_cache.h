@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "nexcage/base/short_lock.h"
 #include "nexcage/layerfs/lru_table.h"
 
 namespace nexcage::layerfs {
@@ -50,7 +51,7 @@ class MetadataCache {
   }
 
  private:
-  mutable std::mutex mutex_;
+  mutable ShortLock mutex_;
   LruTable<Key, Value, Hash, Recency> table_;
   std::uint64_t hits_ = 0, misses_ = 0, evictions_ = 0;
 };

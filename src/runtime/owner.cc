@@ -10,17 +10,13 @@
 #include "nexcage/runtime/kept.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/state_file.h"
+#include "nexcage/sys/boot.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::runtime {
 namespace {
 
 constexpr std::size_t kMaxOwnerFile = 8U << 10;
-
-Result<std::string> boot_id() {
-  NX_TRY(std::string text, sys::read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id"));
-  return std::string(trim(text));
-}
 
 /// Its state directory again, as that of a container that has ended.
 Result<> revive(const std::string& id, const Settings& settings) {
@@ -66,14 +62,14 @@ Result<> settle(const std::string& id, const std::string& boot, const Settings& 
 }  // namespace
 
 Result<> write_owner(const std::string& bundle, const std::string& root) {
-  NX_TRY(std::string boot, boot_id());
+  NX_TRY(std::string boot, sys::boot_id());
   return sys::write_file_atomic(bundle + "/owner", root + "\n" + boot + "\n", 0600,
                                 sys::Durable::no);
 }
 
 Result<bool> made_in_this_boot(const std::string& bundle) {
   NX_TRY(const std::string text, sys::read_file(AT_FDCWD, bundle + "/owner", kMaxOwnerFile));
-  NX_TRY(const std::string boot, boot_id());
+  NX_TRY(const std::string boot, sys::boot_id());
   const auto lines = split(text, '\n');
   return lines.size() >= 2 && lines[1] == boot;
 }
@@ -88,7 +84,7 @@ Result<> settle_earlier_boots(const Settings& settings) {
   }
   NX_TRY(auto names, sys::list_dir(dir->get()));
   if (names.empty()) return {};
-  NX_TRY(std::string boot, boot_id());
+  NX_TRY(std::string boot, sys::boot_id());
   for (const std::string& name : names)
     if (auto done = settle(name, boot, settings); !done) log::warning(done.error().message());
   return {};

@@ -103,14 +103,21 @@ class TempDir {
   UniqueFd fd_;
 };
 
-/// A lock on a file (flock, exclusive or shared), released when it goes or the process dies.
+/// A lock on a file or directory (flock, exclusive or shared), released when it goes or the process
+/// dies. Its holder may remove the name: who waits then locks what has the name next.
 class FileLock {
  public:
   enum class Kind : std::uint8_t { shared, exclusive };
-  /// Opens (creating 0600) and waits at most `timeout_ms`; Timeout naming the file otherwise.
-  static Result<FileLock> acquire(int dir, const std::string& name, Kind kind, int timeout_ms);
+  enum class On : std::uint8_t {
+    file,       // created (0600) when missing
+    directory,  // FileError (ENOENT) when missing
+  };
+  /// Opens and waits at most `timeout_ms`; Timeout naming the file otherwise.
+  static Result<FileLock> acquire(int dir, const std::string& name, Kind kind, int timeout_ms,
+                                  On what = On::file);
   /// nullopt when somebody else holds it.
-  static Result<std::optional<FileLock>> try_acquire(int dir, const std::string& name, Kind kind);
+  static Result<std::optional<FileLock>> try_acquire(int dir, const std::string& name, Kind kind,
+                                                     On what = On::file);
   int fd() const { return fd_.get(); }
 
  private:

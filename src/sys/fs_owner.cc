@@ -18,7 +18,10 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 /// Opens the lock file; a reader needs no write permission on one that exists.
-Result<UniqueFd> open_lock(int dir, const std::string& name, FileLock::Kind kind) {
+Result<UniqueFd> open_lock(int dir, const std::string& name, FileLock::Kind kind,
+                           FileLock::On what) {
+  if (what == FileLock::On::directory)
+    return open_at(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   const int access = kind == FileLock::Kind::exclusive ? O_RDWR : O_RDONLY;
   return open_at(dir, name, access | O_CREAT | O_NOFOLLOW | O_NOCTTY, 0600);
 }
@@ -75,9 +78,10 @@ Result<TempDir> TempDir::create(const std::string& parent, std::string_view pref
 
 std::string TempDir::keep() { return std::exchange(path_, {}); }
 
-Result<std::optional<FileLock>> FileLock::try_acquire(int dir, const std::string& name, Kind kind) {
+Result<std::optional<FileLock>> FileLock::try_acquire(int dir, const std::string& name, Kind kind,
+                                                      On what) {
   for (;;) {
-    NX_TRY(UniqueFd fd, open_lock(dir, name, kind));
+    NX_TRY(UniqueFd fd, open_lock(dir, name, kind, what));
     NX_TRY(const bool held, lock_once(fd.get(), lock_operation(kind) | LOCK_NB), name);
     if (!held) return std::nullopt;
     NX_TRY(const bool current, is_current(fd.get(), dir, name), name);
@@ -85,12 +89,13 @@ Result<std::optional<FileLock>> FileLock::try_acquire(int dir, const std::string
   }
 }
 
-Result<FileLock> FileLock::acquire(int dir, const std::string& name, Kind kind, int timeout_ms) {
+Result<FileLock> FileLock::acquire(int dir, const std::string& name, Kind kind, int timeout_ms,
+                                   On what) {
   const auto deadline = Clock::now() + std::chrono::milliseconds(timeout_ms);
   // flock(2) has no time limit, so the wait is a poll that starts short: locks here are held for
   // milliseconds.
   for (std::chrono::milliseconds pause(1);; pause = std::min(pause * 2, decltype(pause)(25))) {
-    NX_TRY(std::optional<FileLock> lock, try_acquire(dir, name, kind));
+    NX_TRY(std::optional<FileLock> lock, try_acquire(dir, name, kind, what));
     if (lock) return *std::move(lock);
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
     if (left.count() <= 0)

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <thread>
 
 #include "nexcage/sys/fs.h"
 #include "result_matchers.h"
@@ -78,6 +79,27 @@ TEST_F(LockTest, exclusive_excludes_and_shared_shares) {
   EXPECT_TRUE(one->has_value());
   EXPECT_TRUE(two->has_value());
   EXPECT_FALSE(FileLock::try_acquire(fd(), "lock", Kind::exclusive)->has_value());
+}
+
+TEST_F(LockTest, a_directory_is_locked_until_its_holder_removes_it) {
+  using Kind = FileLock::Kind;
+  constexpr auto kOn = FileLock::On::directory;
+  EXPECT_EQ(FileLock::acquire(fd(), "d", Kind::shared, 1000, kOn).error().sys_errno(), ENOENT);
+  ASSERT_EQ(::mkdirat(fd(), "d", 0700), 0);
+  auto held = FileLock::acquire(fd(), "d", Kind::exclusive, 1000, kOn);
+  ASSERT_OK(held);
+  EXPECT_FALSE(FileLock::try_acquire(fd(), "d", Kind::shared, kOn)->has_value());
+  std::jthread waiter([&] {
+    const auto gone = FileLock::acquire(fd(), "d", Kind::exclusive, 10'000, kOn);
+    EXPECT_FALSE(gone.has_value());
+    EXPECT_EQ(gone.error().sys_errno(), ENOENT);
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  ASSERT_EQ(::unlinkat(fd(), "d", AT_REMOVEDIR), 0);
+  {
+    const FileLock let_go = *std::move(held);
+  }
+  waiter.join();
 }
 
 TEST_F(LockTest, waiting_ends_in_time_and_names_the_lock) {

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -631,7 +632,25 @@ TEST_P(ErofsDriver, LastMountTakesTheSharedOneAlong) {
   EXPECT_OK(driver_->unmount(*second));
   EXPECT_EQ(shared_mounts(), 0u);
   EXPECT_THAT(names_in(scratch_ / "layers/erofs/.refs"), ::testing::IsEmpty());
-  EXPECT_EQ(names_in(scratch_ / "layers/erofs/.mounts"), std::set<std::string>{".lock"});
+  EXPECT_EQ(names_in(scratch_ / "layers/erofs/.mounts"), std::set<std::string>{});
+}
+
+TEST_P(ErofsDriver, ImagesDoNotWaitForEachOther) {
+  const PreparedStack one = prepare(layout_->add("a", {tar_of("f", "x")}));
+  const PreparedStack other = prepare(layout_->add("b", {tar_of("f", "y")}));
+  const std::string mounts = scratch_ / "layers/erofs/.mounts";
+  mount(one, "first");
+  ASSERT_EQ(names_in(mounts).size(), 1u);
+  const auto dir = sys::open_at(AT_FDCWD, mounts, O_RDONLY | O_DIRECTORY);
+  ASSERT_OK(dir);
+  // Somebody is busy with the mounts of the first image.
+  const auto held =
+      sys::FileLock::acquire(dir->get(), *names_in(mounts).begin(), sys::FileLock::Kind::exclusive,
+                             1000, sys::FileLock::On::directory);
+  ASSERT_OK(held);
+  const auto began = std::chrono::steady_clock::now();
+  EXPECT_EQ(text(mount(other, "second") + "/f"), "y");
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(30));
 }
 
 TEST_P(ErofsDriver, WhatACrashLeftAttachedGoesWithTheNextRemoval) {

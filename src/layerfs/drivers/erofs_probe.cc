@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "nexcage/base/log.h"
-#include "nexcage/base/text.h"
 #include "nexcage/layerfs/drivers/erofs_probe_image.h"
 #include "nexcage/layerfs/message.h"
+#include "nexcage/sys/boot.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::layerfs::erofs_driver {
@@ -48,11 +48,6 @@ Result<> check_permission() {
   if (errno == ENOSYS) return fail(Errc::Unsupported, "this kernel has no fsopen(2)");
   return fail(Error::from_errno(Errc::Unsupported, errno, "EROFS cannot be mounted")
                   .hint("it needs root (CAP_SYS_ADMIN)"));
-}
-
-Result<std::string> boot_id() {
-  NX_TRY(const std::string text, sys::read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id"));
-  return std::string(trim(text));
 }
 
 /// What was found out since the machine came up.
@@ -92,7 +87,7 @@ Result<Abilities> ask_kernel(const LayerStore& store) {
 }
 
 Result<Abilities> probe(const LayerStore& store) {
-  NX_TRY(const std::string boot, boot_id());
+  NX_TRY(const std::string boot, sys::boot_id());
   if (const auto known = recall(store, boot)) return *known;
   NX_TRY(const Abilities abilities, ask_kernel(store));
   if (auto kept = remember(store, boot, abilities); !kept) log::debug(kept.error().message());

@@ -11,8 +11,8 @@
 #include <set>
 #include <utility>
 
-#include "nexcage/base/text.h"
 #include "nexcage/json/value.h"
+#include "nexcage/sys/boot.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/mount.h"
 
@@ -42,11 +42,6 @@ std::string file_name(const std::string& target) {
                       static_cast<unsigned long long>(fnv1a(target, 0xcbf29ce484222325)),
                       static_cast<unsigned long long>(fnv1a(target, 0x9ae16a3b2f90404f)));
   return name;
-}
-
-Result<std::string> boot_id() {
-  NX_TRY(const std::string text, sys::read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id"));
-  return std::string(trim(text));
 }
 
 Result<std::string> mount_namespace() { return sys::read_link(AT_FDCWD, "/proc/self/ns/mnt"); }
@@ -93,7 +88,7 @@ struct Now {
 
 Result<Now> look_around() {
   Now now;
-  NX_TRY(now.boot, boot_id());
+  NX_TRY(now.boot, sys::boot_id());
   NX_TRY(now.mount_ns, mount_namespace());
   NX_TRY(const auto mounts, sys::read_mountinfo());
   for (const sys::MountInfo& mount : mounts) now.mount_points.insert(mount.mount_point);
@@ -134,7 +129,7 @@ Result<MountRefs> MountRefs::open(int store) {
 
 Result<> MountRefs::add(const std::string& group, const std::string& target,
                         const std::vector<std::string>& keys) const {
-  NX_TRY(std::string boot, boot_id());
+  NX_TRY(std::string boot, sys::boot_id());
   NX_TRY(std::string ns, mount_namespace());
   const Ref ref{sys::clean_path(target), keys, std::move(boot), std::move(ns)};
   const std::string text = json::dump(to_json(ref));
@@ -193,7 +188,7 @@ Result<MountRefs::Counts> MountRefs::remove_stale() const { return count(Stale::
 Result<> MountRefs::forget_earlier_boots(const std::string& group) const {
   const auto dir = sys::open_at(dir_.get(), group, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
   if (!dir) return {};
-  NX_TRY(const std::string boot, boot_id());
+  NX_TRY(const std::string boot, sys::boot_id());
   return for_each_note(dir->get(), [&](const std::optional<Ref>& ref) -> Result<bool> {
     return ref && ref->boot != boot;
   });

@@ -14,8 +14,8 @@ namespace nexcage::layerfs::erofs_driver {
 namespace {
 
 constexpr const char* kMounts = ".mounts";
-constexpr const char* kLock = ".lock";
 constexpr int kLockWaitMs = 60'000;
+constexpr int kMaxTries = 100;  // each failed one means that another process was quicker
 
 Result<> make_directory(int dir, const std::string& name) {
   if (mkdirat(dir, name.c_str(), 0700) == 0 || errno == EEXIST) return {};
@@ -35,18 +35,32 @@ Result<SharedMounts> SharedMounts::open(const LayerStore& store) {
   return SharedMounts(std::move(path), std::move(*dir));
 }
 
-Result<sys::FileLock> SharedMounts::lock(sys::FileLock::Kind kind) const {
-  return sys::FileLock::acquire(dir_.get(), kLock, kind, kLockWaitMs);
+Result<sys::FileLock> SharedMounts::lock(const std::string& group, sys::FileLock::Kind kind) const {
+  return sys::FileLock::acquire(dir_.get(), group, kind, kLockWaitMs, sys::FileLock::On::directory);
+}
+
+Result<sys::FileLock> SharedMounts::lock_new(const std::string& group) const {
+  for (int tries = 0; tries < kMaxTries; ++tries) {
+    NX_CHECK(make_directory(dir_.get(), group));
+    auto locked = lock(group, sys::FileLock::Kind::exclusive);
+    // Who had it has detached all and removed the directory.
+    if (locked || locked.error().sys_errno() != ENOENT) return locked;
+  }
+  return fail(Errc::Timeout, "the mounts of " + group + " are contended");
 }
 
 Result<> SharedMounts::with(const std::string& group, std::size_t count, const Make& make,
                             const Use& use) const {
+  if (count == 0) return use({});
   {
-    NX_TRY(const sys::FileLock shared, lock(sys::FileLock::Kind::shared));
-    NX_TRY(const std::vector<UniqueFd> roots, find(group, count));
-    if (roots.size() == count) return use(roots);
+    auto shared = lock(group, sys::FileLock::Kind::shared);
+    if (!shared && shared.error().sys_errno() != ENOENT) return fail(std::move(shared).error());
+    if (shared) {
+      NX_TRY(const std::vector<UniqueFd> roots, find(group, count));
+      if (roots.size() == count) return use(roots);
+    }
   }
-  NX_TRY(const sys::FileLock exclusive, lock(sys::FileLock::Kind::exclusive));
+  NX_TRY(const sys::FileLock exclusive, lock_new(group));
   NX_TRY(std::vector<UniqueFd> roots, find(group, count));
   if (roots.size() != count) {
     NX_CHECK(detach_all(group));  // part of them, of a process that died
@@ -76,7 +90,6 @@ Result<std::vector<UniqueFd>> SharedMounts::find(const std::string& group,
 
 Result<> SharedMounts::attach_all(const std::string& group,
                                   const std::vector<sys::DetachedMount>& mounts) const {
-  NX_CHECK(make_directory(dir_.get(), group));
   for (std::size_t i = 0; i < mounts.size(); ++i) {
     const std::string name = group + "/" + std::to_string(i);
     NX_CHECK(make_directory(dir_.get(), name));
@@ -96,25 +109,28 @@ Result<> SharedMounts::detach_all(const std::string& group) const {
     if (unlinkat(dir->get(), name.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT && errno != EBUSY)
       return fail_errno("remove mount point " + group + "/" + name);
   }
-  if (unlinkat(dir_.get(), group.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT &&
-      errno != ENOTEMPTY)
-    return fail_errno("remove mount point " + group);
   return {};
 }
 
 Result<> SharedMounts::release(const std::string& group, const MountRefs& refs) const {
   NX_TRY(bool unused, refs.unused(group));
   if (!unused) return {};
-  NX_TRY(const sys::FileLock exclusive, lock(sys::FileLock::Kind::exclusive));
+  const auto exclusive = lock(group, sys::FileLock::Kind::exclusive);
+  if (!exclusive && exclusive.error().sys_errno() == ENOENT) return {};
+  if (!exclusive) return fail(exclusive.error());
   NX_TRY(unused, refs.unused(group));  // somebody may have come meanwhile
   if (!unused) return {};
-  return detach_all(group);
+  NX_CHECK(detach_all(group));
+  if (unlinkat(dir_.get(), group.c_str(), AT_REMOVEDIR) != 0 && errno != ENOENT &&
+      errno != ENOTEMPTY)
+    return fail_errno("remove the mounts of " + group);
+  return {};
 }
 
 Result<> SharedMounts::sweep(const MountRefs& refs) const {
   NX_TRY(const std::vector<std::string> groups, sys::list_dir(dir_.get()));
   for (const std::string& group : groups)
-    if (group != kLock) NX_CHECK(release(group, refs));
+    if (!group.starts_with('.')) NX_CHECK(release(group, refs));
   return {};
 }
 

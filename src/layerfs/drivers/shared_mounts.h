@@ -1,6 +1,7 @@
 // File systems that containers of one image share, and with them their page cache: each is attached
 // once, at {store}/.mounts/{group}/{number}, when the first container comes, opened for later ones,
-// and detached with the last. A mount namespace that does not see them gets its own.
+// and detached with the last. A mount namespace that does not see them gets its own. The group's
+// directory is its lock: groups do not wait for each other.
 #pragma once
 
 #include <functional>
@@ -37,7 +38,10 @@ class SharedMounts {
 
  private:
   SharedMounts(std::string path, UniqueFd dir) : path_(std::move(path)), dir_(std::move(dir)) {}
-  Result<sys::FileLock> lock(sys::FileLock::Kind kind) const;
+  /// ENOENT when nothing of the group was mounted, by anybody.
+  Result<sys::FileLock> lock(const std::string& group, sys::FileLock::Kind kind) const;
+  /// Makes the group's directory when it is missing.
+  Result<sys::FileLock> lock_new(const std::string& group) const;
   /// The roots if all are mounted here; else empty.
   Result<std::vector<UniqueFd>> find(const std::string& group, std::size_t count) const;
   Result<> attach_all(const std::string& group,

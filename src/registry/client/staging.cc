@@ -7,7 +7,7 @@
 
 #include <cerrno>
 
-#include "nexcage/base/text.h"
+#include "nexcage/sys/boot.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::registry::client {
@@ -23,14 +23,8 @@ std::string name_of(const oci::Digest& digest) {
 std::string done_name(const std::string& name) { return name + ".done"; }
 std::string map_name(const std::string& name) { return name + ".map"; }
 
-const std::string& boot_id() {
-  static const std::string id = [] {
-    auto text = sys::read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id");
-    // Never equal to what a map says: then only what is durable counts.
-    return text ? std::string(trim(*text)) : std::string("unknown-boot");
-  }();
-  return id;
-}
+/// Where it cannot be read, never equal to what a map says: then only what is durable counts.
+std::string boot_id() { return sys::boot_id().value_or("unknown-boot"); }
 
 Result<> write_at(int fd, std::uint64_t offset, std::string_view bytes, std::string_view what) {
   while (!bytes.empty()) {
