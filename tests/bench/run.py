@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import shutil
-import statistics
 import subprocess
 import sys
 import tarfile
@@ -20,68 +19,14 @@ import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+import archives  # noqa: E402
 import layers  # noqa: E402
 import mountable  # noqa: E402
+import peers  # noqa: E402
 import pulls  # noqa: E402
 import support  # noqa: E402  (the black-box tests' scratch world)
-
-
-def timed(*argv, env=None, check=True):
-    """Wall time of one command in milliseconds, without the cost of reading its output."""
-    began = time.perf_counter()
-    pid = os.posix_spawn(argv[0], argv, env or os.environ, file_actions=[
-        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0)])
-    _, status = os.waitpid(pid, 0)
-    spent = (time.perf_counter() - began) * 1000
-    if check and status != 0:
-        raise RuntimeError(f"{' '.join(argv)}: status {os.waitstatus_to_exitcode(status)}")
-    return spent
-
-
-class Bench:
-    def __init__(self, rounds):
-        self.rounds = rounds
-        self.groups = []
-
-    def group(self, title, target, **candidates):
-        """Runs every candidate (name -> function returning milliseconds) in turn, `rounds` times."""
-        samples, absent = {n: [] for n in candidates}, {}
-        for number in range(self.rounds + 1):
-            for name, work in candidates.items():
-                if name in absent:
-                    continue
-                try:
-                    spent = work()
-                except Exception as error:  # a peer that does not run here is no failure of ours
-                    if name.startswith("nexcage"):
-                        raise
-                    absent[name] = str(error)
-                    continue
-                if number:  # the first round warms caches
-                    samples[name].append(spent)
-        rows = {n: self.row(s) for n, s in samples.items() if s}
-        self.groups.append({"title": title, "target": target, "rows": rows, "absent": absent, "unit": "ms"})
-        self.show(self.groups[-1])
-
-    @staticmethod
-    def row(values):
-        tenths = statistics.quantiles(values, n=10) if len(values) > 1 else values * 9
-        return {"median": statistics.median(values), "p10": tenths[0], "p90": tenths[-1], "rounds": len(values)}
-
-    @staticmethod
-    def show(group):
-        print(f"\n{group['title']}   (target: {group['target']})")
-        ours = [n for n in group["rows"] if n.startswith("nexcage")]
-        for name, row in group["rows"].items():
-            ratio = ""
-            if ours and name not in ours:
-                ratio = f"   nexcage is {group['rows'][ours[0]]['median'] / row['median']:.2f}x of it"
-            print(f"  {name:34} {row['median']:9.2f} ms   {row['p10']:.2f} .. {row['p90']:.2f}{ratio}")
-        for name, reason in group["absent"].items():
-            print(f"  {name:34} not measured: {reason[:140]}")
-        sys.stdout.flush()
+import targets  # noqa: E402
+from figures import Bench, timed  # noqa: E402
 
 
 class LxcPeer:
@@ -110,32 +55,6 @@ class LxcPeer:
             raise RuntimeError("lxc is not installed")
         return (timed(self.start, "-P", self.path, "-n", self.name) +
                 timed(self.stop, "-P", self.path, "-n", self.name, "-k"))
-
-
-class PodmanPeer:
-    """podman run --rm of the same tree, with its store and settings in the scratch directory."""
-
-    def __init__(self, world):
-        self.podman = shutil.which("podman")
-        if not self.podman:
-            raise RuntimeError("podman is not installed")
-        conf = world.path("containers.conf")
-        with open(conf, "w", encoding="utf-8") as file:
-            file.write('[containers]\ndefault_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]\n'
-                       '[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n')
-        self.env = {**os.environ, "CONTAINERS_CONF": conf}
-        self.base = [self.podman, "--root", world.path("podman"), "--runroot", world.path("podman-run"),
-                     "--tmpdir", world.path("podman-tmp"), "--runtime", "crun"]
-        tar = world.path("bb.tar")
-        with open(tar, "wb") as file:
-            file.write(support.busybox_layer())
-        done = subprocess.run([*self.base, "import", "-c", "ENV PATH=/bin", tar, "localhost/bb:1"], env=self.env,
-                              capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(done.stderr.strip())
-
-    def run(self):
-        return timed(*self.base, "run", "--rm", "--network", "none", "localhost/bb:1", "true", env=self.env)
 
 
 def thousand_times(world, container):
@@ -170,21 +89,21 @@ def verbs(bench, world, image):
                 raise RuntimeError("crun runs no container here")
             return timed(crun, "--root", crun_root, *words)
 
-        bench.group("version", "<= 3 ms", **{
+        bench.group("version", [targets.limit(3)], **{
             "nexcage --version": lambda: timed(world.binary, "--version"),
             "crun --version": lambda: peer("--version"),
             "/bin/true": lambda: timed("/bin/true")})
-        bench.group("state", "<= 3 ms, at most crun's", **{
+        bench.group("state", [targets.limit(3), targets.ratio(1, "crun state")], **{
             "nexcage state": lambda: timed(*world.argv("state", container)),
             "crun state": lambda: peer("state", container + "c")})
-        bench.group("kill with SIGWINCH", "<= 3 ms, at most crun's", **{
+        bench.group("kill with SIGWINCH", [targets.limit(3), targets.ratio(1, "crun kill")], **{
             "nexcage kill": lambda: timed(*world.argv("kill", container, "WINCH")),
             "crun kill": lambda: peer("kill", container + "c", "WINCH")})
         many = thousand_times(world, container)
-        bench.group("list of one container, of 1,000 running ones", "<= 15 ms with 1,000", **{
+        bench.group("list of one container, of 1,000 running ones", [targets.limit(15, "nexcage list, 1,000")], **{
             "nexcage list, one": lambda: timed(*world.argv("list")),
             "nexcage list, 1,000": lambda: timed(*world.argv("--root", many, "list"))})
-        bench.group("exec true", "-", **{
+        bench.group("exec true", **{
             "nexcage exec": lambda: timed(*world.argv("exec", container, "true")),
             "crun exec": lambda: peer("exec", container + "c", "true")})
         if crun:
@@ -206,10 +125,10 @@ def life_cycle(bench, world, image):
         return (timed(*world.argv("create", "--name", name, image, "sleep", "1000")) +
                 timed(*world.argv("start", name)) + timed(*world.argv("delete", "--force", name)))
 
-    bench.group("create + start + delete on lxc", "<= 1.0x of lxc-start + lxc-stop -k", **{
-        "nexcage, image (overlay)": from_image,
-        "nexcage, bundle": oci,
-        "lxc-start + lxc-stop -k (overlay)": lxc.cycle})
+    peer = "lxc-start + lxc-stop -k (overlay)"
+    bench.group("create + start + delete on lxc",
+                [targets.ratio(1, peer, ours=ours) for ours in ("nexcage, image (overlay)", "nexcage, bundle")],
+                **{"nexcage, image (overlay)": from_image, "nexcage, bundle": oci, peer: lxc.cycle})
 
 
 def other_runtimes(bench, world):
@@ -239,23 +158,38 @@ def other_runtimes(bench, world):
 
     for runtime in ("crun", "runc"):
         with support.crun_can_run():
-            bench.group(f"create + start + delete on {runtime}", "<= 1.10x of the bare binary", **{
-                f"nexcage-{runtime}": ours(runtime), f"{runtime}": bare(runtime)})
+            bench.group(f"create + start + delete on {runtime}", [targets.ratio(1.1, runtime), targets.more(1.5, runtime)],
+                        **{f"nexcage-{runtime}": ours(runtime), f"{runtime}": bare(runtime)})
 
 
-def run_rm(bench, world, image):
-    try:
-        peer = PodmanPeer(world)
-        podman = peer.run
-    except RuntimeError as error:
-        reason = str(error)
+def run_rm(bench, world):
+    """The same image in three stores."""
+    name = "localhost/bb:1"
+    archive = archives.write(world, [support.busybox_layer()], {"Env": ["PATH=/bin"]}, name)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(support.crun_can_run())
+        engines, absent = peers.all_of(world, stack)
 
-        def podman():
-            raise RuntimeError(reason)
-    with support.crun_can_run():
-        bench.group("run --rm IMAGE true", "<= 0.15x of podman 4.3 + crun", **{
-            "nexcage run --rm": lambda: timed(*world.argv("run", "--rm", image, "true")),
-            "podman run --rm (crun)": podman})
+        def prepared(engine):
+            engine.cost(engine.load(archive, name))
+            return lambda: sum(timed(*argv, env=engine.env) for argv in engine.run(name, "true"))
+
+        def not_there(reason):
+            def work():
+                raise RuntimeError(reason)
+            return work
+
+        candidates = {}
+        for peer in peers.KINDS:
+            label = f"{peer} run --rm"
+            try:
+                candidates[label] = prepared(engines[peer]) if peer in engines else not_there(absent[peer])
+            except RuntimeError as error:
+                if peer == "nexcage":
+                    raise
+                candidates[label] = not_there(str(error))
+        bench.group("run --rm IMAGE true, no network",
+                    [targets.ratio(0.15, "podman run --rm"), targets.ratio(0.15, "containerd + ctr run --rm")], **candidates)
 
 
 def unpacking(bench, world):
@@ -286,15 +220,13 @@ def unpacking(bench, world):
         support.remove_tree(world.path("layers"))
         return spent
 
-    rounds, bench.rounds = bench.rounds, 3
-    bench.group("5,000 files, 40 MB, gzip: durable import, verification, unpacking, one run", "-", **{
+    bench.group("5,000 files, 40 MB, gzip: durable import, verification, one run", rounds=3, **{
         "nexcage image import + run --rm": ours,
         "tar -xpzf (not durable)": gnu_tar})
-    bench.rounds = rounds
 
 
 # Of every candidate: state directories, which lie below /run, on a tmpfs.
-STATES = ("run", "many", "crun", "bare-crun", "bare-runc", "podman-run", "podman-tmp")
+STATES = ("run", "many", "crun", "bare-crun", "bare-runc", "podman-run", "podman-tmp", "containerd-run")
 
 
 @contextlib.contextmanager
@@ -335,7 +267,7 @@ def main():
             verbs(bench, world, image)
             life_cycle(bench, world, image)
             other_runtimes(bench, world)
-            run_rm(bench, world, image)
+            run_rm(bench, world)
             unpacking(bench, world)
             pulls.cold_pulls(bench, world)
             mountable.measure(bench, world, layers.program(world, "nx_bench_layers"))
