@@ -53,14 +53,14 @@ class Bench:
                     samples[name].append(spent)
         self.add(title, targets, {n: row(s) for n, s in samples.items() if s}, absent)
 
-    def add(self, title, targets, rows, absent):
+    def add(self, title, targets, rows, absent, unit="ms"):
         """Shows what was measured, and keeps it."""
         self.groups.append({"title": title, "targets": [t.judge(rows) for t in targets], "rows": rows, "absent": absent,
-                            "unit": "ms"})
+                            "unit": unit})
         print(f"\n{title}")
         ours = next((n for n in rows if n.startswith("nexcage")), None)
         for name, found in rows.items():
-            print(f"  {name:38} {found['median']:9.2f} ms   {found['p10']:.2f} .. {found['p90']:.2f}"
+            print(f"  {name:38} {found['median']:9.2f} {unit}   {found['p10']:.2f} .. {found['p90']:.2f}"
                   f"{more_text(found)}{compared(rows, ours, name)}")
         for name, reason in absent.items():
             print(f"  {name:38} not measured: {reason[:200]}")

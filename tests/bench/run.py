@@ -24,6 +24,7 @@ import layers  # noqa: E402
 import mountable  # noqa: E402
 import peers  # noqa: E402
 import pulls  # noqa: E402
+import sharing  # noqa: E402
 import support  # noqa: E402  (the black-box tests' scratch world)
 import targets  # noqa: E402
 from figures import Bench, timed  # noqa: E402
@@ -247,11 +248,26 @@ def machine():
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
 
 
+PARTS = {
+    "verbs": verbs,
+    "life": life_cycle,
+    "runtimes": lambda bench, world, _: other_runtimes(bench, world),
+    "run": lambda bench, world, _: run_rm(bench, world),
+    "unpack": lambda bench, world, _: unpacking(bench, world),
+    "pull": lambda bench, world, _: pulls.cold_pulls(bench, world),
+    "layers": lambda bench, world, _: mountable.measure(bench, world, layers.program(world, "nx_bench_layers")),
+    "sharing": lambda bench, world, _: sharing.measure(bench, world),
+    "structures": lambda bench, world, _: layers.structures(bench, world),
+    "batches": lambda bench, world, _: layers.batches(bench, world),
+}
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     options.add_argument("--bin", required=True)
     options.add_argument("--out", required=True)
     options.add_argument("--rounds", type=int, default=15)
+    options.add_argument("only", nargs="*", choices=[[], *PARTS], metavar="PART", help=" ".join(PARTS))
     given = options.parse_args()
     if os.geteuid() != 0:
         print("bench needs root: containers, mounts and control groups")
@@ -264,15 +280,8 @@ def main():
         with states_on_tmpfs(world):
             image = world.import_image()
             world.run("run", "--rm", image, "true")
-            verbs(bench, world, image)
-            life_cycle(bench, world, image)
-            other_runtimes(bench, world)
-            run_rm(bench, world)
-            unpacking(bench, world)
-            pulls.cold_pulls(bench, world)
-            mountable.measure(bench, world, layers.program(world, "nx_bench_layers"))
-            layers.structures(bench, world)
-            layers.batches(bench, world)
+            for part in given.only or PARTS:
+                PARTS[part](bench, world, image)
     finally:
         world.destroy()
         os.makedirs(os.path.dirname(os.path.abspath(given.out)), exist_ok=True)

@@ -207,6 +207,14 @@ TEST_P(LayerfsDriver, StoresEqualLayersOnce) {
   EXPECT_EQ(text(mount(two, "b") + "/s/f"), "shared");
 }
 
+TEST_P(LayerfsDriver, AnEqualLayerBelowAnotherIsPreparedInOneGo) {
+  const std::string shared = TarWriter().directory("s").file("s/f", "shared").finish();
+  const std::string root =
+      mount(prepare(layout_->add("a", {shared, shared, tar_of("s/x", "1"), shared})), "a");
+  EXPECT_EQ(names_in(root + "/s"), (std::set<std::string>{"f", "x"}));
+  EXPECT_EQ(text(root + "/s/f") + text(root + "/s/x"), "shared1");
+}
+
 TEST_P(LayerfsDriver, LayerThatNeedsTheOnesBelowIsNotSharedWithOtherStacks) {
   const std::string top = tar_of("d/f", "x");  // d has no member here
   TarWriter open_d, closed_d;

@@ -98,10 +98,11 @@ class Preparation {
   std::vector<std::string> lowers_of(std::size_t index) const {
     std::vector<std::string> paths;
     for (std::size_t i = index; i-- > 0;) {
-      const auto mine = work_.find(i);
-      const bool unpublished = mine != work_.end() && std::ranges::count(filled_, i) > 0;
-      paths.push_back(unpublished ? mine->second.path() + "/" + kTree
-                                  : tree_path(layers_, infos_[i]->key));
+      // Not yet at its place: filled by us, for this layer or for an earlier one of the same bytes.
+      const auto filled = std::ranges::find_if(
+          filled_, [&](std::size_t one) { return infos_[one]->key == infos_[i]->key; });
+      paths.push_back(filled != filled_.end() ? work_.at(*filled).path() + "/" + kTree
+                                              : tree_path(layers_, infos_[i]->key));
       if (infos_[i]->content.root_opaque) break;
     }
     return paths;
