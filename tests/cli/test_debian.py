@@ -169,6 +169,56 @@ class Debian(support.Case):
         self.run_ok("delete", container)
         self.assert_same_host(before)
 
+    def test_a_package_is_installed_on_every_backend(self):
+        """From the EROFS image: dpkg writes its database and renames what lies in the layers."""
+        tree = self.world.path("package")
+        os.makedirs(tree + "/DEBIAN")
+        os.makedirs(tree + "/usr/share/nexcage-test")
+        with open(tree + "/DEBIAN/control", "w", encoding="utf-8") as file:
+            file.write("Package: nexcage-test\nVersion: 1\nArchitecture: all\nMaintainer: nobody <nobody@example.com>\n"
+                       "Description: a package\n")
+        with open(tree + "/DEBIAN/postinst", "w", encoding="utf-8") as file:
+            file.write("#!/bin/sh\nset -e\n[ \"$1\" = configure ]\necho configured > /usr/share/nexcage-test/state\n")
+        os.chmod(tree + "/DEBIAN/postinst", 0o755)
+        tool("dpkg-deb", "--root-owner-group", "-b", tree, self.world.path("package.deb"))
+        for backend in ("lxc", "crun", "runc"):
+            with self.subTest(backend), contextlib.ExitStack() as stack:
+                if backend != "lxc" and not shutil.which(backend):
+                    self.skipTest(f"needs the package {backend}")
+                if backend == "crun":
+                    stack.enter_context(support.crun_can_run())
+                container = self.world.new_id()
+                self.run_ok("run", "-d", "--runtime", backend, "--layerfs", "erofs", "--name", container,
+                            "-v", self.world.path("package.deb") + ":/package.deb:ro", "debian:test", "sleep", "infinity")
+                stack.callback(self.world.run, "delete", "--force", container)
+                self.run_ok("exec", container, "dpkg", "-i", "/package.deb")
+                self.assertEqual(self.run_ok("exec", container, "cat", "/usr/share/nexcage-test/state").out, "configured\n")
+                self.assertIn("ii  nexcage-test", self.run_ok("exec", container, "dpkg", "-l", "nexcage-test").out)
+                self.run_ok("exec", container, "dpkg", "-P", "nexcage-test")
+                self.assertEqual(self.world.run("exec", container, "dpkg", "-l", "nexcage-test").code, 1)
+        self.assertNotIn("nexcage-test", self.run_ok("run", "--rm", "debian:test", "dpkg", "-l").out)
+
+    def test_thirty_thousand_files_on_every_backend(self):
+        layers, number = [], 0
+        for _ in range(8):
+            tar = support.Tar()
+            for _ in range(75):
+                tar.dir(f"many/d{number // 50}")
+                for _ in range(50):
+                    tar.add(f"many/d{number // 50}/f{number}", data=b"%d" % number)
+                    number += 1
+            layers.append(tar.finish())
+        image = self.world.import_image(layers, name="many")
+        for backend in ("lxc", "crun", "runc"):
+            with self.subTest(backend), contextlib.ExitStack() as stack:
+                if backend != "lxc" and not shutil.which(backend):
+                    self.skipTest(f"needs the package {backend}")
+                if backend == "crun":
+                    stack.enter_context(support.crun_can_run())
+                out = self.run_ok("run", "--rm", "--runtime", backend, "--layerfs", "erofs", image, "sh", "-c",
+                                  "find /many -type f | wc -l; cat /many/d0/f0 /many/d599/f29999").out
+                self.assertEqual(out, "30000\n029999")
+
     def test_tree_is_the_one_that_umoci_unpacks(self):
         with tempfile.TemporaryDirectory(dir=self.world.dir) as scratch:
             tool("umoci", "unpack", "--image", self.image, f"{scratch}/bundle")
