@@ -149,11 +149,12 @@ Result<Volume> volume_from_json(const json::Value& value) {
   volume.token = value.text("token");
   const json::Value* image = value.find("raw");
   if (image == nullptr) return volume;
-  volume.raw.emplace();
-  volume.raw->path = image->text("path");
-  NX_TRY(volume.raw->file_system, raw::parse_file_system(image->text("file_system")), "storage");
+  NX_TRY(const raw::FileSystem file_system, raw::parse_file_system(image->text("file_system")),
+         "storage");
   const json::Value* bytes = image->find("bytes");
-  if (bytes != nullptr) volume.raw->bytes = bytes->as_u64().value_or(0);
+  volume.raw = Volume::Image{.path = image->text("path"),
+                             .file_system = file_system,
+                             .bytes = bytes != nullptr ? bytes->as_u64().value_or(0) : 0};
   return volume;
 }
 
