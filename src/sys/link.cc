@@ -163,4 +163,61 @@ Result<> set_up_link(const std::string& name, const std::vector<LinkAddress>& ad
   return {};
 }
 
+Result<> add_route(const std::string& name, const LinkRoute& route) {
+  NX_TRY(const int index, index_of(name));
+  const rtmsg body{.rtm_family = route.family,
+                   .rtm_dst_len = route.prefix,
+                   .rtm_src_len = 0,
+                   .rtm_tos = 0,
+                   .rtm_table = RT_TABLE_MAIN,
+                   .rtm_protocol = RTPROT_STATIC,
+                   .rtm_scope = static_cast<unsigned char>(
+                       route.gateway.empty() ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE),
+                   .rtm_type = RTN_UNICAST,
+                   .rtm_flags = 0};
+  Request request(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, body);
+  if (route.prefix != 0) request.attribute(RTA_DST, route.destination);
+  if (!route.gateway.empty()) request.attribute(RTA_GATEWAY, route.gateway);
+  request.attribute(RTA_OIF, &index, sizeof index);
+  NX_CHECK(ask(request), "add a route through network device " + name);
+  return {};
+}
+
+Result<std::string> find_link(const std::string& address) {
+  NX_TRY(UniqueFd socket, open_netlink());
+  Request request(RTM_GETLINK, NLM_F_DUMP, ifinfomsg{});
+  const std::string_view bytes = request.finish();
+  if (::send(socket.get(), bytes.data(), bytes.size(), 0) < 0)
+    return fail_errno("write to the route socket");
+  std::string found;
+  NX_CHECK(read_answers(socket.get(),
+                        [&](const nlmsghdr& message) {
+                          const auto* body = static_cast<const ifinfomsg*>(NLMSG_DATA(&message));
+                          std::string name, hardware;
+                          auto left = static_cast<unsigned>(IFLA_PAYLOAD(&message));
+                          for (auto* attribute = IFLA_RTA(body); RTA_OK(attribute, left);
+                               attribute = RTA_NEXT(attribute, left)) {
+                            const std::string data(static_cast<const char*>(RTA_DATA(attribute)),
+                                                   RTA_PAYLOAD(attribute));
+                            if (attribute->rta_type == IFLA_IFNAME) name = data.c_str();
+                            if (attribute->rta_type == IFLA_ADDRESS) hardware = data;
+                          }
+                          if (hardware == address) found = name;
+                        }),
+           "list the network devices");
+  if (found.empty()) return fail_errno(ENODEV, "find a network device by its address");
+  return found;
+}
+
+Result<> change_link(const std::string& name, const std::string& new_name, std::uint32_t mtu) {
+  NX_TRY(const int index, index_of(name));
+  ifinfomsg body{};
+  body.ifi_index = index;
+  Request request(RTM_NEWLINK, NLM_F_ACK, body);
+  if (name != new_name) request.attribute(IFLA_IFNAME, new_name.c_str(), new_name.size() + 1);
+  if (mtu != 0) request.attribute(IFLA_MTU, &mtu, sizeof mtu);
+  NX_CHECK(ask(request), "change network device " + name);
+  return {};
+}
+
 }  // namespace nexcage::sys
