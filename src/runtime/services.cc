@@ -88,7 +88,13 @@ Result<Services> Services::open(const Settings& settings) {
                                  .cgroup_parent = settings.cgroup_parent,
                                  .crun = settings.crun,
                                  .runc = settings.runc,
-                                 .vm = settings.vm,
+                                 .vm = {.kernel = settings.vm_kernel,
+                                        .initrd = settings.vm_initrd,
+                                        .qemu = settings.qemu,
+                                        .accelerator = settings.vm_accelerator,
+                                        .board = settings.vm_board,
+                                        .memory = settings.vm_memory,
+                                        .boot_timeout = settings.vm_boot_timeout},
                                  .invocation = settings.invocation});
   };
   services.records = std::make_shared<layerfs::RecordCache>(kMostRecords);

@@ -52,6 +52,10 @@ Result<> Host::set_up() {
     NX_TRY(UniqueFd fd, sys::open_at(AT_FDCWD, file, O_WRONLY));
     NX_CHECK(sys::write_all(fd.get(), "0"), "enter " + file);
   }
+  if (launch_.oom_score != kNoOomScore) {
+    NX_TRY(UniqueFd score, sys::open_at(AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY));
+    NX_CHECK(sys::write_all(score.get(), std::to_string(launch_.oom_score)), "oom_score_adj");
+  }
   NX_TRY(signals_, catch_signals());
   NX_TRY(UniqueFd state_dir, sys::open_at(AT_FDCWD, launch_.state_dir, O_RDONLY | O_DIRECTORY));
   NX_TRY(listener_, sys::listen_unix(state_dir.get(), kControlSocket, SOCK_SEQPACKET, 0600));

@@ -173,6 +173,7 @@ void each(Is<qemu::Machine> auto& self, auto& field) {
   field("kernel", self.kernel);
   field("initrd", self.initrd);
   field("parameters", self.parameters);
+  field("arguments", self.arguments);
   field("tsc_khz", self.tsc_khz);
   field("disks", self.disks);
   field("nics", self.nics);
@@ -200,6 +201,7 @@ void each(Is<Launch> auto& self, auto& field) {
   field("persistent", self.persistent);
   field("boot_seconds", self.boot_seconds);
   field("start_seconds", self.start_seconds);
+  field("oom_score", self.oom_score);
 }
 
 }  // namespace

@@ -24,6 +24,8 @@ inline constexpr const char* kSharedFile = "file";
 /// The dialects of virtiofsd.
 enum class Virtiofsd : std::uint8_t { c, rust };
 
+inline constexpr int kNoOomScore = 10'000;  // as the creator has it
+
 struct Launch {
   std::string qemu;  // path
   /// Descriptors of disks and taps are the helper's own; those of monitor, agent and shares, which
@@ -40,6 +42,7 @@ struct Launch {
   bool persistent = false;
   int boot_seconds = 120;
   int start_seconds = 10;  // 0: as long as the guest's hooks take
+  int oom_score = kNoOomScore;  // oom_score_adj of QEMU and its helpers
 };
 
 std::string to_text(const Launch& launch);

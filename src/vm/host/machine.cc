@@ -60,6 +60,7 @@ Result<Machine> Machine::start(const Launch& launch) {
   };
   machine.agent = pass(agent.theirs.get());
   machine.monitor = pass(monitor.theirs.get());
+  if (machine.initrd >= 0) machine.initrd = pass(machine.initrd);
   for (qemu::Disk& disk : machine.disks) disk.fd = pass(disk.fd);
   for (qemu::Nic& nic : machine.nics)
     if (nic.tap >= 0) nic.tap = pass(nic.tap);

@@ -155,7 +155,7 @@ std::vector<std::string> plan_argv(const std::string& program, const Machine& ma
   add_board(out, machine);
   if (machine.board == Board::microvm) add(out, "-global", "virtio-mmio.force-legacy=false");
   add(out, "-kernel", machine.kernel);
-  if (!machine.initrd.empty()) add(out, "-initrd", machine.initrd);
+  if (machine.initrd >= 0) add(out, "-initrd", "/proc/self/fd/" + std::to_string(machine.initrd));
   add(out, "-append", join(kernel_parameters(machine), " "));
   // Its output is QEMU's own: the one who started it keeps the end of it.
   add(out, "-chardev", "stdio,id=console,signal=off");
@@ -167,6 +167,7 @@ std::vector<std::string> plan_argv(const std::string& program, const Machine& ma
   for (const Share& share : machine.shares) add_share(out, machine, share, index++);
   index = 0;
   for (const Nic& nic : machine.nics) add_nic(out, machine, nic, index++);
+  out.insert(out.end(), machine.arguments.begin(), machine.arguments.end());
   return out;
 }
 
