@@ -13,6 +13,7 @@
 #include "nexcage/sys/fs.h"
 #include "nexcage/vm/boot/kernel.h"
 #include "nexcage/vm/host/accelerator.h"
+#include "nexcage/vm/host/control.h"
 #include "nexcage/vm/qemu/clock.h"
 
 namespace nexcage::backends::vm {
@@ -177,16 +178,17 @@ Result<Created> VmConfigured::create(UndoLog& undo, const RunHooks& hooks) {
 }  // namespace
 
 Result<Word> next_word(int channel) {
-  auto message = lxc::receive(channel);
-  if (!message) {
-    const bool gone = message.error().code() == Errc::LXCError;
-    if (gone) return fail(Errc::RuntimeError, "the machine's helper has ended");
-    return fail(std::move(message).error());
+  NX_TRY(sys::Message message, sys::receive_message(channel));
+  if (message.data.empty()) return fail(Errc::RuntimeError, "the machine's helper has ended");
+  const auto kind = static_cast<sys::plan::MessageKind>(message.data[0]);
+  if (kind == sys::plan::MessageKind::failed) {
+    NX_TRY(const auto failure, sys::plan::decode_failure(std::string_view(message.data).substr(1)));
+    return fail(host::error_of(failure));
   }
   Word word;
-  if (message->kind == sys::plan::MessageKind::ready) word.ready = true;
-  else if (message->kind == sys::plan::MessageKind::terminal && message->fds.size() == 1)
-    word.terminal = std::move(message->fds[0]);
+  if (kind == sys::plan::MessageKind::ready) word.ready = true;
+  else if (kind == sys::plan::MessageKind::terminal && message.fds.size() == 1)
+    word.terminal = std::move(message.fds[0]);
   else
     return fail(Errc::RuntimeError, "unexpected message of the machine's helper");
   return word;

@@ -16,8 +16,8 @@ std::unique_ptr<Configured> make_configured(const CreateJob& job, Setup setup,
 Result<ExecStarted> execute_in(const Record& record, const oci::Spec& spec,
                                const ExecRequest& request, const Setup& setup);
 
-/// What the helper says next to the one who started it, as lxc::receive(); a helper that is gone is
-/// RuntimeError.
+/// What the helper says next to the one who started it. The error that it tells; RuntimeError when
+/// it is gone.
 struct Word {
   bool ready = false;
   UniqueFd terminal;

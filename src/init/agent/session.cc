@@ -168,6 +168,8 @@ void Session::on_channel(Mux& mux) {
     case MessageKind::terminal:
       if (message->fds.empty()) return;
       out_ = std::move(message->fds.front());
+      // The terminal that people look at turns lines, as with every other container.
+      (void)sys::disable_onlcr(out_.get());
       (void)::fcntl(out_.get(), F_SETFL, O_RDWR | O_NONBLOCK);
       in_.reset(::fcntl(out_.get(), F_DUPFD_CLOEXEC, 0));
       return;

@@ -4,17 +4,29 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <cstring>
+#include <ranges>
 
 #include "nexcage/sys/pty.h"
 #include "nexcage/vm/host/launch.h"
 
 namespace nexcage::vm::host {
 
+sys::plan::Failure failure_of(const Error& error) {
+  sys::plan::Failure out{.code = static_cast<std::uint32_t>(error.code()),
+                         .error = error.sys_errno(),
+                         .operation = -1,
+                         .text = {}};
+  for (const Frame& frame : std::views::reverse(error.frames()))
+    out.text += (out.text.empty() ? "" : ": ") + frame.text;
+  return out;
+}
+
 json::Object error_answer(const Error& error) {
+  const sys::plan::Failure failure = failure_of(error);
   json::Object out;
   out.set("code", errc_name(error.code()));
-  out.set("text", error.message());
+  out.set("errno", failure.error);
+  out.set("text", failure.text);
   if (!error.hint().empty()) out.set("hint", error.hint());
   json::Object answer;
   answer.set("error", json::Value(std::move(out)));
@@ -24,7 +36,11 @@ json::Object error_answer(const Error& error) {
 Result<> check_answer(const json::Value& answer) {
   const json::Value* error = answer.find("error");
   if (error == nullptr) return {};
-  Error out(errc_from_name(error->text("code"), Errc::RuntimeError), error->text("text"));
+  const json::Value* number = error->find("errno");
+  const int code = number != nullptr ? static_cast<int>(number->as_i64().value_or(0)) : 0;
+  const Errc kind = errc_from_name(error->text("code"), Errc::RuntimeError);
+  Error out = code != 0 ? Error::from_errno(kind, code, error->text("text"))
+                        : Error(kind, error->text("text"));
   if (const std::string hint = error->text("hint"); !hint.empty())
     return fail(std::move(out).hint(hint));
   return fail(std::move(out));
@@ -32,7 +48,9 @@ Result<> check_answer(const json::Value& answer) {
 
 Error error_of(const sys::plan::Failure& failure) {
   const bool known = failure.code < static_cast<std::uint32_t>(kErrcCount);
-  const Errc code = known ? static_cast<Errc>(failure.code) : Errc::RuntimeError;
+  const Errc said = known ? static_cast<Errc>(failure.code) : Errc::RuntimeError;
+  // FileError is what a bare errno says in there; out here it was the container that failed.
+  const Errc code = said == Errc::FileError ? Errc::RuntimeError : said;
   if (failure.error != 0) return Error::from_errno(code, failure.error, failure.text);
   return {code, failure.text};
 }

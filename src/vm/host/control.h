@@ -26,6 +26,8 @@ namespace nexcage::vm::host {
 /// Most bytes of one message.
 inline constexpr std::size_t kMaxControlMessage = 128u << 10;
 
+/// An error for another process, whole but for its hint.
+sys::plan::Failure failure_of(const Error& error);
 json::Object error_answer(const Error& error);
 /// The error that an answer describes; success for any other.
 Result<> check_answer(const json::Value& answer);

@@ -104,11 +104,8 @@ int run_exec(ExecJob job) {
   const auto signals = catch_signals();
   auto begun = signals ? begin(job) : Result<UniqueFd>(std::unexpected(signals.error()));
   if (!begun) {
-    const sys::plan::Failure failure{.code = static_cast<std::uint32_t>(begun.error().code()),
-                                     .error = 0,
-                                     .operation = -1,
-                                     .text = begun.error().message()};
-    (void)tell_status(job.status.get(), MessageKind::failed, sys::plan::encode(failure));
+    (void)tell_status(job.status.get(), MessageKind::failed,
+                      sys::plan::encode(failure_of(begun.error())));
     return kLostCode;
   }
   job.status.reset();

@@ -20,7 +20,7 @@ namespace {
 using protocol::kContainerSession;
 using sys::plan::MessageKind;
 
-constexpr std::chrono::seconds kRequestTime(10);
+constexpr std::chrono::milliseconds kLastWordsTime(200);
 constexpr std::chrono::seconds kShutdownTime(10);
 constexpr int kLostCode = 255;
 
@@ -296,32 +296,26 @@ int Host::finish() {
 }
 
 int Host::lose(const Error& error) {
-  if (machine_) machine_->end(false);
-  // What QEMU said last is worth more than that its port is closed.
-  std::string reason = error.message();
+  Error told = error;
   if (machine_) {
-    while (machine_->output() >= 0 && machine_->pidfd() >= 0) {
-      pollfd entry{.fd = machine_->output(), .events = POLLIN, .revents = 0};
-      if (::poll(&entry, 1, 0) <= 0) break;
-      machine_->read_output();
+    // When its port is closed QEMU is about to end, and says why.
+    const auto gone = sys::wait_exit(machine_->pidfd(), kLastWordsTime);
+    machine_->read_output();
+    if (gone && *gone) {
+      if (const auto how = machine_->how_it_ended()) told = Error(Errc::RuntimeError, *how);
+    } else {
+      machine_->end(false);
     }
-    if (const auto how = machine_->how_it_ended(); how && reason.find("QEMU") == std::string::npos)
-      reason += "; " + *how;
   }
-  Error told = Error(error.code(), reason);
-  if (!error.hint().empty()) told = Error(std::move(told).hint(error.hint()));
   if (creator_) tell_creator_failed(told);
-  (void)sys::write_file_atomic(launch_.state_dir + "/" + kReasonFile, reason + "\n", 0600,
+  (void)sys::write_file_atomic(launch_.state_dir + "/" + kReasonFile, told.message() + "\n", 0600,
                                sys::Durable::no);
   fail_waiting(told);
   return kLostCode;
 }
 
 void Host::tell_creator_failed(const Error& error) {
-  sys::plan::Failure failure{.code = static_cast<std::uint32_t>(error.code()),
-                             .error = error.sys_errno(),
-                             .operation = -1,
-                             .text = error.message()};
+  sys::plan::Failure failure = failure_of(error);
   if (!error.hint().empty()) failure.text += " (" + error.hint() + ")";
   (void)send_to(creator_.get(), MessageKind::failed, sys::plan::encode(failure));
 }

@@ -78,11 +78,15 @@ TEST(Argv, ADiskIsADescriptorAndItsFormatIsSaid) {
   EXPECT_THAT(values_of(argv, "-add-fd"), ElementsAre("fd=20,set=1", "fd=21,set=2"));
   const auto nodes = values_of(argv, "-blockdev");
   ASSERT_EQ(nodes.size(), 2u);
-  ASSERT_OK_AND_ASSIGN(const json::Value first, json::parse(nodes[0]));
+  const auto first_parsed = json::parse(nodes[0]);
+  ASSERT_OK(first_parsed);
+  const json::Value& first = *first_parsed;
   EXPECT_EQ(first.text("driver"), "raw");
   EXPECT_EQ(*first.find("read-only")->if_bool(), true);
   EXPECT_EQ(first.find("file")->text("filename"), "/dev/fdset/1");
-  ASSERT_OK_AND_ASSIGN(const json::Value second, json::parse(nodes[1]));
+  const auto second_parsed = json::parse(nodes[1]);
+  ASSERT_OK(second_parsed);
+  const json::Value& second = *second_parsed;
   EXPECT_EQ(second.text("driver"), "qcow2");
   EXPECT_EQ(*second.find("read-only")->if_bool(), false);
   EXPECT_THAT(values_of(argv, "-device"),
