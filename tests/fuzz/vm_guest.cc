@@ -7,24 +7,32 @@
 namespace nexcage::fuzz {
 namespace {
 
-using namespace vm::protocol;
+namespace protocol = vm::protocol;
+using vm::protocol::Data;
+using vm::protocol::kContainerSession;
+using vm::protocol::kMaxPayload;
+using vm::protocol::kWindow;
+using vm::protocol::Mux;
+using vm::protocol::Role;
+using vm::protocol::Stream;
+using vm::protocol::Type;
 
 /// The sum of data that a stream may have at most without credit.
 struct Taken {
   std::size_t bytes[2] = {0, 0};
 };
 
-void use(const Frame& frame) {
+void use(const protocol::Frame& frame) {
   switch (frame.type) {
     case Type::exit:
-      if (const auto exit = decode<Exit>(frame.payload))
+      if (const auto exit = protocol::decode<protocol::Exit>(frame.payload))
         check(exit->code <= 255 && exit->signal < 65, "an exit status is one");
       return;
     case Type::started:
-      (void)decode<Started>(frame.payload);
+      (void)protocol::decode<protocol::Started>(frame.payload);
       return;
     case Type::stats_reply:
-      if (const auto stats = decode<Stats>(frame.payload))
+      if (const auto stats = protocol::decode<protocol::Stats>(frame.payload))
         check(encode(*stats) == frame.payload, "what is accepted is what encode makes");
       return;
     case Type::error:
@@ -35,10 +43,10 @@ void use(const Frame& frame) {
   }
 }
 
-void take(Mux& mux, const Frame& frame, Taken& taken) {
+void take(Mux& mux, const protocol::Frame& frame, Taken& taken) {
   use(frame);
   if (frame.type != Type::data) return;
-  const Data data = data_of(frame);
+  const Data data = protocol::data_of(frame);
   check(data.stream == Stream::out || data.stream == Stream::err, "a guest sends output only");
   check(!data.bytes.empty() && data.bytes.size() < kMaxPayload, "data has a size");
   std::size_t& sum = taken.bytes[data.stream == Stream::out ? 0 : 1];
@@ -55,7 +63,7 @@ NX_HARNESS(vm_guest) {
   const std::size_t portion = static_cast<unsigned char>(bytes[0]) + std::size_t{1};
   bytes.remove_prefix(1);
   Mux mux(Role::host);
-  mux.send(Type::hello, kContainerSession, encode(Hello{}));
+  mux.send(Type::hello, kContainerSession, encode(protocol::Hello{}));
   mux.send(Type::prepare, kContainerSession, "plan");
   mux.send(Type::exec, 1, "plan");
   mux.send(Type::stats, kContainerSession);
