@@ -104,7 +104,7 @@ inline sys::plan::Plan exec_plan(const std::string& script, bool terminal = fals
 class AgentMachine {
  public:
   using Clock = std::chrono::steady_clock;
-  static constexpr std::chrono::seconds kPatience{90};
+  static constexpr std::chrono::seconds kPatience{300};
 
   /// Boots; the disk has the serial number "root" and is ext4.
   Result<> boot(const std::string& extra_disk = {}) {

@@ -10,9 +10,9 @@ namespace nexcage::vm::boot {
 namespace {
 
 // crc32c_generic: erofs needs it through libcrc32c, which does not say so in modules.dep.
-constexpr std::array<std::string_view, 11> kWanted = {
-    "virtio_pci", "virtio_mmio", "virtio_console", "virtio_blk", "erofs",   "overlay",
-    "virtiofs",   "virtio_net",  "ext4",           "xfs",        "squashfs"};
+constexpr std::array<std::string_view, 10> kWanted = {
+    "virtio_pci", "virtio_mmio", "virtio_console", "virtio_blk", "erofs",
+    "overlay",    "virtiofs",    "virtio_net",     "ext4",       "squashfs"};
 constexpr std::string_view kHiddenNeed = "crc32c_generic";
 
 /// "kernel/fs/fuse/virtiofs.ko.xz" -> "virtiofs". File names may have "-" where names have "_".

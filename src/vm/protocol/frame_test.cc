@@ -70,17 +70,26 @@ TEST(Decoder, refuses_what_is_no_frame_and_stays_with_it) {
 }
 
 TEST(Message, every_record_comes_back_as_it_was) {
+  Volume lower, upper, share;
+  lower.fstype = "erofs";
+  lower.source = "a";
+  lower.devices = {"b", "c"};
+  upper.fstype = "tmpfs";
+  upper.options = {"size=1m"};
+  share.fstype = "virtiofs";
+  share.attributes = 1;
+  share.path = "/in";
+  Interface interface;
+  interface.mac = "123456";
+  interface.name = "eth0";
+  interface.mtu = 1400;
+  interface.addresses.emplace_back().local = "abcd";
+  interface.routes.emplace_back().gateway = "abce";
   Prepare prepare;
-  prepare.sources = {
-      Root{.lowers = {Volume{.fstype = "erofs", .source = "a", .devices = {"b", "c"}}},
-           .upper = {Volume{.fstype = "tmpfs", .options = {"size=1m"}}}},
-      File{.content = "text", .mode = 0600, .uid = 1, .gid = 2, .readonly = false},
-      Volume{.fstype = "virtiofs", .source = "tag", .attributes = 1, .path = "/in"}};
-  prepare.interfaces = {Interface{.mac = "123456",
-                                  .name = "eth0",
-                                  .mtu = 1400,
-                                  .addresses = {{.family = 2, .prefix = 24, .local = "abcd"}},
-                                  .routes = {{.family = 2, .gateway = "abce"}}}};
+  prepare.sources = {Root{.lowers = {lower}, .upper = {upper}},
+                     File{.content = "text", .mode = 0600, .uid = 1, .gid = 2, .readonly = false},
+                     share};
+  prepare.interfaces = {interface};
   prepare.pids_max = 9;
   prepare.plan = std::string("\0plan", 5);
   const auto again = decode<Prepare>(encode(prepare));
