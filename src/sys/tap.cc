@@ -87,11 +87,14 @@ Result<> add_ingress(const std::string& name) {
   return {};
 }
 
-/// A selector with one key that fits every packet.
-struct Selector {
-  tc_u32_sel head;
-  tc_u32_key key;
-};
+/// A selector with one key, that fits every packet: the struct and, behind it, the key.
+std::string selector_of_all() {
+  tc_u32_sel head{};
+  head.flags = TC_U32_TERMINAL;
+  head.nkeys = 1;
+  std::string out(reinterpret_cast<const char*>(&head), sizeof head);
+  return out.append(sizeof(tc_u32_key), '\0');
+}
 
 }  // namespace
 
@@ -151,11 +154,9 @@ Result<> redirect_packets(const std::string& from, const std::string& to) {
   action.name(TCA_ACT_KIND, "mirred");
   action.add(TCA_ACT_OPTIONS,
              Attributes().add(TCA_MIRRED_PARMS, &redirect, sizeof redirect));
-  Selector selector{};
-  selector.head.flags = TC_U32_TERMINAL;
-  selector.head.nkeys = 1;
+  const std::string selector = selector_of_all();
   Attributes options;
-  options.add(TCA_U32_SEL, &selector, sizeof selector);
+  options.add(TCA_U32_SEL, selector.data(), selector.size());
   options.add(TCA_U32_ACT, Attributes().add(1, action));
   request.attribute(TCA_OPTIONS, options);
   NX_CHECK(netlink::ask(request), "pass packets of " + from + " on to " + to);

@@ -83,6 +83,7 @@ Result<VmConfigured::Running> VmConfigured::spawn_helper(int cgroup) {
   NX_TRY(const UniqueFd initrd,
          nexcage::vm::boot::assemble_initrd(plan_.initrd, setup_.libexec + "/init"));
   NX_TRY(const GuestNetwork network, connect_guest(plan_.network_namespace));
+  NX_CHECK(read_copies(plan_), "mounts");
   plan_.prepare.interfaces = network.interfaces;
   plan_.prepare.seconds = static_cast<std::int64_t>(::time(nullptr));
   plan_.prepare.plan = sys::plan::encode(plan_.plan);

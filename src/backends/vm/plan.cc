@@ -13,8 +13,6 @@ namespace {
 
 /// Of a start that runs hooks without a limit.
 constexpr int kStartSeconds = 10;
-/// Of one message to the guest, beside the plan itself.
-constexpr std::size_t kMostCopied = 2u << 20;
 
 Result<> check_complete(const CreateJob& job) {
   if (!job.spec.process) return fail(Errc::InvalidSpec, "/process: missing");
@@ -80,11 +78,6 @@ Result<> plan_finish(const CreateJob& job, MachinePlan& out) {
 }
 
 Result<> check_size(const MachinePlan& plan) {
-  std::size_t copied = 0;
-  for (const auto& source : plan.prepare.sources)
-    if (const auto* file = std::get_if<protocol::File>(&source)) copied += file->content.size();
-  if (copied > kMostCopied)
-    return fail(Errc::Unsupported, "mounts: more than 2 MiB of small files");
   const auto& machine = plan.launch.machine;
   const std::size_t devices = 1 + machine.disks.size() + plan.launch.shares.size() + 1;
   if (devices > qemu::kMaxDevices)

@@ -38,6 +38,12 @@ struct MachinePlan {
   host::Launch launch;  // its disks in the order of `disks`; descriptors are numbered at creation
   std::vector<DiskFile> disks;
   protocol::Prepare prepare;  // its plan is `plan`
+  /// Files of the host that are read when the container is created.
+  struct Copy {
+    std::size_t source = 0;  // of `prepare`
+    std::string path;
+  };
+  std::vector<Copy> copies;
   sys::plan::Plan plan;
   std::string initrd;  // path; empty: the agent alone
   std::string cgroup;
@@ -62,6 +68,8 @@ void plan_throttles(const oci::Spec& spec, MachinePlan& out);
 /// The root file system: source 0 of the plan.
 Result<> plan_root(const CreateJob& job, MachinePlan& out);
 Result<> plan_mounts(const CreateJob& job, MachinePlan& out);
+/// Reads the files that are copied into the guest. Unsupported when they are too large together.
+Result<> read_copies(MachinePlan& out);
 /// Finds what serves the shares, if there are any.
 Result<> find_virtiofsd(MachinePlan& out);
 /// What runs in the guest as the container's process, or as a further one.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <ranges>
 
 #include "nexcage/backends/vm/disk_image.h"
@@ -29,6 +30,9 @@ protocol::Volume volume_of(std::string fstype, std::string source) {
   return volume;
 }
 
+/// Of one message to the guest, beside the plan itself.
+constexpr std::size_t kMostCopied = 2u << 20;
+
 void add_source(MachinePlan& out, protocol::Source source, std::string target) {
   out.plan.operations.emplace_back(
       sys::plan::AttachMount{.fd = static_cast<std::uint32_t>(out.prepare.sources.size()),
@@ -36,13 +40,9 @@ void add_source(MachinePlan& out, protocol::Source source, std::string target) {
   out.prepare.sources.push_back(std::move(source));
 }
 
-Result<protocol::File> copy_file(const std::string& path, const struct stat& info, bool readonly) {
-  NX_TRY(std::string content, sys::read_file(AT_FDCWD, path, protocol::kMaxFile));
-  return protocol::File{.content = std::move(content),
-                        .mode = info.st_mode & 07777,
-                        .uid = info.st_uid,
-                        .gid = info.st_gid,
-                        .readonly = readonly};
+void add_copy(MachinePlan& out, const std::string& path, bool readonly, std::string target) {
+  out.copies.push_back({.source = out.prepare.sources.size(), .path = path});
+  add_source(out, protocol::File{.content = {}, .readonly = readonly}, std::move(target));
 }
 
 Result<> plan_bind(const CreateJob& job, const oci::Mount& mount, const sys::MountOptions& options,
@@ -62,14 +62,18 @@ Result<> plan_bind(const CreateJob& job, const oci::Mount& mount, const sys::Mou
   }
   std::string path = mount.source;
   if (!path.starts_with('/')) path = job.bundle + "/" + path;  // relative to the bundle (config.md)
-  struct stat info{};
-  if (::stat(path.c_str(), &info) != 0) return fail_errno(field + ": look at " + path);
   const bool readonly = ((options.set | options.rec_set) & MOUNT_ATTR_RDONLY) != 0;
+  const bool engine = std::ranges::find(kEngineFiles, target) != kEngineFiles.end();
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0) {
+    // Ours are written when the network is there.
+    if (errno != ENOENT || !engine) return fail_errno(field + ": look at " + path);
+    add_copy(out, path, readonly, mount.destination);
+    return {};
+  }
   if (S_ISREG(info.st_mode)) {
-    const bool engine = std::ranges::find(kEngineFiles, target) != kEngineFiles.end();
     if ((readonly || engine) && static_cast<std::size_t>(info.st_size) <= protocol::kMaxFile) {
-      NX_TRY(protocol::File file, copy_file(path, info, readonly), field);
-      add_source(out, std::move(file), mount.destination);
+      add_copy(out, path, readonly, mount.destination);
       return {};
     }
   } else if (!S_ISDIR(info.st_mode)) {
@@ -137,6 +141,7 @@ Result<> plan_mount(const CreateJob& job, const oci::Mount& mount, MachinePlan& 
 protocol::Volume layer_volume(MachinePlan& out, const RootDisks::Image& layer) {
   protocol::Volume volume = volume_of("erofs", add_disk(out, {.fd = layer.image}, true, false));
   volume.attributes = MOUNT_ATTR_RDONLY;
+  volume.options = {"ro"};  // or the kernel would open the disk for writing
   for (const int device : layer.devices)
     volume.devices.push_back(add_disk(out, {.fd = device}, true, false));
   return volume;
@@ -167,7 +172,10 @@ Result<protocol::Root> image_root(const oci::VmImage& image, bool readonly, Mach
   protocol::Volume volume = volume_of(
       disk.file_system,
       add_disk(out, {.fd = -1, .owned = std::move(disk.file)}, readonly, disk.qcow2));
-  if (readonly) volume.attributes = MOUNT_ATTR_RDONLY;
+  if (readonly) {
+    volume.attributes = MOUNT_ATTR_RDONLY;
+    volume.options = {"ro"};
+  }
   root.upper.push_back(std::move(volume));
   out.launch.persistent = !readonly;
   return root;
@@ -202,6 +210,24 @@ Result<> plan_root(const CreateJob& job, MachinePlan& out) {
 Result<> plan_mounts(const CreateJob& job, MachinePlan& out) {
   out.plan.operations.emplace_back(sys::plan::RefuseSymlink{.target = "/dev"});
   for (const oci::Mount& mount : job.spec.mounts) NX_CHECK(plan_mount(job, mount, out));
+  return {};
+}
+
+Result<> read_copies(MachinePlan& out) {
+  std::size_t all = 0;
+  for (const MachinePlan::Copy& copy : out.copies) {
+    auto& file = std::get<protocol::File>(out.prepare.sources[copy.source]);
+    NX_TRY(const UniqueFd fd, sys::open_at(AT_FDCWD, copy.path, O_RDONLY | O_NONBLOCK));
+    NX_TRY(const struct stat info, sys::stat_fd(fd.get()));
+    if (!S_ISREG(info.st_mode)) return fail(Errc::InvalidConfig, copy.path + " is no file");
+    NX_TRY(file.content, sys::read_all(fd.get(), protocol::kMaxFile), copy.path);
+    file.mode = info.st_mode & 07777;
+    file.uid = info.st_uid;
+    file.gid = info.st_gid;
+    all += file.content.size();
+  }
+  if (all > kMostCopied)
+    return fail(Errc::Unsupported, "mounts: more than 2 MiB of small files");
   return {};
 }
 
