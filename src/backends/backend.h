@@ -82,6 +82,29 @@ class UndoLog {
   virtual Result<> will_create_unit(const Unit& unit) = 0;
 };
 
+/// How a backend takes the root file system of an image.
+enum class RootForm : std::uint8_t {
+  directory,  // mounted on the host
+  disks,      // as file system images, for a kernel of its own
+};
+
+/// A root file system that is mounted nowhere. Descriptors are borrowed and live as long as the
+/// flow.
+struct RootDisks {
+  /// A read-only EROFS image and the files its data is in, in the order of its device table.
+  struct Image {
+    int image = -1;
+    std::vector<int> devices;
+  };
+  std::vector<Image> lowers;  // lowest first
+  /// What the container writes: a file system of this type in a file, open for both; -1: nothing
+  /// that outlives the container.
+  int upper = -1;
+  std::string upper_type;
+  std::optional<std::uint64_t> tmpfs_size;  // without an upper: bytes, 0 for the kernel's default
+  std::vector<std::string> directories;     // to be made when missing
+};
+
 enum class Pivot : std::uint8_t { pivot_root, move_mount };  // --no-pivot
 enum class Keyring : std::uint8_t { fresh, inherited };      // --no-new-keyring
 enum class CgroupManager : std::uint8_t { cgroupfs, systemd, disabled };
@@ -101,6 +124,7 @@ struct CreateJob {
   CgroupManager cgroup_manager = CgroupManager::cgroupfs;
   /// Not a new container but one from a checkpoint: the options of the runtime's verb `restore`.
   std::optional<std::vector<std::string>> restore;
+  const RootDisks* disks = nullptr;  // with RootForm::disks, for an image: in place of `rootfs`
   // For complete runtimes only.
   std::string config_file;  // what the spec was read from; empty: {bundle}/config.json
   std::string pid_file;     // to be written by the backend; may be empty
@@ -163,6 +187,7 @@ class Backend {
   /// RuntimeNotAvailable with the package to install, when it cannot work here. Changes nothing.
   virtual Result<> probe() const = 0;
   virtual Features features() const = 0;
+  virtual RootForm root_form() const { return RootForm::directory; }
   /// Phase 6. Unsupported or InvalidConfig naming the field.
   virtual Result<std::unique_ptr<Configured>> configure(const CreateJob& job) const = 0;
   /// Lets the created init go on to the user process. Returns when it has been executed, or with
@@ -221,11 +246,22 @@ struct Invocation {
 /// Unsupported, for backends without checkpoint and restore.
 Error no_checkpoint(std::string_view backend);
 
+/// What the configuration says of virtual machines.
+struct VmSetup {
+  std::string kernel, initrd;  // paths; empty: what `nexcage vm setup` has prepared
+  std::string qemu = "qemu-system-x86_64";  // name on PATH, or path
+  std::string accelerator = "auto";         // auto, kvm, tcg
+  std::string board = "microvm";            // microvm, q35
+  std::string memory = "512m";              // of a machine without a limit
+  int boot_timeout = 120;                   // seconds
+};
+
 struct Setup {
   std::string libexec;  // directory of our helpers
   std::string root;     // state root, for backends that keep their own state below it
   std::string cgroup_parent = "nexcage";  // of containers without cgroupsPath: {cgroup_parent}/{id}
   std::string crun = "crun", runc = "runc";  // names on PATH, or paths
+  VmSetup vm;
   Invocation invocation;
 };
 /// The backend of this name. ConfigError for an unknown name (with a suggestion); Unsupported for

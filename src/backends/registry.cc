@@ -5,6 +5,7 @@
 #include "nexcage/backends/backend.h"
 #include "nexcage/backends/lxc/backend.h"
 #include "nexcage/backends/oci_runtime/backend.h"
+#include "nexcage/backends/vm/backend.h"
 #include "nexcage/base/text.h"
 
 namespace nexcage::backends {
@@ -21,7 +22,7 @@ constexpr std::array<Entry, 6> kBackends = {{
     {"lxc", &lxc::make_backend},
     {"crun", &oci_runtime::make_crun},
     {"runc", &oci_runtime::make_runc},
-    {"vm", nullptr},
+    {"vm", &vm::make_backend},
     {"proxmox-lxc", nullptr},
     {"proxmox-vm", nullptr},
 }};

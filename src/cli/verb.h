@@ -109,6 +109,7 @@ std::unique_ptr<Verb> make_storage_explain();
 std::unique_ptr<Verb> make_storage_resize();
 std::unique_ptr<Verb> make_system_check();
 std::unique_ptr<Verb> make_system_gc();
+std::unique_ptr<Verb> make_vm_setup();
 std::unique_ptr<Verb> make_config_show();
 
 }  // namespace nexcage::cli

@@ -8,8 +8,8 @@ namespace nexcage::cli {
 namespace {
 
 constexpr bool kImageForm = true;
-constexpr std::array<std::string_view, 6> kGroups = {"image",   "layer",  "snapshot",
-                                                     "storage", "system", "config"};
+constexpr std::array<std::string_view, 7> kGroups = {"image",  "layer", "snapshot", "storage",
+                                                     "system", "vm",    "config"};
 
 constexpr std::array kVerbs = {
     VerbEntry{"create", "create a container from a bundle or an image", &make_create},
@@ -89,6 +89,8 @@ constexpr std::array kVerbs = {
               kImageFailure, kImageForm},
     VerbEntry{"system gc", "remove what belongs to no image", &make_system_gc, kImageFailure,
               kImageForm},
+    VerbEntry{"vm setup", "prepare the kernel that virtual machines boot", &make_vm_setup,
+              kImageFailure, kImageForm},
     VerbEntry{"config show", "print the configuration in effect", &make_config_show, kImageFailure,
               kImageForm},
 };

@@ -64,6 +64,7 @@ backends::CreateJob job_of(const Ready& ready) {
                              .keep_master = request.keep_master,
                              .cgroup_manager = request.cgroup_manager,
                              .restore = request.restore,
+                             .disks = ready.disk_root ? &ready.disk_root->disks : nullptr,
                              .config_file = ready.spec_file,
                              .pid_file = request.pid_file};
 }

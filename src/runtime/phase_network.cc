@@ -130,7 +130,7 @@ Result<Registered> connect_network(Registered made, Services& with) {
     testpoint("network");
   }
   NX_CHECK(write_files(made, attached), "network");
-  NX_CHECK(make_places(made.rootfs, made.spec), "network");
+  if (!made.disk_root) NX_CHECK(make_places(made.rootfs, made.spec), "network");
   made.network_info = info_of(wanted, attached);
   annotate(made.final_spec->annotations, wanted, attached);
   annotate(made.record.state.annotations, wanted, attached);

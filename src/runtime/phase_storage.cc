@@ -111,6 +111,7 @@ Result<Stored> settle_storage(Rooted rooted, Services& with) {
   Stored stored{std::move(rooted), {}};
   // The mount on "/" named a storage; it is no mount of the container.
   stored.spec_changed = std::erase_if(stored.spec.mounts, storage::is_root_mount) > 0;
+  if (stored.disk_root) return settle_disks(std::move(stored), with);
   if (!is_left_to_do(stored)) return stored;
   const std::string before = stored.rootfs;
   if (!stored.verified) NX_CHECK(claim_place(stored));

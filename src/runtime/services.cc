@@ -88,6 +88,13 @@ Result<Services> Services::open(const Settings& settings) {
                                  .cgroup_parent = settings.cgroup_parent,
                                  .crun = settings.crun,
                                  .runc = settings.runc,
+                                 .vm = {.kernel = settings.vm_kernel,
+                                        .initrd = settings.vm_initrd,
+                                        .qemu = settings.qemu,
+                                        .accelerator = settings.vm_accelerator,
+                                        .board = settings.vm_board,
+                                        .memory = settings.vm_memory,
+                                        .boot_timeout = settings.vm_boot_timeout},
                                  .invocation = settings.invocation});
   };
   services.records = std::make_shared<layerfs::RecordCache>(kMostRecords);
@@ -97,6 +104,13 @@ Result<Services> Services::open(const Settings& settings) {
     NX_TRY(layerfs::Options options, layer_options(settings, records));
     apply(choice, options);
     return layerfs::open(std::move(options));
+  };
+  services.open_disk_layers =
+      [settings, records = services.records]() -> Result<std::unique_ptr<layerfs::Driver>> {
+    NX_TRY(layerfs::Options options, layer_options(settings, records));
+    // Whole blocks and one disk: every kernel since 5.10 mounts it.
+    options.form = layerfs::ConvertForm::full;
+    return layerfs::open_unprobed("erofs", std::move(options));
   };
   services.used_layerfs =
       [settings,

@@ -37,6 +37,12 @@ struct Settings {
   int hook_timeout = 0;                 // [hooks] timeout, seconds; 0: none
   std::string crun = "crun";            // [runtime.crun] path: name on PATH or path
   std::string runc = "runc";            // [runtime.runc] path
+  std::string vm_kernel, vm_initrd;           // [vm] kernel, initrd; empty: that of `vm setup`
+  std::string qemu = "qemu-system-x86_64";    // [vm] qemu: name on PATH or path
+  std::string vm_accelerator = "auto";        // [vm] accelerator: auto, kvm, tcg
+  std::string vm_board = "microvm";           // [vm] board: microvm, q35
+  std::string vm_memory = "512m";             // [vm] memory of a machine without a limit
+  int vm_boot_timeout = 120;                  // [vm] boot_timeout, seconds
   std::vector<RouteRule> rules;         // [[runtime.rule]], in their order
   backends::Invocation invocation;      // for runtimes that we become
   std::string libexec;                  // directory of the helpers

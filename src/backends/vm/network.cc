@@ -1,0 +1,60 @@
+#include "nexcage/backends/vm/network.h"
+
+#include <array>
+#include <cstdio>
+
+#include "nexcage/sys/tap.h"
+
+namespace nexcage::backends::vm {
+namespace {
+
+std::string text_of(const std::string& address) {
+  std::array<char, 18> out{};
+  const auto byte = [&](std::size_t i) {
+    return static_cast<unsigned>(static_cast<unsigned char>(address[i]));
+  };
+  (void)std::snprintf(out.data(), out.size(), "%02x:%02x:%02x:%02x:%02x:%02x", byte(0), byte(1),
+                      byte(2), byte(3), byte(4), byte(5));
+  return out.data();
+}
+
+Result<nexcage::vm::protocol::Interface> interface_of(const sys::Link& link) {
+  nexcage::vm::protocol::Interface out;
+  out.mac = link.address;
+  out.name = link.name;
+  out.mtu = link.mtu;
+  NX_TRY(const auto addresses, sys::link_addresses(link.name));
+  for (const sys::LinkAddress& address : addresses)
+    out.addresses.push_back({.family = address.family,
+                             .prefix = address.prefix,
+                             .local = address.local,
+                             .broadcast = address.broadcast});
+  NX_TRY(const auto routes, sys::link_routes(link.name));
+  for (const sys::LinkRoute& route : routes)
+    out.routes.push_back({.family = route.family,
+                          .prefix = route.prefix,
+                          .destination = route.destination,
+                          .gateway = route.gateway});
+  return out;
+}
+
+}  // namespace
+
+Result<GuestNetwork> connect_guest(const std::string& path) {
+  GuestNetwork out;
+  if (path.empty()) return out;
+  NX_TRY(const sys::NetworkVisit visit, sys::NetworkVisit::enter(path), "linux.namespaces");
+  NX_TRY(const auto links, sys::ethernet_links());
+  for (const sys::Link& link : links) {
+    NX_TRY(auto interface, interface_of(link), "network of the machine");
+    const std::string name = "nxtap" + std::to_string(out.taps.size());
+    NX_TRY(UniqueFd tap, sys::make_tap(name, link.mtu), "network of the machine");
+    NX_CHECK(sys::redirect_packets(link.name, name), "network of the machine");
+    NX_CHECK(sys::redirect_packets(name, link.name), "network of the machine");
+    out.taps.push_back({.fd = std::move(tap), .mac = text_of(link.address)});
+    out.interfaces.push_back(std::move(interface));
+  }
+  return out;
+}
+
+}  // namespace nexcage::backends::vm

@@ -1,0 +1,27 @@
+// The network that a container's namespace has, for its machine.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "nexcage/base/error.h"
+#include "nexcage/base/unique_fd.h"
+#include "nexcage/vm/protocol/message.h"
+
+namespace nexcage::backends::vm {
+
+struct GuestNetwork {
+  struct Tap {
+    UniqueFd fd;  // the device goes with it
+    std::string mac;
+  };
+  std::vector<Tap> taps;
+  std::vector<nexcage::vm::protocol::Interface> interfaces;
+};
+
+/// For each interface of the network namespace at `path` (CNI's veth) a tap device beside it, with
+/// all packets passed from one to the other; the guest gets its address, its MAC and its routes. An
+/// empty path: nothing.
+Result<GuestNetwork> connect_guest(const std::string& path);
+
+}  // namespace nexcage::backends::vm

@@ -1,0 +1,46 @@
+#include "nexcage/init/agent/network.h"
+
+#include "nexcage/sys/link.h"
+
+namespace nexcage::init::agent {
+namespace {
+
+std::vector<sys::LinkAddress> addresses_of(const vm::protocol::Interface& interface) {
+  std::vector<sys::LinkAddress> out;
+  out.reserve(interface.addresses.size());
+  for (const sys::plan::Address& address : interface.addresses)
+    out.push_back({.family = address.family,
+                   .prefix = address.prefix,
+                   .local = address.local,
+                   .broadcast = address.broadcast});
+  return out;
+}
+
+}  // namespace
+
+Result<> set_up_network(Machine& machine, const std::vector<vm::protocol::Interface>& interfaces) {
+  NX_CHECK(sys::set_up_link("lo", {}));
+  if (interfaces.empty()) return {};
+  NX_CHECK(machine.modules.need("virtio_net"));
+  for (const vm::protocol::Interface& interface : interfaces) {
+    std::string name;
+    NX_CHECK(machine.uevents.until(
+        [&] {
+          auto found = sys::find_link(interface.mac);
+          if (found) name = *found;
+          return found.has_value();
+        },
+        "wait for network device " + interface.name));
+    NX_CHECK(sys::change_link(name, interface.name, interface.mtu));
+    NX_CHECK(sys::set_up_link(interface.name, addresses_of(interface)));
+  }
+  for (const vm::protocol::Interface& interface : interfaces)
+    for (const vm::protocol::Route& route : interface.routes)
+      NX_CHECK(sys::add_route(interface.name, {.family = route.family,
+                                               .prefix = route.prefix,
+                                               .destination = route.destination,
+                                               .gateway = route.gateway}));
+  return {};
+}
+
+}  // namespace nexcage::init::agent

@@ -1,0 +1,177 @@
+#include "nexcage/sys/tap.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_tun.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <linux/tc_act/tc_mirred.h>
+#include <net/if_arp.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include "nexcage/sys/fs.h"
+#include "nexcage/sys/netlink.h"
+
+namespace nexcage::sys {
+namespace {
+
+using netlink::Attributes;
+using netlink::Request;
+
+template <class Body, class Use>
+Result<> dump(std::uint16_t type, const Body& body, Use use) {
+  NX_TRY(const UniqueFd socket, netlink::open_netlink());
+  Request request(type, NLM_F_DUMP, body);
+  const std::string_view bytes = request.finish();
+  if (::send(socket.get(), bytes.data(), bytes.size(), 0) < 0)
+    return fail_errno("write to the route socket");
+  return netlink::read_answers(socket.get(), use);
+}
+
+void take_link(const nlmsghdr& message, std::vector<Link>& out) {
+  const auto* body = static_cast<const ifinfomsg*>(NLMSG_DATA(&message));
+  if (body->ifi_type != ARPHRD_ETHER || (body->ifi_flags & IFF_UP) == 0) return;
+  Link link;
+  auto left = static_cast<unsigned>(IFLA_PAYLOAD(&message));
+  for (auto* attribute = IFLA_RTA(body); RTA_OK(attribute, left);
+       attribute = RTA_NEXT(attribute, left)) {
+    const std::string data(static_cast<const char*>(RTA_DATA(attribute)), RTA_PAYLOAD(attribute));
+    if (attribute->rta_type == IFLA_IFNAME) link.name = data.c_str();
+    if (attribute->rta_type == IFLA_ADDRESS) link.address = data;
+    if (attribute->rta_type == IFLA_MTU && data.size() == sizeof link.mtu)
+      std::memcpy(&link.mtu, data.data(), sizeof link.mtu);
+  }
+  if (link.address.size() == ETH_ALEN) out.push_back(std::move(link));
+}
+
+void take_route(const nlmsghdr& message, int index, std::vector<LinkRoute>& out) {
+  const auto* body = static_cast<const rtmsg*>(NLMSG_DATA(&message));
+  if (body->rtm_table != RT_TABLE_MAIN || body->rtm_type != RTN_UNICAST ||
+      body->rtm_protocol == RTPROT_KERNEL || body->rtm_protocol == RTPROT_RA)
+    return;
+  LinkRoute route{
+      .family = body->rtm_family, .prefix = body->rtm_dst_len, .destination = {}, .gateway = {}};
+  int through = 0;
+  auto left = static_cast<unsigned>(RTM_PAYLOAD(&message));
+  for (auto* attribute = RTM_RTA(body); RTA_OK(attribute, left);
+       attribute = RTA_NEXT(attribute, left)) {
+    const std::string data(static_cast<const char*>(RTA_DATA(attribute)), RTA_PAYLOAD(attribute));
+    if (attribute->rta_type == RTA_DST) route.destination = data;
+    if (attribute->rta_type == RTA_GATEWAY) route.gateway = data;
+    if (attribute->rta_type == RTA_OIF && data.size() == sizeof through)
+      std::memcpy(&through, data.data(), sizeof through);
+  }
+  if (through == index) out.push_back(std::move(route));
+}
+
+constexpr std::uint32_t kIngress = 0xffff0000;
+
+Result<> add_ingress(const std::string& name) {
+  NX_TRY(const int index, netlink::index_of(name));
+  tcmsg body{};
+  body.tcm_ifindex = index;
+  body.tcm_parent = TC_H_INGRESS;
+  body.tcm_handle = kIngress;
+  Request request(RTM_NEWQDISC, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, body);
+  constexpr std::string_view kKind("ingress", sizeof "ingress");
+  request.attribute(TCA_KIND, kKind.data(), kKind.size());
+  auto done = netlink::ask(request);
+  if (!done && done.error().sys_errno() != EEXIST)
+    return fail(std::move(done).error().wrap("ingress queue of network device " + name));
+  return {};
+}
+
+/// A selector with one key, that fits every packet: the struct and, behind it, the key.
+std::string selector_of_all() {
+  tc_u32_sel head{};
+  head.flags = TC_U32_TERMINAL;
+  head.nkeys = 1;
+  std::string out(reinterpret_cast<const char*>(&head), sizeof head);
+  return out.append(sizeof(tc_u32_key), '\0');
+}
+
+}  // namespace
+
+Result<std::vector<Link>> ethernet_links() {
+  std::vector<Link> out;
+  NX_CHECK(dump(RTM_GETLINK, ifinfomsg{},
+                [&](const nlmsghdr& message) { take_link(message, out); }),
+           "list the network devices");
+  return out;
+}
+
+Result<std::vector<LinkRoute>> link_routes(const std::string& name) {
+  NX_TRY(const int index, netlink::index_of(name));
+  std::vector<LinkRoute> out;
+  for (const int family : {AF_INET, AF_INET6}) {
+    rtmsg body{};
+    body.rtm_family = static_cast<unsigned char>(family);
+    NX_CHECK(dump(RTM_GETROUTE, body,
+                  [&](const nlmsghdr& message) { take_route(message, index, out); }),
+             "routes through network device " + name);
+  }
+  return out;
+}
+
+Result<UniqueFd> make_tap(const std::string& name, std::uint32_t mtu) {
+  auto tap = open_at(AT_FDCWD, "/dev/net/tun", O_RDWR);
+  if (!tap)
+    return fail(std::move(tap)
+                    .error()
+                    .as(Errc::RuntimeNotAvailable)
+                    .hint("load the kernel module tun"));
+  ifreq wanted{};
+  wanted.ifr_flags = IFF_TAP | IFF_NO_PI;
+  name.copy(wanted.ifr_name, sizeof wanted.ifr_name - 1);
+  if (::ioctl(tap->get(), TUNSETIFF, &wanted) != 0) return fail_errno("make tap device " + name);
+  NX_CHECK(change_link(name, name, mtu));
+  NX_CHECK(set_up_link(name, {}));
+  return std::move(*tap);
+}
+
+Result<> redirect_packets(const std::string& from, const std::string& to) {
+  NX_CHECK(add_ingress(from));
+  NX_TRY(const int index, netlink::index_of(from));
+  NX_TRY(const int target, netlink::index_of(to));
+  tcmsg body{};
+  body.tcm_ifindex = index;
+  body.tcm_parent = kIngress;
+  body.tcm_info = TC_H_MAKE(1U << 16, htons(ETH_P_ALL));
+  Request request(RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, body);
+  constexpr std::string_view kKind("u32", sizeof "u32");
+  request.attribute(TCA_KIND, kKind.data(), kKind.size());
+  tc_mirred redirect{};
+  redirect.action = TC_ACT_STOLEN;
+  redirect.eaction = TCA_EGRESS_REDIR;
+  redirect.ifindex = static_cast<std::uint32_t>(target);
+  Attributes action;
+  action.name(TCA_ACT_KIND, "mirred");
+  action.add(TCA_ACT_OPTIONS,
+             Attributes().add(TCA_MIRRED_PARMS, &redirect, sizeof redirect));
+  const std::string selector = selector_of_all();
+  Attributes options;
+  options.add(TCA_U32_SEL, selector.data(), selector.size());
+  options.add(TCA_U32_ACT, Attributes().add(1, action));
+  request.attribute(TCA_OPTIONS, options);
+  NX_CHECK(netlink::ask(request), "pass packets of " + from + " on to " + to);
+  return {};
+}
+
+Result<NetworkVisit> NetworkVisit::enter(const std::string& path) {
+  NX_TRY(UniqueFd home, open_at(AT_FDCWD, "/proc/thread-self/ns/net", O_RDONLY));
+  NX_TRY(const UniqueFd there, open_at(AT_FDCWD, path, O_RDONLY | O_NOCTTY));
+  if (::setns(there.get(), CLONE_NEWNET) != 0) return fail_errno("enter " + path);
+  return NetworkVisit(std::move(home));
+}
+
+NetworkVisit::~NetworkVisit() {
+  if (home_ && ::setns(home_.get(), CLONE_NEWNET) != 0) std::abort();
+}
+
+}  // namespace nexcage::sys

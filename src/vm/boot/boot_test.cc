@@ -1,0 +1,108 @@
+#include <gtest/gtest.h>
+
+#include <array>
+
+#include "nexcage/vm/boot/bzimage.h"
+#include "nexcage/vm/boot/cpio.h"
+#include "nexcage/vm/boot/kernel.h"
+#include "nexcage/vm/boot/modules.h"
+#include "result_matchers.h"
+
+namespace nexcage::vm::boot {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST(Cpio, is_newc_with_everything_at_multiples_of_four) {
+  CpioWriter writer;
+  writer.directory("bin", 0755);
+  writer.file("bin/x", 0644, "hello");
+  const std::string archive = std::move(writer).finish();
+  EXPECT_EQ(archive.size() % 4, 0u);
+  EXPECT_EQ(archive.substr(0, 110),
+            "070701"
+            "00000001"
+            "000041ED"
+            "00000000"
+            "00000000"
+            "00000002"
+            "00000000"
+            "00000000"
+            "00000000"
+            "00000000"
+            "00000000"
+            "00000000"
+            "00000004"
+            "00000000");
+  EXPECT_EQ(archive.substr(110, 6), std::string("bin\0\0\0", 6));
+  EXPECT_EQ(archive.substr(116, 6), "070701");
+  EXPECT_EQ(archive.substr(116 + 14, 8), "000081A4");
+  EXPECT_EQ(archive.substr(116 + 54, 8), "00000005");
+  EXPECT_EQ(archive.substr(116 + 110, 6), std::string("bin/x\0", 6));
+  EXPECT_EQ(archive.substr(116 + 116, 8), std::string("hello\0\0\0", 8));
+  EXPECT_THAT(archive, HasSubstr("TRAILER!!!"));
+}
+
+constexpr std::string_view kDep =
+    "kernel/drivers/block/virtio_blk.ko: kernel/drivers/virtio/virtio_ring.ko "
+    "kernel/drivers/virtio/virtio.ko\n"
+    "kernel/drivers/virtio/virtio.ko:\n"
+    "kernel/fs/erofs/erofs.ko.xz: kernel/lib/libcrc32c.ko.xz\n"
+    "kernel/crypto/crc32c_generic.ko.xz:\n"
+    "kernel/drivers/net/virtio-net.ko:\n";
+
+TEST(Modules, are_loaded_after_what_they_need) {
+  const std::array<std::string_view, 4> wanted = {"virtio_blk", "ext4", "erofs", "virtio_net"};
+  const auto modules = plan_modules(kDep, wanted);
+  ASSERT_OK(modules);
+  ASSERT_EQ(modules->size(), 3u);  // ext4 is built in
+  EXPECT_THAT(modules->at(0).files,
+              ElementsAre("kernel/drivers/virtio/virtio.ko", "kernel/drivers/virtio/virtio_ring.ko",
+                          "kernel/drivers/block/virtio_blk.ko"));
+  EXPECT_EQ(module_list(*modules),
+            "virtio_blk virtio.ko virtio_ring.ko virtio_blk.ko\n"
+            "erofs crc32c_generic.ko libcrc32c.ko erofs.ko\n"
+            "virtio_net virtio-net.ko\n");
+  EXPECT_ERROR(plan_modules("nonsense\n", wanted), Errc::FileError, HasSubstr("nonsense"));
+}
+
+/// A bzImage with this payload behind one sector of setup.
+std::string bzimage(std::string_view payload) {
+  std::string image(2 * 512, '\0');
+  image[0x1f1] = 1;
+  image.replace(0x202, 4, "HdrS");
+  image.replace(0x206, 2, "\x0f\x02");
+  image[0x248] = 16;
+  image[0x24c] = static_cast<char>(payload.size());
+  image += std::string(16, 'c');
+  image += payload;
+  return image + "behind";
+}
+
+TEST(BzImage, holds_its_kernel_where_the_header_says) {
+  const std::string lz4 = bzimage(std::string_view("\x02\x21\x4c\x18kernelSIZE", 14));
+  const auto payload = find_payload(lz4);
+  ASSERT_OK(payload);
+  EXPECT_EQ(payload->program, "lz4");
+  EXPECT_EQ(payload->bytes, std::string_view("\x02\x21\x4c\x18kernel"));
+  const std::string gzip = bzimage("\x1f\x8bkernel");
+  EXPECT_EQ(find_payload(gzip)->bytes, "\x1f\x8bkernel");
+}
+
+TEST(BzImage, other_files_are_refused) {
+  EXPECT_ERROR(find_payload("short"), Errc::InvalidImage, HasSubstr("no bzImage"));
+  EXPECT_ERROR(find_payload(std::string(4096, 'x')), Errc::InvalidImage, HasSubstr("no bzImage"));
+  EXPECT_ERROR(find_payload(bzimage("unknown")), Errc::Unsupported, HasSubstr("compression"));
+  const std::string image = bzimage("\x1f\x8bkernel");
+  EXPECT_ERROR(find_payload(image.substr(0, 1045)), Errc::InvalidImage, HasSubstr("cut off"));
+}
+
+TEST(Kernel, that_is_missing_names_the_command_that_prepares_one) {
+  const auto kernel = find_kernel("/nonexistent");
+  EXPECT_ERROR(kernel, Errc::RuntimeNotAvailable, HasSubstr("no kernel"));
+  EXPECT_THAT(kernel.error().hint(), HasSubstr("nexcage vm setup"));
+}
+
+}  // namespace
+}  // namespace nexcage::vm::boot

@@ -1,0 +1,30 @@
+// The kernel and the initramfs that virtual machines are booted with.
+#pragma once
+
+#include <string>
+
+#include "nexcage/base/error.h"
+#include "nexcage/base/unique_fd.h"
+
+namespace nexcage::vm::boot {
+
+/// Where `nexcage vm setup` leaves kernels: {kKernels}/{release}/{vmlinux,initrd,config.json}, and
+/// a link "default" to the one that is taken.
+inline constexpr const char* kKernels = "/var/lib/nexcage/vm";
+
+/// Files to boot from, by path.
+struct Kernel {
+  std::string release;  // "6.1.0-44-cloud-amd64"; empty for one that is not ours
+  std::string kernel;   // vmlinux or bzImage
+  std::string initrd;   // modules for it, without the agent; empty: none are needed
+};
+
+/// The kernel that was prepared last. RuntimeNotAvailable, naming the command that prepares one,
+/// when there is none.
+Result<Kernel> find_kernel(const std::string& directory = kKernels);
+
+/// The initramfs for a boot: `initrd` (may be empty) and behind it an archive with the agent
+/// (`init`, the path of libexec/nexcage/init) as /init. A sealed file in memory.
+Result<UniqueFd> assemble_initrd(const std::string& initrd, const std::string& init);
+
+}  // namespace nexcage::vm::boot

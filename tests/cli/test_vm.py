@@ -1,0 +1,164 @@
+"""Containers in virtual machines: the same verbs, in an emulated machine with a stock kernel."""
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+
+import support
+
+CACHE = os.environ.get("NX_CACHE", os.path.join(support.SOURCE, "build/cache"))
+BOOT = 90
+
+
+def prepared_kernel():
+    """Directory of a kernel for machines, made once and kept; raises SkipTest with the reason."""
+    kernels = os.path.join(CACHE, "vm-kernels")
+    default = os.path.join(kernels, "default")
+    if not os.path.exists(os.path.join(default, "vmlinux")):
+        os.makedirs(kernels, exist_ok=True)
+        made = subprocess.run([support.NEXCAGE, "vm", "setup", "--directory", kernels],
+                              capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            raise unittest.SkipTest("no kernel for machines: " + made.stderr.strip())
+    return os.path.realpath(default)
+
+
+@support.needs_root
+class VirtualMachine(support.Case):
+    @classmethod
+    def prepare(cls):
+        if not shutil.which("qemu-system-x86_64"):
+            raise unittest.SkipTest("qemu-system-x86_64 is not installed")
+        kernel = prepared_kernel()
+        cls.world.write_config(extra=f"""
+[vm]
+kernel = "{kernel}/vmlinux"
+initrd = "{kernel}/initrd"
+accelerator = "tcg"
+memory = "256m"
+""")
+        cls.image = cls.world.import_image()
+
+    def run_vm(self, *args, **kwargs):
+        return self.world.run("run", "--rm", "--runtime", "vm", *args, timeout=BOOT, **kwargs)
+
+    def detached(self, *command, options=()):
+        name = self.world.new_id()
+        answer = self.world.run("run", "-d", "--runtime", "vm", "--name", name, *options, self.image, *command,
+                                timeout=BOOT)
+        self.assertEqual(answer.code, 0, str(answer))
+        self.addCleanup(self.world.run, "delete", "--force", name)
+        return name
+
+    def status(self, name):
+        return self.world.run("state", name).json()["status"]
+
+    def test_output_and_exit_codes(self):
+        answer = self.run_vm(self.image, "sh", "-c", "echo out; echo err >&2; exit 7")
+        self.assertEqual((answer.code, answer.out, answer.err), (7, "out\n", "err\n"), str(answer))
+        self.assertEqual(self.run_vm(self.image, "true").code, 0)
+        self.assertEqual(self.run_vm(self.image, "sh", "-c", "sh -c 'kill -9 $$'; exit $?").code, 137)
+
+    def test_the_kernel_is_another(self):
+        answer = self.run_vm(self.image, "uname", "-r")
+        self.assertNotEqual(answer.out.strip(), os.uname().release, str(answer))
+
+    def test_missing_command_is_127(self):
+        answer = self.run_vm(self.image, "no-such-command")
+        self.assertEqual(answer.code, 127, str(answer))
+
+    def test_everything_comes_through(self):
+        size = 100 << 20
+        command = f"head -c {size} /dev/zero | tr '\\0' x"
+        argv = self.world.argv("run", "--rm", "--runtime", "vm", self.image, "sh", "-c", command)
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, env=self.world.environment())
+        count, digest = 0, hashlib.sha256()
+        for part in iter(lambda: process.stdout.read(1 << 20), b""):
+            count += len(part)
+            digest.update(part)
+        self.assertEqual((process.wait(), count), (0, size))
+        self.assertEqual(digest.hexdigest(), hashlib.sha256(b"x" * size).hexdigest())
+
+    def test_input_reaches_it(self):
+        answer = self.run_vm("-i", self.image, "sh", "-c", "cat | wc -c", stdin="y" * 300000)
+        self.assertEqual(answer.out.strip(), "300000", str(answer))
+
+    def test_exec_state_pause_and_kill(self):
+        name = self.detached("sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.1; done")
+        self.assertEqual(self.status(name), "running")
+        answer = self.world.run("exec", name, "sh", "-c", "cat; exit 9", stdin="to exec")
+        self.assertEqual((answer.code, answer.out), (9, "to exec"), str(answer))
+        self.assertEqual(self.world.run("exec", name, "no-such-command").code, 127)
+        self.assertEqual(self.world.run("pause", name).code, 0)
+        self.assertEqual(self.status(name), "paused")
+        self.assertEqual(self.world.run("resume", name).code, 0)
+        self.assertEqual(self.world.run("kill", name, "TERM").code, 0)
+        waited = self.world.run("wait", name, timeout=30)
+        self.assertEqual(waited.out.strip(), "3", str(waited))
+        self.assertEqual(self.status(name), "stopped")
+
+    def test_a_killed_machine_is_stopped_and_can_be_deleted(self):
+        name = self.detached("sleep", "1000")
+        pid = self.world.run("state", name).json()["pid"]
+        children = subprocess.run(["pgrep", "-P", str(pid), "qemu"], capture_output=True, text=True,
+                                  check=False).stdout.split()
+        self.assertEqual(len(children), 1)
+        os.kill(int(children[0]), signal.SIGKILL)
+        support.wait_for(lambda: self.status(name) == "stopped", what="the state stopped")
+        self.assertEqual(self.world.run("delete", name).code, 0)
+
+    def test_a_killed_helper_takes_the_machine_along(self):
+        name = self.detached("sleep", "1000")
+        pid = self.world.run("state", name).json()["pid"]
+        os.kill(pid, signal.SIGKILL)
+        support.wait_for(lambda: self.status(name) == "stopped", what="the state stopped")
+        support.wait_for(lambda: f"nexcage-{name}" not in "".join(
+            " ".join(support.arguments(p)) for p in support.processes()), what="the end of QEMU")
+
+    def test_what_has_no_meaning_is_refused_by_name(self):
+        answer = self.world.run("run", "--rm", "--runtime", "vm", "--network", "host", self.image, "true")
+        self.assertNotEqual(answer.code, 0)
+        self.assertIn("linux.namespaces", answer.err)
+
+    def test_without_a_kernel_the_command_that_makes_one_is_named(self):
+        answer = self.run_vm(self.image, "true", env={"NEXCAGE_VM_KERNEL": "/no/such/kernel"})
+        self.assertEqual(answer.code, 125, str(answer))
+        self.assertIn("nexcage vm setup", answer.err)
+
+    def test_a_directory_of_the_host(self):
+        shared = self.world.path("shared")
+        os.mkdir(shared)
+        with open(os.path.join(shared, "in"), "w", encoding="utf-8") as file:
+            file.write("from the host\n")
+        answer = self.run_vm("-v", f"{shared}:/mnt", self.image, "sh", "-c", "cat /mnt/in; echo back > /mnt/out")
+        self.assertEqual((answer.code, answer.out), (0, "from the host\n"), str(answer))
+        with open(os.path.join(shared, "out"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), "back\n")
+        answer = self.run_vm("-v", f"{shared}:/mnt:ro", self.image, "sh", "-c", "echo no > /mnt/out")
+        self.assertNotEqual(answer.code, 0)
+
+    def test_a_bundle_with_a_machine_of_its_own(self):
+        bundle = self.world.bundle(["sh", "-c", "nproc; cat /proc/cmdline; grep MemTotal /proc/meminfo"])
+        config = os.path.join(bundle, "config.json")
+        with open(config, encoding="utf-8") as file:
+            spec = json.load(file)
+        kernel = prepared_kernel()
+        spec["vm"] = {"kernel": {"path": f"{kernel}/vmlinux", "initrd": f"{kernel}/initrd",
+                                 "parameters": ["nexcage.word=given"]},
+                      "hwConfig": {"vcpus": 2, "memory": 200 << 20}}
+        with open(config, "w", encoding="utf-8") as file:
+            json.dump(spec, file)
+        answer = self.world.run("run", "--runtime", "vm", "--bundle", bundle, self.world.new_id(), timeout=BOOT)
+        self.assertEqual(answer.code, 0, str(answer))
+        lines = answer.out.splitlines()
+        self.assertEqual(lines[0], "2")
+        self.assertIn("nexcage.word=given", lines[1])
+        self.assertLess(int(lines[2].split()[1]), 200 << 10)
+
+
+if __name__ == "__main__":
+    unittest.main()
