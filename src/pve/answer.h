@@ -12,8 +12,8 @@ namespace nexcage::pve {
 /// An answer as it came over the wire.
 struct Answer {
   int status = 0;
-  std::string reason;  // of the status line: where the body is empty it holds the text
-  std::string body;
+  std::string reason{};  // of the status line: where the body is empty it holds the text
+  std::string body{};
 };
 
 /// The member `data` of a 200. Otherwise an error whose text is the server's: its message, each

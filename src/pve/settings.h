@@ -35,7 +35,7 @@ struct Baked {
 struct MapTarget {
   Version version{};
   std::string rootfs = "local:4";  // "STORAGE:GIB", or a volume
-  std::optional<Baked> baked{};      // where the release has no `entrypoint`
+  std::optional<Baked> baked{};    // where the release has no `entrypoint`
 };
 
 /// The settings, and what no setting can hold: an object for the guest's notes.
