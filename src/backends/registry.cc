@@ -5,6 +5,7 @@
 #include "nexcage/backends/backend.h"
 #include "nexcage/backends/lxc/backend.h"
 #include "nexcage/backends/oci_runtime/backend.h"
+#include "nexcage/backends/proxmox/backend.h"
 #include "nexcage/base/text.h"
 
 namespace nexcage::backends {
@@ -22,7 +23,7 @@ constexpr std::array<Entry, 6> kBackends = {{
     {"crun", &oci_runtime::make_crun},
     {"runc", &oci_runtime::make_runc},
     {"vm", nullptr},
-    {"proxmox-lxc", nullptr},
+    {"proxmox-lxc", &proxmox::make_lxc},
     {"proxmox-vm", nullptr},
 }};
 

@@ -141,6 +141,10 @@ Result<> map_annotations(const oci::Spec& spec, const Version& version, Mapped& 
   }
   if (!others.empty()) out.rest.set("annotations", std::move(others));
   std::string& tags = out.params["tags"];
+  for (const std::string& tag : split(tags, ';'))
+    if (tag == kTag || tag.starts_with(kTagPrefix))
+      return fail(Errc::InvalidConfig, std::string(kAnnotation) + "tags: " + quote(tag) +
+                                           ": tags that begin so are nexcage's own");
   tags = std::string(kTag) + (tags.empty() ? "" : ";" + tags);
   return {};
 }

@@ -25,6 +25,8 @@ using Params = std::map<std::string, std::string>;
 inline constexpr std::string_view kAnnotation = "org.nexcage.proxmox.";
 /// The tag of every guest that nexcage has made.
 inline constexpr std::string_view kTag = "nexcage";
+/// Further tags of ours begin so: "nexcage-DIGEST".
+inline constexpr std::string_view kTagPrefix = "nexcage-";
 
 /// What the template's file /.nexcage/run says: all that a release without `entrypoint` can run.
 struct Baked {

@@ -83,11 +83,11 @@ void read_resources(const Params& params, const json::Object& rest, oci::Resourc
                    : 2 + (static_cast<std::uint64_t>(*weight) - 1) * 262'142 / 9'999;
 }
 
-/// Tags without our own, which comes first as we send them and anywhere as the server sorts them.
+/// Tags without our own, which come first as we send them and anywhere as the server sorts them.
 std::string other_tags(const std::string& text) {
   std::vector<std::string> tags;
   for (std::string& tag : split(text, ';'))
-    if (tag != kTag) tags.push_back(std::move(tag));
+    if (tag != kTag && !tag.starts_with(kTagPrefix)) tags.push_back(std::move(tag));
   return join(tags, ";");
 }
 

@@ -82,13 +82,16 @@ Result<Services> Services::open(const Settings& settings) {
   NX_CHECK(open_root(settings));
   Services services;
   services.settings = settings;
-  services.open_backend = [settings](const std::string& name) {
+  if (services.settings.proxmox.work.empty())
+    services.settings.proxmox.work = settings.containers + "/@work";
+  services.open_backend = [settings = services.settings](const std::string& name) {
     return backends::open(name, {.libexec = settings.libexec,
                                  .root = settings.root,
                                  .cgroup_parent = settings.cgroup_parent,
                                  .crun = settings.crun,
                                  .runc = settings.runc,
-                                 .invocation = settings.invocation});
+                                 .invocation = settings.invocation,
+                                 .proxmox = settings.proxmox});
   };
   services.records = std::make_shared<layerfs::RecordCache>(kMostRecords);
   services.open_layerfs =

@@ -37,6 +37,7 @@ struct Settings {
   int hook_timeout = 0;                 // [hooks] timeout, seconds; 0: none
   std::string crun = "crun";            // [runtime.crun] path: name on PATH or path
   std::string runc = "runc";            // [runtime.runc] path
+  backends::ProxmoxSetup proxmox{};     // [proxmox]
   std::vector<RouteRule> rules;         // [[runtime.rule]], in their order
   backends::Invocation invocation;      // for runtimes that we become
   std::string libexec;                  // directory of the helpers

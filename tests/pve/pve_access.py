@@ -3,6 +3,7 @@ import hmac
 import re
 import secrets
 import time
+import urllib.parse
 
 TICKET_SECONDS = 7200
 ALL = "*"
@@ -101,7 +102,7 @@ class Access:
                 raise ApiError(401, "Authentication failed!")
             return found[1]
         cookie = dict(part.strip().split("=", 1) for part in headers.get("Cookie", "").split(";") if "=" in part)
-        ticket = cookie.get("PVEAuthCookie")
+        ticket = urllib.parse.unquote(cookie.get("PVEAuthCookie", ""))
         if not ticket:
             raise ApiError(401, "No ticket")
         user, made = self.tickets.get(ticket, (None, 0))
