@@ -118,7 +118,7 @@ class Helper(unittest.TestCase):
         session.call("GET", "/version")
         self.double.access.clock_skew = 3 * 3600  # the server's clock is set
         self.assertIn("ok", session.call("GET", "/version"))
-        self.assertEqual(self.double.requests.count("POST /access/ticket"), 3)  # renewal refused, then the password
+        self.assertEqual(self.double.requests.count("POST /access/ticket"), 2)
 
     def test_wrong_password(self):
         session = self.session(**self.ticket(password_file=self.file("bad", "wrong\n")))
