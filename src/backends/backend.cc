@@ -19,6 +19,17 @@ Result<> Backend::update(const Record& /*record*/, const oci::Resources& /*resou
               "backend " + std::string(name()) + " cannot change the limits of a container");
 }
 
+Result<json::Value> Backend::replace_image(const Record& /*record*/,
+                                           const CreateJob& /*job*/) const {
+  return fail(Errc::Unsupported,
+              "backend " + std::string(name()) + " cannot give a container another image");
+}
+
+Result<json::Value> Backend::roll_back(const Record& /*record*/) const {
+  return fail(Errc::Unsupported,
+              "backend " + std::string(name()) + " keeps no earlier root file system");
+}
+
 Result<> Backend::check_checkpoint() const { return fail(no_checkpoint(name())); }
 
 Result<> Backend::checkpoint(const Record& /*record*/,

@@ -109,6 +109,32 @@ enum class Pivot : std::uint8_t { pivot_root, move_mount };  // --no-pivot
 enum class Keyring : std::uint8_t { fresh, inherited };      // --no-new-keyring
 enum class CgroupManager : std::uint8_t { cgroupfs, systemd, disabled };
 
+/// The image of a guest: a container whose files the backend's own storage holds, not this machine.
+struct GuestImage {
+  std::string reference;               // as shown to people
+  std::string digest;                  // of its manifest: "sha256:..."
+  std::vector<std::string> volumes;    // directories that it declares
+  std::vector<std::string> args, env;  // what it runs when nobody says otherwise
+  std::string cwd, stop_signal;
+  oci::User user;
+  std::string os;  // ID of its os-release; empty: none
+  /// A file that is put into the archive, over what the image has there.
+  struct Extra {
+    std::string path;              // clean, relative
+    std::string file, text, link;  // the content of a file, or a text, or a symlink
+    std::uint32_t mode = 0644;
+  };
+  struct Archive {
+    std::string file;            // a tar, compressed with gzip; the caller's to remove
+    std::string sha256;          // in hexadecimal digits
+    std::uint64_t unpacked = 0;  // bytes of its files
+  };
+  /// The whole root file system as one archive.
+  std::function<Result<Archive>(const std::vector<Extra>& extras)> make_archive;
+  /// Writes this as the record's backend_data, durably: called before the guest is made.
+  std::function<Result<>(const json::Value& data)> remember;
+};
+
 /// Everything phase 6 needs: all decided, all paths absolute. References live as long as the flow.
 struct CreateJob {
   std::string id;
@@ -122,6 +148,7 @@ struct CreateJob {
   std::optional<std::string> console_socket;  // path, required with a terminal unless `keep_master`
   bool keep_master = false;                   // the caller relays the terminal itself (run -t)
   CgroupManager cgroup_manager = CgroupManager::cgroupfs;
+  const GuestImage* image = nullptr;  // of a guest
   /// Not a new container but one from a checkpoint: the options of the runtime's verb `restore`.
   std::optional<std::vector<std::string>> restore;
   const RootDisks* disks = nullptr;  // with RootForm::disks, for an image: in place of `rootfs`
@@ -220,6 +247,16 @@ class Backend {
   /// already is success.
   virtual Result<> remove(const Record& record) const = 0;
 
+  /// True when its containers are guests: their files, network and life are kept elsewhere, and
+  /// outlast this machine's reboot. CreateJob::image is set, and `rootfs` empty.
+  virtual bool keeps_guests() const { return false; }
+  /// A guest gets another image: its root file system is replaced, everything else stays, and the
+  /// old one is kept for roll_back(). The new backend_data. After an error it is as before.
+  /// Unsupported unless keeps_guests().
+  virtual Result<json::Value> replace_image(const Record& record, const CreateJob& job) const;
+  /// The root file system before the last replace_image comes back. InvalidState: there is none.
+  virtual Result<json::Value> roll_back(const Record& record) const;
+
   /// True for an OCI runtime of its own (crun, runc). It reads config.json itself, runs the hooks
   /// of all six points, keeps its own cgroups, and writes the pid file.
   virtual bool complete() const { return false; }
@@ -256,6 +293,20 @@ struct VmSetup {
   int boot_timeout = 120;                   // seconds
 };
 
+/// How a Proxmox VE cluster is reached and used. Secrets are named by their files.
+struct ProxmoxSetup {
+  std::string hosts;  // "host[:port]", separated by commas; empty: the node itself, if it is one
+  std::string node;   // empty: the first one that is online
+  std::string token_file, user, password_file, ca_file;
+  std::string fingerprint;                // of certificates, separated by commas
+  std::string storage, template_storage;  // empty: chosen from the cluster's list
+  std::string pool;
+  std::string network;                // net0 of a guest that says nothing else; empty: none
+  int vmid_first = 0, vmid_last = 0;  // 0: the cluster chooses
+  int generations = 1;                // old root file systems that are kept
+  std::string work;                   // directory for archives on their way
+};
+
 struct Setup {
   std::string libexec;  // directory of our helpers
   std::string root;     // state root, for backends that keep their own state below it
@@ -263,6 +314,7 @@ struct Setup {
   std::string crun = "crun", runc = "runc";  // names on PATH, or paths
   VmSetup vm;
   Invocation invocation;
+  ProxmoxSetup proxmox{};
 };
 /// The backend of this name. ConfigError for an unknown name (with a suggestion); Unsupported for
 /// one that exists in the design but not in this build.

@@ -5,6 +5,7 @@
 #include "nexcage/backends/backend.h"
 #include "nexcage/backends/lxc/backend.h"
 #include "nexcage/backends/oci_runtime/backend.h"
+#include "nexcage/backends/proxmox/backend.h"
 #include "nexcage/backends/vm/backend.h"
 #include "nexcage/base/text.h"
 
@@ -23,7 +24,7 @@ constexpr std::array<Entry, 6> kBackends = {{
     {"crun", &oci_runtime::make_crun},
     {"runc", &oci_runtime::make_runc},
     {"vm", &vm::make_backend},
-    {"proxmox-lxc", nullptr},
+    {"proxmox-lxc", &proxmox::make_lxc},
     {"proxmox-vm", nullptr},
 }};
 

@@ -108,4 +108,29 @@ Result<> confine(const Confinement& keep) {
   return enter_syscall_filter(keep.network);
 }
 
+const std::vector<std::string>& network_files() {
+  // Symlinks among them lead to others of these.
+  static const std::vector<std::string> kFiles = {"/etc/resolv.conf",
+                                                  "/run/systemd/resolve",
+                                                  "/run/resolvconf",
+                                                  "/run/NetworkManager",
+                                                  "/etc/hosts",
+                                                  "/etc/host.conf",
+                                                  "/etc/gai.conf",
+                                                  "/etc/nsswitch.conf",
+                                                  "/etc/services",
+                                                  "/etc/ssl",
+                                                  "/etc/pki",
+                                                  "/etc/ca-certificates",
+                                                  "/usr/share/ca-certificates",
+                                                  "/usr/local/share/ca-certificates",
+                                                  "/lib",
+                                                  "/lib64",
+                                                  "/usr/lib",
+                                                  "/usr/lib64",
+                                                  "/proc/sys/kernel/random",
+                                                  "/dev/urandom"};
+  return kFiles;
+}
+
 }  // namespace nexcage::helpers

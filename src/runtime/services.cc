@@ -82,7 +82,9 @@ Result<Services> Services::open(const Settings& settings) {
   NX_CHECK(open_root(settings));
   Services services;
   services.settings = settings;
-  services.open_backend = [settings](const std::string& name) {
+  if (services.settings.proxmox.work.empty())
+    services.settings.proxmox.work = settings.containers + "/@work";
+  services.open_backend = [settings = services.settings](const std::string& name) {
     return backends::open(name, {.libexec = settings.libexec,
                                  .root = settings.root,
                                  .cgroup_parent = settings.cgroup_parent,
@@ -95,7 +97,8 @@ Result<Services> Services::open(const Settings& settings) {
                                         .board = settings.vm_board,
                                         .memory = settings.vm_memory,
                                         .boot_timeout = settings.vm_boot_timeout},
-                                 .invocation = settings.invocation});
+                                 .invocation = settings.invocation,
+                                 .proxmox = settings.proxmox});
   };
   services.records = std::make_shared<layerfs::RecordCache>(kMostRecords);
   services.open_layerfs =

@@ -43,6 +43,7 @@ struct Settings {
   std::string vm_board = "microvm";           // [vm] board: microvm, q35
   std::string vm_memory = "512m";             // [vm] memory of a machine without a limit
   int vm_boot_timeout = 120;                  // [vm] boot_timeout, seconds
+  backends::ProxmoxSetup proxmox{};     // [proxmox]
   std::vector<RouteRule> rules;         // [[runtime.rule]], in their order
   backends::Invocation invocation;      // for runtimes that we become
   std::string libexec;                  // directory of the helpers
