@@ -97,7 +97,7 @@ struct RootDisks {
     std::vector<int> devices;
   };
   std::vector<Image> lowers;  // lowest first
-  /// What the container writes: a file system of this type in a file, open for both; -1: nothing
+  /// What the container writes: a file system of this type in a file or device, open for both; -1: nothing
   /// that outlives the container.
   int upper = -1;
   std::string upper_type;

@@ -1,4 +1,5 @@
-// Phases 3 and 5 for a backend with a kernel of its own: the layers become disks instead of a mount.
+// Phases 3 and 5 for a backend with a kernel of its own: the layers become disks instead of a
+// mount.
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -16,10 +17,20 @@ constexpr mode_t kTreeMode = 0711;
 /// A directory or a dataset of the host is nothing that another kernel could write to.
 Result<> check_storage(const Mounted& mounted) {
   if (mounted.volume.raw || mounted.volume.kind == storage::Kind::local) return {};
-  return fail(Error(Errc::Unsupported,
-                    "storage " + std::string(storage::kind_name(mounted.volume.kind)) +
-                        ": the backend " + mounted.backend + " writes to a disk or to memory")
-                  .hint("take storage local, or an image file (annotation org.nexcage.raw)"));
+  return fail(
+      Error(Errc::Unsupported, "storage " + std::string(storage::kind_name(mounted.volume.kind)) +
+                                   ": the backend " + mounted.backend +
+                                   " writes to a disk or to memory")
+          .hint("take storage local or zvol, or an image file (annotation org.nexcage.raw)"));
+}
+
+/// A file, or the block device of a ZFS volume: nothing else is given to another kernel.
+Result<UniqueFd> open_disk(const storage::Volume& volume, const std::string& path) {
+  NX_TRY(UniqueFd disk, sys::open_at(AT_FDCWD, path, O_RDWR | O_NOFOLLOW));
+  NX_TRY(const struct stat info, sys::stat_fd(disk.get()));
+  const bool device = volume.kind == storage::Kind::zvol;
+  if (device ? S_ISBLK(info.st_mode) : S_ISREG(info.st_mode)) return disk;
+  return fail(Errc::InvalidState, path + (device ? " is no block device" : " is no file"));
 }
 
 /// An empty image, unless it is there from the container's former run.
@@ -28,20 +39,18 @@ Result<> open_upper(Stored& stored) {
   if (!stored.former) {
     NX_CHECK(stored.undo.will_make_volume(stored.volume));
     NX_CHECK(storage::make_volume(stored.volume));
-    NX_CHECK(storage::raw::make_image(image.path,
-                                      {.file_system = image.file_system,
-                                       .bytes = stored.storage.raw->bytes,
-                                       .label = stored.request->id,
-                                       .uuid = {}},
-                                      {}),
+    NX_CHECK(storage::make_file_system(stored.volume,
+                                       {.file_system = image.file_system,
+                                        .bytes = stored.storage.raw->bytes,
+                                        .label = stored.request->id,
+                                        .uuid = {}},
+                                       {}),
              "image of what the container writes");
-  } else {
-    NX_CHECK(storage::raw::check_image(image.path, image.file_system));
   }
+  NX_TRY(const std::string path, storage::image_path(stored.volume));
+  if (stored.former) NX_CHECK(storage::raw::check_image(path, image.file_system));
   DiskRoot& root = *stored.disk_root;
-  NX_TRY(root.upper, sys::open_at(AT_FDCWD, image.path, O_RDWR | O_NOFOLLOW));
-  NX_TRY(const struct stat info, sys::stat_fd(root.upper.get()));
-  if (!S_ISREG(info.st_mode)) return fail(Errc::InvalidState, image.path + " is no file");
+  NX_TRY(root.upper, open_disk(stored.volume, path));
   root.disks.upper = root.upper.get();
   root.disks.upper_type = storage::raw::file_system_name(image.file_system);
   return {};

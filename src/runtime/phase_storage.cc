@@ -31,12 +31,8 @@ Result<> fill_image(Stored& stored, const Settings& settings) {
                                      .bytes = stored.storage.raw->bytes,
                                      .label = stored.request->id,
                                      .uuid = {}};
-  NX_TRY(const std::string path, storage::image_path(stored.volume));
-  if (stored.volume.kind == storage::Kind::zvol)
-    NX_CHECK(storage::raw::fill_device(path, spec, stored.rootfs), "root file system");
-  else
-    NX_CHECK(storage::raw::make_image(path, spec, stored.rootfs),
-             "raw image of the root file system");
+  NX_CHECK(storage::make_file_system(stored.volume, spec, stored.rootfs),
+           "raw image of the root file system");
   NX_CHECK(release_layers(stored, settings));
   NX_TRY(const sys::DetachedMount tree, open_image(stored.volume));
   NX_TRY(stored.rootfs, attach_root(stored, tree));

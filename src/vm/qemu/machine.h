@@ -30,6 +30,7 @@ struct Disk {
   std::string serial;
   bool qcow2 = false;  // else raw; never guessed from the content
   bool read_only = true;
+  bool device = false;  // a block device, not a file
   Throttle throttle{};
 };
 
