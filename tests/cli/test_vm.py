@@ -1,46 +1,27 @@
 """Containers in virtual machines: the same verbs, in an emulated machine with a stock kernel."""
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
-import shutil
+import pty
 import signal
+import struct
 import subprocess
-import time
+import termios
 import unittest
 
+import machine_kernel
 import support
 
-CACHE = os.environ.get("NX_CACHE", os.path.join(support.SOURCE, "build/cache"))
 BOOT = 90
-
-
-def prepared_kernel():
-    """Directory of a kernel for machines, made once and kept; raises SkipTest with the reason."""
-    kernels = os.path.join(CACHE, "vm-kernels")
-    default = os.path.join(kernels, "default")
-    if not os.path.exists(os.path.join(default, "vmlinux")):
-        os.makedirs(kernels, exist_ok=True)
-        made = subprocess.run([support.NEXCAGE, "vm", "setup", "--directory", kernels],
-                              capture_output=True, text=True, check=False)
-        if made.returncode != 0:
-            raise unittest.SkipTest("no kernel for machines: " + made.stderr.strip())
-    return os.path.realpath(default)
 
 
 @support.needs_root
 class VirtualMachine(support.Case):
     @classmethod
     def prepare(cls):
-        if not shutil.which("qemu-system-x86_64"):
-            raise unittest.SkipTest("qemu-system-x86_64 is not installed")
-        kernel = prepared_kernel()
-        cls.world.write_config(extra=f"""
-[vm]
-kernel = "{kernel}/vmlinux"
-initrd = "{kernel}/initrd"
-accelerator = "tcg"
-memory = "256m"
-""")
+        cls.world.write_config(extra=machine_kernel.settings())
         cls.image = cls.world.import_image()
 
     def run_vm(self, *args, **kwargs):
@@ -119,6 +100,35 @@ memory = "256m"
         support.wait_for(lambda: f"nexcage-{name}" not in "".join(
             " ".join(support.arguments(p)) for p in support.processes()), what="the end of QEMU")
 
+    def test_terminal(self):
+        argv = self.world.argv("run", "--rm", "-it", "--runtime", "vm", self.image, "sh", "-c",
+                               "tty; stty size; read word; echo got $word; exit 4")
+        master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 99, 0, 0))
+        process = subprocess.Popen(argv, stdin=slave, stdout=slave, stderr=slave, env=self.world.environment(),
+                                   start_new_session=True)
+        os.close(slave)
+        os.write(master, b"typed\n")
+        text = b""
+        with contextlib.suppress(OSError):  # EIO: the other side is closed
+            while part := os.read(master, 4096):
+                text += part
+        os.close(master)
+        self.assertEqual(process.wait(), 4, text)
+        for word in (b"/dev/pts/0", b"33 99", b"got typed"):
+            self.assertIn(word, text)
+
+    def test_a_volume_outlives_its_machine(self):
+        name = self.world.new_id()
+        self.addCleanup(self.world.run, "delete", "--force", name)
+        answer = self.world.run("run", "--runtime", "vm", "--name", name, "--annotation", "org.nexcage.raw=ext4",
+                                "--annotation", "org.nexcage.raw.size=64m", self.image, "sh", "-c",
+                                "cat /kept || echo first > /kept", timeout=BOOT)
+        self.assertEqual((answer.code, answer.out), (0, ""), str(answer))
+        self.assertEqual(self.world.run("start", name, timeout=BOOT).code, 0)
+        self.world.run("wait", name, timeout=30)
+        self.assertIn("first", self.world.run("logs", name).out)
+
     def test_what_has_no_meaning_is_refused_by_name(self):
         answer = self.world.run("run", "--rm", "--runtime", "vm", "--network", "host", self.image, "true")
         self.assertNotEqual(answer.code, 0)
@@ -146,7 +156,7 @@ memory = "256m"
         config = os.path.join(bundle, "config.json")
         with open(config, encoding="utf-8") as file:
             spec = json.load(file)
-        kernel = prepared_kernel()
+        kernel = machine_kernel.prepared_kernel()
         spec["vm"] = {"kernel": {"path": f"{kernel}/vmlinux", "initrd": f"{kernel}/initrd",
                                  "parameters": ["nexcage.word=given"]},
                       "hwConfig": {"vcpus": 2, "memory": 200 << 20}}

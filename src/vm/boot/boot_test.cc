@@ -1,11 +1,14 @@
+#include <elf.h>
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstring>
 
 #include "nexcage/vm/boot/bzimage.h"
 #include "nexcage/vm/boot/cpio.h"
 #include "nexcage/vm/boot/kernel.h"
 #include "nexcage/vm/boot/modules.h"
+#include "nexcage/vm/boot/slim.h"
 #include "result_matchers.h"
 
 namespace nexcage::vm::boot {
@@ -96,6 +99,46 @@ TEST(BzImage, other_files_are_refused) {
   EXPECT_ERROR(find_payload(bzimage("unknown")), Errc::Unsupported, HasSubstr("compression"));
   const std::string image = bzimage("\x1f\x8bkernel");
   EXPECT_ERROR(find_payload(image.substr(0, 1045)), Errc::InvalidImage, HasSubstr("cut off"));
+}
+
+/// An ELF object of two sections: the names, and one of this name.
+std::string object(const std::string& name) {
+  const std::string names = std::string(1, '\0') + name + '\0';
+  Elf64_Ehdr header{};
+  std::memcpy(header.e_ident, ELFMAG, SELFMAG);
+  header.e_ident[EI_CLASS] = ELFCLASS64;
+  header.e_shoff = sizeof header;
+  header.e_shentsize = sizeof(Elf64_Shdr);
+  header.e_shnum = 2;
+  std::array<Elf64_Shdr, 2> sections{};
+  sections[0].sh_offset = sizeof header + sizeof sections;
+  sections[0].sh_size = names.size();
+  sections[1].sh_name = 1;
+  return std::string(reinterpret_cast<const char*>(&header), sizeof header) +
+         std::string(reinterpret_cast<const char*>(&sections), sizeof sections) + names;
+}
+
+std::uint32_t name_of_second(const std::string& file) {
+  Elf64_Shdr section;
+  std::memcpy(&section, file.data() + sizeof(Elf64_Ehdr) + sizeof section, sizeof section);
+  return section.sh_name;
+}
+
+TEST(SlimModule, has_no_signature_and_no_type_information) {
+  const std::string module = object(".BTF");
+  const std::string info("\0\0\2\0\0\0\0\0\0\0\0\3", 12);
+  const std::string slim = slim_module(module + "sig" + info + "~Module signature appended~\n");
+  EXPECT_EQ(slim.size(), module.size());
+  EXPECT_EQ(name_of_second(slim), 0u);
+  EXPECT_EQ(slim_module(object(".text")), object(".text"));
+}
+
+TEST(SlimModule, leaves_alone_what_is_damaged) {
+  const std::string info("\0\0\2\0\0\0\0\0\xff\xff\xff\xff", 12);
+  for (const std::string& file :
+       {std::string(), std::string("text"), "x" + info + "~Module signature appended~\n",
+        std::string("~Module signature appended~\n"), object(".BTF").substr(0, 70)})
+    EXPECT_EQ(slim_module(file), file);
 }
 
 TEST(Kernel, that_is_missing_names_the_command_that_prepares_one) {

@@ -14,6 +14,7 @@
 #include "nexcage/vm/boot/bzimage.h"
 #include "nexcage/vm/boot/cpio.h"
 #include "nexcage/vm/boot/modules.h"
+#include "nexcage/vm/boot/slim.h"
 
 namespace nexcage::vm::boot {
 namespace {
@@ -145,7 +146,7 @@ Result<> make_initrd(const Work& work, const std::vector<Module>& modules) {
     for (const std::string& file : module.files) {
       if (!done.insert(file).second) continue;
       NX_TRY(const std::string bytes, read_module(work, file));
-      archive.file("modules/" + plain_name(file), 0644, bytes);
+      archive.file("modules/" + plain_name(file), 0644, slim_module(bytes));
     }
   return sys::write_file_atomic(work.made + "/initrd", std::move(archive).finish(), 0644,
                                 sys::Durable::yes);
