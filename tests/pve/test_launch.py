@@ -3,11 +3,11 @@ import base64
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import unittest
 
 PROGRAM = os.path.join(os.environ.get("NX_BUILD", "build/dev"), "libexec/nexcage/launch")
+PYTHON = "/usr/bin/python3"  # other users can execute it
 SHOW = ("import os, sys; print(os.getresuid(), os.getresgid(), sorted(os.getgroups()), os.getcwd(), sys.argv[1:],"
         " os.environ.get('odd.name'), 'NEXCAGE_RUN' in os.environ, oct(os.umask(0)))")
 
@@ -23,7 +23,7 @@ def record(args, uid=0, gid=0, groups=(), umask="", privileges=0, stop=15, cwd="
 @unittest.skipUnless(os.geteuid() == 0, "becomes other users: needs root")
 class Launch(unittest.TestCase):
     def run_it(self, *words, timeout=30, **about):
-        about["args"] = [sys.executable, "-c", *words] if words else about["args"]
+        about["args"] = [PYTHON, "-c", *words] if words else about["args"]
         return subprocess.run([PROGRAM], env={"PATH": os.environ["PATH"], "NEXCAGE_RUN": record(**about)}, capture_output=True,
                               text=True, timeout=timeout, check=False)
 
@@ -44,7 +44,7 @@ class Launch(unittest.TestCase):
 
     def test_halt_becomes_the_stop_signal(self):
         child = subprocess.Popen([PROGRAM], stdout=subprocess.PIPE, env={"NEXCAGE_RUN": record(
-            [sys.executable, "-c", "import signal, time, sys\nsignal.signal(3, lambda *_: sys.exit(33))\nprint('up', flush=True)\n"
+            [PYTHON, "-c", "import signal, time, sys\nsignal.signal(3, lambda *_: sys.exit(33))\nprint('up', flush=True)\n"
              "time.sleep(20)"], stop=3)})
         self.assertEqual(child.stdout.readline(), b"up\n")
         child.send_signal(signal.SIGPWR)
@@ -61,7 +61,7 @@ class Launch(unittest.TestCase):
             self.assertEqual(done.returncode, 126, done)
 
     def test_exec(self):
-        done = subprocess.run([PROGRAM, "exec", record([sys.executable, "-c", "print(1)"], uid=7)], capture_output=True, text=True,
+        done = subprocess.run([PROGRAM, "exec", record([PYTHON, "-c", "print(1)"], uid=7)], capture_output=True, text=True,
                               check=False, timeout=20)
         self.assertEqual((done.returncode, done.stdout), (0, "1\n"), done.stderr)
 
