@@ -80,7 +80,7 @@ Result<> write_file(const std::string& path, const json::Value& value) {
 backends::CreateJob job_of(Record& record, GuestPlan& plan) {
   plan.image.remember = [&record](const json::Value& data) -> Result<> {
     record.backend_data = data;
-    NX_CHECK(save_record(record));
+    NX_CHECK(write_file(record.state_dir + "/state.json", to_json(record)));
     testpoint("guest-remembered");
     return {};
   };
@@ -289,6 +289,8 @@ Result<> roll_back(const std::string& id, Services& with) {
   if (::rename(previous.c_str(), (found.record.state_dir + "/source.json").c_str()) != 0 &&
       errno != ENOENT)
     return fail_errno("name source.json");
+  NX_TRY(const ImageSource source, load_source(found.record));
+  found.record.state.annotations["org.nexcage.image"] = source.image;
   return save_record(found.record);
 }
 

@@ -19,8 +19,8 @@ backends::Setup setup_of(const char* libexec, const char* root) {
 
 TEST(Backends, NamesOfTheDesignAreKnownButNotAllInThisBuild) {
   const backends::Setup setup = setup_of("/nonexistent", "/nonexistent");
-  for (const char* name : {"lxc", "crun", "runc"}) EXPECT_OK(backends::open(name, setup));
-  for (const char* name : {"vm", "proxmox-lxc", "proxmox-vm"})
+  for (const char* name : {"lxc", "crun", "runc", "proxmox-lxc"}) EXPECT_OK(backends::open(name, setup));
+  for (const char* name : {"vm", "proxmox-vm"})
     EXPECT_ERROR(backends::open(name, setup), Errc::Unsupported, HasSubstr("not in this build"));
 }
 

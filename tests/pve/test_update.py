@@ -83,6 +83,8 @@ class Update(GuestCase):
 
     def test_every_request_that_fails(self):
         """Each request of an update, the first to the last that counts, is refused once."""
+        self.ok("update", "--image", "guest:2", "web")  # the template is there from now on
+        self.ok("update", "--rollback", "web")
         self.double.requests.clear()
         self.ok("update", "--image", "guest:2", "web")
         changing = [line for line in self.double.requests if not line.startswith("GET")]

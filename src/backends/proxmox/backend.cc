@@ -232,8 +232,9 @@ Result<> LxcBackend::update(const Record& record, const oci::Resources& resource
   }
   if (resources.pids_limit || resources.block_io || !resources.unified.empty())
     return refuse("limits of processes and block devices", "Proxmox VE has no settings for them");
+  // Only limits are taken from it: what the guest runs is not in question, whatever the release.
   NX_TRY(const pve::Mapped mapped,
-         pve::to_settings(spec, {.version = found.cluster.version(), .rootfs = "unchanged"}));
+         pve::to_settings(spec, {.version = {9, 2}, .rootfs = "unchanged"}));
   pve::Params changes;
   for (const char* name : {"memory", "swap", "cpulimit"})
     if (const auto value = mapped.params.find(name); value != mapped.params.end())

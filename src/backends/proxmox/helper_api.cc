@@ -65,8 +65,12 @@ class Lines {
 Error error_of(const json::Value& value) {
   const json::Value* frames = value.find("frames");
   const json::Array* list = frames != nullptr ? frames->if_array() : nullptr;
-  Error error(errc_from_name(value.text("code"), Errc::ProxmoxError),
-              list != nullptr && !list->empty() ? list->front().text() : "no reason given");
+  const Errc code = errc_from_name(value.text("code"), Errc::ProxmoxError);
+  std::string reason = list != nullptr && !list->empty() ? list->front().text() : "no reason given";
+  const json::Value* number = value.find("errno");
+  const auto err = static_cast<int>(number != nullptr ? number->as_i64().value_or(0) : 0);
+  Error error =
+      err != 0 ? Error::from_errno(code, err, std::move(reason)) : Error(code, std::move(reason));
   for (std::size_t i = 1; list != nullptr && i < list->size(); ++i)
     error = std::move(error).wrap((*list)[i].text());
   if (std::string hint = value.text("hint"); !hint.empty())
@@ -150,6 +154,8 @@ json::Array words(const std::string& text) {
 }
 
 Result<> HelperApi::start() {
+  // The helper may read from there only if it exists when it starts.
+  if (!setup_.work.empty()) NX_CHECK(sys::mkdirs(setup_.work, 0700));
   NX_TRY(Pipe commands, make_pipe());
   NX_TRY(Pipe answers, make_pipe());
   NX_TRY(Pipe events, make_pipe());

@@ -21,6 +21,13 @@ constexpr int kTries = 20;
 
 std::string volume_of(const std::string& setting) { return setting.substr(0, setting.find(',')); }
 
+/// The volume with its size, which is information for people, and no other option.
+std::string with_size(const std::string& setting) {
+  for (const std::string& part : split(setting, ','))
+    if (part.starts_with("size=")) return volume_of(setting) + "," + part;
+  return volume_of(setting);
+}
+
 std::string text_of(const pve::Params& params, const std::string& name) {
   const auto found = params.find(name);
   return found == params.end() ? std::string() : found->second;
@@ -127,7 +134,8 @@ Result<std::string> hand_over(const Cluster& cluster, const StorageInfo& storage
   NX_TRY(const auto moved, cluster.config(to));
   std::string volume = moved ? volume_of(text_of(*moved, key)) : std::string();
   if (volume.empty()) return fail(Errc::ProxmoxError, "the new root did not arrive as " + key);
-  return volume;
+  const std::string old_name = with_size(text_of(*source, "rootfs"));
+  return volume + old_name.substr(root.size());
 }
 
 Result<bool> is_running(const Cluster& cluster, std::uint64_t vmid) {
@@ -289,11 +297,11 @@ Result<> swap_image(const Cluster& given, const GuestName& name, const CreateJob
   };
   if (auto done = swap(); !done) {
     Error error = std::move(done).error();
-    if (auto gone = forget_unused(cluster, name.vmid, new_root); !gone)
+    if (auto gone = forget_unused(cluster, name.vmid, volume_of(new_root)); !gone)
       error = std::move(error).also(std::move(gone).error());
     return fail(std::move(error));
   }
-  if (auto tidy = forget_unused(cluster, name.vmid, new_root); !tidy)
+  if (auto tidy = forget_unused(cluster, name.vmid, volume_of(new_root)); !tidy)
     log::warning("guest " + std::to_string(name.vmid) + ": " + tidy.error().message());
   drop_old(cluster, name.vmid, dropped);
   return {};
@@ -319,7 +327,7 @@ Result<> swap_back(const Cluster& given, const GuestName& name) {
   changes["tags"] = other_tags(text_of(before.config, "tags"), notes.digest);
   NX_TRY(const bool was_running, is_running(cluster, name.vmid));
   NX_CHECK(exchange(cluster, name.vmid,
-                    plan_exchange(before.config, volume_of(old.volume), changes), was_running));
+                    plan_exchange(before.config, with_size(old.volume), changes), was_running));
   // What was rolled back from is of no use any more; the root that came back is unused no longer.
   drop_old(cluster, name.vmid, {leaving, old});
   return {};

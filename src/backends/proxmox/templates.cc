@@ -112,8 +112,10 @@ Result<pve::Launch> launch_of_image(const GuestImage& image) {
   if (!image.stop_signal.empty()) {
     NX_TRY(launch.stop_signal, sys::parse_signal(image.stop_signal), "stop signal of the image");
   }
+  // The template is that of many guests: the name of one of them is not in it.
   for (std::size_t i = 0; i < image.env.size(); ++i)
-    launch.env.emplace_back(static_cast<unsigned>(i), image.env[i]);
+    if (!image.env[i].starts_with("HOSTNAME="))
+      launch.env.emplace_back(static_cast<unsigned>(i), image.env[i]);
   return launch;
 }
 
