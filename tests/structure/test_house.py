@@ -13,10 +13,12 @@ BUILD = os.environ.get("NX_BUILD", os.path.join(SOURCE, "build/dev"))
 
 # The strata, lowest first: a folder may use only folders before it. Written down a second time on
 # purpose: src/CMakeLists.txt is what the compiler obeys, this is what it must say.
-ORDER = ["base", "sys", "json", "toml", "oci", "image", "registry", "storage", "layerfs", "network", "pve", "backends", "runtime", "cli", "init", "helpers"]
+ORDER = ["base", "sys", "json", "toml", "oci", "image", "registry", "storage", "layerfs", "network", "vm", "pve", "backends", "runtime", "cli",
+         "init", "helpers"]
 # Neighbours that never see each other; runtime joins them.
 STRANGERS = [{"layerfs", "backends"}, {"storage", "backends"},
-             {"network", "layerfs"}, {"network", "storage"}, {"network", "backends"}, {"network", "image"}]
+             {"network", "layerfs"}, {"network", "storage"}, {"network", "backends"}, {"network", "image"},
+             {"vm", "image"}, {"vm", "registry"}, {"vm", "storage"}, {"vm", "layerfs"}, {"vm", "network"}]
 # init is the program inside the container: static and small, so it takes only the lowest folders
 # and the plan it shares with its backend.
 NOT_FOR_INIT = {"json", "toml", "oci", "image", "registry", "storage", "layerfs", "network", "runtime", "cli"}

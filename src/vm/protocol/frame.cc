@@ -40,12 +40,14 @@ std::string_view type_name(Type type) {
   return index < kNames.size() ? kNames[index] : "";
 }
 
-void append_frame(std::string& out, Type type, std::uint32_t session, std::string_view payload) {
-  const Header header{.length = static_cast<std::uint32_t>(payload.size()),
+void append_frame(std::string& out, Type type, std::uint32_t session, std::string_view payload,
+                  std::string_view rest) {
+  const Header header{.length = static_cast<std::uint32_t>(payload.size() + rest.size()),
                       .type = static_cast<std::uint16_t>(type),
                       .session = session};
   out.append(reinterpret_cast<const char*>(&header), sizeof header);
   out += payload;
+  out += rest;
 }
 
 void Decoder::feed(std::string_view bytes) {

@@ -56,8 +56,10 @@ struct Frame {
   bool operator==(const Frame&) const = default;
 };
 
-/// Appends the frame's bytes. `payload` has at most kMaxPayload bytes.
-void append_frame(std::string& out, Type type, std::uint32_t session, std::string_view payload);
+/// Appends the frame's bytes. `payload` and `rest`, which follows it, have at most kMaxPayload
+/// bytes.
+void append_frame(std::string& out, Type type, std::uint32_t session, std::string_view payload,
+                  std::string_view rest = {});
 
 /// "prepare"; for messages.
 std::string_view type_name(Type type);

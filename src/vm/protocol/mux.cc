@@ -169,8 +169,9 @@ Result<bool> Mux::accept_session_frame(const Frame& frame, Session& session) {
 
 void Mux::sent(std::size_t bytes) {
   sent_ += bytes;
-  // Moved together now and then only: a byte is moved once at most for each that was written.
-  if (sent_ < out_.size() && sent_ < kMaxPayload) return;
+  // What is left is moved only when it is the smaller part: no byte for more than one that was
+  // written.
+  if (sent_ < out_.size() - sent_) return;
   out_.erase(0, sent_);
   sent_ = 0;
 }
@@ -200,12 +201,10 @@ void Mux::send_data(std::uint32_t session, Stream stream, std::string_view bytes
   if (bytes.empty()) return;
   sessions_.at(session).flows.at(static_cast<std::size_t>(stream)).window -=
       static_cast<std::uint32_t>(bytes.size());
-  std::string payload;
+  const char number = static_cast<char>(stream);
   while (!bytes.empty()) {
     const std::size_t size = std::min(bytes.size(), kMaxPayload - 1);
-    payload.assign(1, static_cast<char>(stream));
-    payload += bytes.substr(0, size);
-    append_frame(out_, Type::data, session, payload);
+    append_frame(out_, Type::data, session, std::string_view(&number, 1), bytes.substr(0, size));
     bytes.remove_prefix(size);
   }
 }
