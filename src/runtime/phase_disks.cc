@@ -1,4 +1,5 @@
-// Phases 3 and 5 for a backend with a kernel of its own: the layers become disks instead of a mount.
+// Phases 3 and 5 for a backend with a kernel of its own: the layers become disks instead of a
+// mount.
 #include <fcntl.h>
 #include <sys/stat.h>
 

@@ -21,6 +21,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 import layers  # noqa: E402
+import machines  # noqa: E402
 import mountable  # noqa: E402
 import pulls  # noqa: E402
 import support  # noqa: E402  (the black-box tests' scratch world)
@@ -336,6 +337,7 @@ def main():
             life_cycle(bench, world, image)
             other_runtimes(bench, world)
             run_rm(bench, world, image)
+            machines.boots(bench, world, image)
             unpacking(bench, world)
             pulls.cold_pulls(bench, world)
             mountable.measure(bench, world, layers.program(world, "nx_bench_layers"))

@@ -81,9 +81,9 @@ Result<> check_size(const MachinePlan& plan) {
   const auto& machine = plan.launch.machine;
   const std::size_t devices = 1 + machine.disks.size() + plan.launch.shares.size() + 1;
   if (devices > qemu::kMaxDevices)
-    return fail(Errc::Unsupported,
-                "mounts: the machine would have " + std::to_string(devices) +
-                    " devices, and has places for " + std::to_string(qemu::kMaxDevices));
+    return fail(Errc::Unsupported, "mounts: the machine would have " + std::to_string(devices) +
+                                       " devices, and has places for " +
+                                       std::to_string(qemu::kMaxDevices));
   return {};
 }
 
@@ -104,8 +104,8 @@ Result<sys::plan::Process> plan_guest_process(const oci::Process& process,
   constexpr std::uint64_t kAll = (std::uint64_t{1} << 41) - 1;
   lxc::HostFacts facts;
   facts.capabilities = kAll;
-  return lxc::plan_process(
-      {.process = process, .linux_section = linux_section, .preserve_fds = 0}, facts);
+  return lxc::plan_process({.process = process, .linux_section = linux_section, .preserve_fds = 0},
+                           facts);
 }
 
 Result<std::vector<sys::plan::Operation>> plan_rlimits(const oci::Process& process) {
@@ -113,10 +113,9 @@ Result<std::vector<sys::plan::Operation>> plan_rlimits(const oci::Process& proce
   std::vector<sys::plan::Operation> out;
   out.reserve(limits.size());
   for (const lxc::ResourceLimit& limit : limits)
-    out.emplace_back(
-        sys::plan::SetRlimit{.resource = static_cast<std::uint32_t>(limit.resource),
-                             .soft = limit.soft,
-                             .hard = limit.hard});
+    out.emplace_back(sys::plan::SetRlimit{.resource = static_cast<std::uint32_t>(limit.resource),
+                                          .soft = limit.soft,
+                                          .hard = limit.hard});
   return out;
 }
 

@@ -99,15 +99,13 @@ void add_disk(Words& out, const Machine& machine, const Disk& disk, std::size_t 
     filter.set("file", name);
     add(out, "-blockdev", std::move(filter));
   }
-  add(out, "-device",
-      device(machine, "virtio-blk") + ",drive=" + drive + ",serial=" + disk.serial);
+  add(out, "-device", device(machine, "virtio-blk") + ",drive=" + drive + ",serial=" + disk.serial);
 }
 
 void add_share(Words& out, const Machine& machine, const Share& share, std::size_t index) {
   const std::string name = "share" + number(index);
   add(out, "-chardev", "socket,id=" + name + ",fd=" + std::to_string(share.fd));
-  add(out, "-device",
-      device(machine, "vhost-user-fs") + ",chardev=" + name + ",tag=" + share.tag);
+  add(out, "-device", device(machine, "vhost-user-fs") + ",chardev=" + name + ",tag=" + share.tag);
 }
 
 void add_nic(Words& out, const Machine& machine, const Nic& nic, std::size_t index) {
@@ -149,8 +147,9 @@ std::vector<std::string> kernel_parameters(const Machine& machine) {
 }
 
 std::vector<std::string> plan_argv(const std::string& program, const Machine& machine) {
-  Words out = {program, "-name", "nexcage-" + machine.name, "-nodefaults", "-no-user-config",
-               "-nographic", "-no-reboot"};
+  Words out = {program,       "-name",           "nexcage-" + machine.name,
+               "-nodefaults", "-no-user-config", "-nographic",
+               "-no-reboot"};
   add(out, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
   add_board(out, machine);
   if (machine.board == Board::microvm) add(out, "-global", "virtio-mmio.force-legacy=false");

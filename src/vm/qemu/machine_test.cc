@@ -39,18 +39,18 @@ std::vector<std::string> values_of(const std::vector<std::string>& argv, std::st
 TEST(Argv, OfASmallMachine) {
   EXPECT_THAT(
       plan_argv("/usr/bin/qemu", small()),
-      ElementsAre(
-          "/usr/bin/qemu", "-name", "nexcage-c1", "-nodefaults", "-no-user-config", "-nographic",
-          "-no-reboot", "-sandbox",
-          "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", "-machine",
-          "microvm,pit=on,pic=on,rtc=on,isa-serial=on,accel=tcg", "-cpu", "max", "-m", "size=512M",
-          "-smp", "1", "-global", "virtio-mmio.force-legacy=false", "-kernel", "/k/vmlinux",
-          "-initrd", "/proc/self/fd/12", "-append",
-          "console=ttyS0 panic=-1 quiet no_timer_check tsc_early_khz=2600000 lpj=5200000",
-          "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console", "-chardev",
-          "socket,id=monitor,fd=11", "-mon", "chardev=monitor,mode=control", "-chardev",
-          "socket,id=agent,fd=10", "-device", "virtio-serial-device,max_ports=2", "-device",
-          "virtserialport,chardev=agent,name=nexcage.0"));
+      ElementsAre("/usr/bin/qemu", "-name", "nexcage-c1", "-nodefaults", "-no-user-config",
+                  "-nographic", "-no-reboot", "-sandbox",
+                  "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+                  "-machine", "microvm,pit=on,pic=on,rtc=on,isa-serial=on,accel=tcg", "-cpu", "max",
+                  "-m", "size=512M", "-smp", "1", "-global", "virtio-mmio.force-legacy=false",
+                  "-kernel", "/k/vmlinux", "-initrd", "/proc/self/fd/12", "-append",
+                  "console=ttyS0 panic=-1 quiet no_timer_check tsc_early_khz=2600000 lpj=5200000",
+                  "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+                  "-chardev", "socket,id=monitor,fd=11", "-mon", "chardev=monitor,mode=control",
+                  "-chardev", "socket,id=agent,fd=10", "-device",
+                  "virtio-serial-device,max_ports=2", "-device",
+                  "virtserialport,chardev=agent,name=nexcage.0"));
 }
 
 TEST(Argv, ClockParametersAreForEmulationOnly) {
@@ -89,8 +89,7 @@ TEST(Argv, ADiskIsADescriptorAndItsFormatIsSaid) {
   const json::Value& second = *second_parsed;
   EXPECT_EQ(second.text("driver"), "qcow2");
   EXPECT_EQ(*second.find("read-only")->if_bool(), false);
-  EXPECT_THAT(values_of(argv, "-device"),
-              Contains("virtio-blk-device,drive=disk1,serial=d1"));
+  EXPECT_THAT(values_of(argv, "-device"), Contains("virtio-blk-device,drive=disk1,serial=d1"));
 }
 
 TEST(Argv, AThrottledDiskGoesThroughAFilter) {
@@ -107,8 +106,7 @@ TEST(Argv, SharesNeedMemoryThatOthersMap) {
   const auto argv = plan_argv("q", machine);
   EXPECT_THAT(values_of(argv, "-machine").front(), HasSubstr("memory-backend=mem"));
   EXPECT_THAT(values_of(argv, "-object"), Contains(HasSubstr("memory-backend-memfd")));
-  EXPECT_THAT(values_of(argv, "-device"),
-              Contains("vhost-user-fs-device,chardev=share0,tag=s0"));
+  EXPECT_THAT(values_of(argv, "-device"), Contains("vhost-user-fs-device,chardev=share0,tag=s0"));
 }
 
 TEST(Argv, OnPciDevicesHaveOtherNames) {
@@ -123,11 +121,10 @@ TEST(Argv, OnPciDevicesHaveOtherNames) {
 
 TEST(Argv, PortsOfTheUserNetwork) {
   Machine machine = small();
-  machine.nics = {{.mac = "02:00:00:00:00:01",
-                   .forwards = {{.protocol = "tcp",
-                                 .address = "127.0.0.1",
-                                 .host_port = 8080,
-                                 .guest_port = 80}}}};
+  machine.nics = {
+      {.mac = "02:00:00:00:00:01",
+       .forwards = {
+           {.protocol = "tcp", .address = "127.0.0.1", .host_port = 8080, .guest_port = 80}}}};
   EXPECT_THAT(values_of(plan_argv("q", machine), "-netdev"),
               ElementsAre("user,id=net0,hostfwd=tcp:127.0.0.1:8080-:80"));
 }
