@@ -285,7 +285,7 @@ Error no_checkpoint(std::string_view backend);
 
 /// What the configuration says of virtual machines.
 struct VmSetup {
-  std::string kernel, initrd;  // paths; empty: what `nexcage vm setup` has prepared
+  std::string kernel, initrd;               // paths; empty: what `nexcage vm setup` has prepared
   std::string qemu = "qemu-system-x86_64";  // name on PATH, or path
   std::string accelerator = "auto";         // auto, kvm, tcg
   std::string board = "microvm";            // microvm, q35

@@ -68,6 +68,15 @@ Result<std::optional<std::string>> mounted_root(const Record& record) {
   return std::optional<std::string>();
 }
 
+/// The image is mounted in the guest, where nothing here can hold its writes.
+Result<> refuse_while_written(const Record& record) {
+  NX_TRY(const bool alive, sys::is_alive(record.init));
+  if (!alive) return {};
+  return fail(Error(Errc::InvalidState,
+                    "the virtual machine of container " + record.state.id + " writes to its image")
+                  .hint("stop the container first"));
+}
+
 Result<std::unique_ptr<Snapshots>> open_snapshots(const Held& held, storage::zfs::Newer newer) {
   if (!held.kept.volume) return no_snapshots(held);
   const Volume& volume = *held.kept.volume;
@@ -76,6 +85,7 @@ Result<std::unique_ptr<Snapshots>> open_snapshots(const Held& held, storage::zfs
     return storage::zfs::open_dataset_snapshots(std::move(dataset), newer);
   }
   if (volume.raw) {
+    if (held.record.backend == "vm") NX_CHECK(refuse_while_written(held.record));
     NX_TRY(const auto mounted, mounted_root(held.record));
     return storage::open_image_snapshots(volume.raw->path, volume.snapshots(), mounted);
   }

@@ -100,9 +100,9 @@ std::string selector_of_all() {
 
 Result<std::vector<Link>> ethernet_links() {
   std::vector<Link> out;
-  NX_CHECK(dump(RTM_GETLINK, ifinfomsg{},
-                [&](const nlmsghdr& message) { take_link(message, out); }),
-           "list the network devices");
+  NX_CHECK(
+      dump(RTM_GETLINK, ifinfomsg{}, [&](const nlmsghdr& message) { take_link(message, out); }),
+      "list the network devices");
   return out;
 }
 
@@ -112,9 +112,9 @@ Result<std::vector<LinkRoute>> link_routes(const std::string& name) {
   for (const int family : {AF_INET, AF_INET6}) {
     rtmsg body{};
     body.rtm_family = static_cast<unsigned char>(family);
-    NX_CHECK(dump(RTM_GETROUTE, body,
-                  [&](const nlmsghdr& message) { take_route(message, index, out); }),
-             "routes through network device " + name);
+    NX_CHECK(
+        dump(RTM_GETROUTE, body, [&](const nlmsghdr& message) { take_route(message, index, out); }),
+        "routes through network device " + name);
   }
   return out;
 }
@@ -122,10 +122,8 @@ Result<std::vector<LinkRoute>> link_routes(const std::string& name) {
 Result<UniqueFd> make_tap(const std::string& name, std::uint32_t mtu) {
   auto tap = open_at(AT_FDCWD, "/dev/net/tun", O_RDWR);
   if (!tap)
-    return fail(std::move(tap)
-                    .error()
-                    .as(Errc::RuntimeNotAvailable)
-                    .hint("load the kernel module tun"));
+    return fail(
+        std::move(tap).error().as(Errc::RuntimeNotAvailable).hint("load the kernel module tun"));
   ifreq wanted{};
   wanted.ifr_flags = IFF_TAP | IFF_NO_PI;
   name.copy(wanted.ifr_name, sizeof wanted.ifr_name - 1);
@@ -152,8 +150,7 @@ Result<> redirect_packets(const std::string& from, const std::string& to) {
   redirect.ifindex = static_cast<std::uint32_t>(target);
   Attributes action;
   action.name(TCA_ACT_KIND, "mirred");
-  action.add(TCA_ACT_OPTIONS,
-             Attributes().add(TCA_MIRRED_PARMS, &redirect, sizeof redirect));
+  action.add(TCA_ACT_OPTIONS, Attributes().add(TCA_MIRRED_PARMS, &redirect, sizeof redirect));
   const std::string selector = selector_of_all();
   Attributes options;
   options.add(TCA_U32_SEL, selector.data(), selector.size());

@@ -88,13 +88,12 @@ Features VmBackend::features() const {
   for (auto type : {oci::NamespaceType::cgroup, oci::NamespaceType::ipc, oci::NamespaceType::mount,
                     oci::NamespaceType::network, oci::NamespaceType::pid, oci::NamespaceType::uts})
     out.namespaces.emplace_back(oci::namespace_name(type));
-  out.mount_options = {"async",      "atime",       "bind",       "defaults",  "dev",
-                       "diratime",   "dirsync",     "exec",       "lazytime",  "mand",
-                       "noatime",    "nodev",       "nodiratime", "noexec",    "nolazytime",
-                       "nomand",     "norelatime",  "nosuid",     "nosymfollow", "private",
-                       "rbind",      "relatime",    "remount",    "ro",        "rprivate",
-                       "rw",         "strictatime", "suid",       "symfollow", "sync",
-                       "tmpcopyup"};
+  out.mount_options = {
+      "async",      "atime",    "bind",       "defaults", "dev",         "diratime",    "dirsync",
+      "exec",       "lazytime", "mand",       "noatime",  "nodev",       "nodiratime",  "noexec",
+      "nolazytime", "nomand",   "norelatime", "nosuid",   "nosymfollow", "private",     "rbind",
+      "relatime",   "remount",  "ro",         "rprivate", "rw",          "strictatime", "suid",
+      "symfollow",  "sync",     "tmpcopyup"};
   for (int number = 0; number < sys::capability_count(); ++number)
     out.capabilities.emplace_back(sys::capability_name(number));
   out.seccomp_actions = seccomp_actions();
@@ -160,14 +159,10 @@ Result<> VmBackend::resume(const Record& record) const {
   return {};
 }
 
+/// Those of the host: numbers of the guest's processes mean something else here.
 Result<std::vector<pid_t>> VmBackend::processes(const Record& record) const {
-  NX_TRY(const json::Value stats, host::ask(record.state_dir, request("stats"), kRequestTime));
-  std::vector<pid_t> out;
-  const json::Value* list = stats.find("processes");
-  if (list == nullptr || list->if_array() == nullptr) return out;
-  for (const json::Value& one : *list->if_array())
-    if (const auto pid = one.as_i64()) out.push_back(static_cast<pid_t>(*pid));
-  return out;
+  NX_TRY(const sys::Cgroup cgroup, cgroups_.at(record.backend_data.text("cgroup")));
+  return cgroup.processes();
 }
 
 Result<sys::CgroupLayout> VmBackend::cgroup_dirs(const Record& record) const {

@@ -67,14 +67,12 @@ Result<> VmConfigured::announce(UndoLog& undo) const {
 
 Result<> VmConfigured::choose_accelerator() {
   qemu::Machine& machine = plan_.launch.machine;
-  NX_TRY(machine.accelerator,
-         host::choose_accelerator({.wanted = setup_.vm.accelerator,
-                                   .init = setup_.libexec + "/init",
-                                   .remembered = setup_.root + "/@vm",
-                                   .initrd = plan_.initrd,
-                                   .launch = plan_.launch}));
-  if (machine.accelerator == qemu::Accelerator::tcg)
-    machine.tsc_khz = qemu::measure_tsc_khz();
+  NX_TRY(machine.accelerator, host::choose_accelerator({.wanted = setup_.vm.accelerator,
+                                                        .init = setup_.libexec + "/init",
+                                                        .remembered = setup_.root + "/@vm",
+                                                        .initrd = plan_.initrd,
+                                                        .launch = plan_.launch}));
+  if (machine.accelerator == qemu::Accelerator::tcg) machine.tsc_khz = qemu::measure_tsc_khz();
   return {};
 }
 
@@ -130,8 +128,7 @@ Result<VmConfigured::Running> VmConfigured::start_in_cgroup(UndoLog& undo) {
   testpoint("vm-helper-started");
   NX_TRY(const auto stat, sys::read_stat(running.helper.pid()));
   if (stat)
-    NX_CHECK(undo.will_run_process(
-        {.pid = running.helper.pid(), .start_time = stat->start_time}));
+    NX_CHECK(undo.will_run_process({.pid = running.helper.pid(), .start_time = stat->start_time}));
   if (unified && !running.helper.in_cgroup()) NX_CHECK(cgroup.add_process(running.helper.pid()));
   return running;
 }
@@ -187,7 +184,8 @@ Result<Word> next_word(int channel) {
     return fail(host::error_of(failure));
   }
   Word word;
-  if (kind == sys::plan::MessageKind::ready) word.ready = true;
+  if (kind == sys::plan::MessageKind::ready)
+    word.ready = true;
   else if (kind == sys::plan::MessageKind::terminal && message.fds.size() == 1)
     word.terminal = std::move(message.fds[0]);
   else

@@ -71,7 +71,8 @@ Result<std::string> qcow2_head(int fd) {
     return fail(Errc::Unsupported, "a qcow2 image whose beginning is compressed");
   if ((value & kOffsetBits) == 0) return std::string();
   const std::uint64_t cluster = std::uint64_t{1} << big_endian(header, 20, 4);
-  return read_at(fd, value & kOffsetBits, static_cast<std::size_t>(std::min<std::uint64_t>(cluster, kHead)));
+  return read_at(fd, value & kOffsetBits,
+                 static_cast<std::size_t>(std::min<std::uint64_t>(cluster, kHead)));
 }
 
 std::optional<std::string> file_system_of(std::string_view head) {

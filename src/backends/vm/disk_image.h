@@ -15,8 +15,8 @@ struct DiskImage {
 };
 
 /// Opens it and reads its headers. Unsupported for a format other than raw and qcow2; InvalidConfig
-/// for what is no regular file, for a qcow2 image that refers to other files (backing file, external
-/// data) or is encrypted, and for content without a file system that the guest knows.
+/// for what is no regular file, for a qcow2 image that refers to other files (backing file,
+/// external data) or is encrypted, and for content without a file system that the guest knows.
 Result<DiskImage> open_disk_image(const std::string& path, const std::string& format,
                                   bool read_only);
 

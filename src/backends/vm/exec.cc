@@ -40,8 +40,7 @@ Result<sys::plan::Plan> plan_exec(const oci::Spec& spec, const ExecRequest& requ
   NX_TRY(auto limits, plan_rlimits(request.process));
   plan.operations.insert(plan.operations.end(), limits.begin(), limits.end());
   plan.operations.emplace_back(sys::plan::CheckProgram{});
-  NX_TRY(plan.process,
-         plan_guest_process(request.process, spec.linux_ ? &*spec.linux_ : nullptr));
+  NX_TRY(plan.process, plan_guest_process(request.process, spec.linux_ ? &*spec.linux_ : nullptr));
   return plan;
 }
 
@@ -61,13 +60,12 @@ Result<ExecStarted> execute_in(const Record& record, const oci::Spec& spec,
                   std::to_string(kFirstFd + 1), std::to_string(kFirstFd + 2)};
   if (request.process.terminal) {
     const oci::Box size = request.process.console_size.value_or(oci::Box{});
-    command.argv.insert(command.argv.end(), {"--terminal", std::to_string(size.height),
-                                             std::to_string(size.width)});
+    command.argv.insert(command.argv.end(),
+                        {"--terminal", std::to_string(size.height), std::to_string(size.width)});
   }
   command.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
-  command.fds = {{socket.get(), kFirstFd},
-                 {status.second.get(), kFirstFd + 1},
-                 {message.get(), kFirstFd + 2}};
+  command.fds = {
+      {socket.get(), kFirstFd}, {status.second.get(), kFirstFd + 1}, {message.get(), kFirstFd + 2}};
   command.new_session = true;
   NX_TRY(sys::Child child, sys::Child::spawn(command), "start the process's helper");
   status.second.reset();

@@ -29,17 +29,15 @@ bool shares_namespace(const Spec& spec) {
 /// Numbers that mean the same in every kernel: memory devices and terminals.
 bool has_host_device(const Spec& spec) {
   constexpr std::int64_t kMemory = 1, kTty = 5;
-  return spec.linux_ &&
-         std::ranges::any_of(spec.linux_->devices, [](const oci::Device& device) {
+  return spec.linux_ && std::ranges::any_of(spec.linux_->devices, [](const oci::Device& device) {
            return device.type != 'p' &&
                   (device.type == 'b' || (device.major != kMemory && device.major != kTty));
          });
 }
 
 bool maps_ids(const Spec& spec) {
-  return spec.linux_ &&
-         (!spec.linux_->uid_mappings.empty() || !spec.linux_->gid_mappings.empty() ||
-          spec.linux_->find(NamespaceType::user) != nullptr);
+  return spec.linux_ && (!spec.linux_->uid_mappings.empty() || !spec.linux_->gid_mappings.empty() ||
+                         spec.linux_->find(NamespaceType::user) != nullptr);
 }
 
 // In the order of config.md, config-linux.md and config-vm.md.
@@ -50,7 +48,8 @@ constexpr Field kFields[] = {
     {"mounts.destination", guest, "resolved in-root; made when missing"},
     {"mounts.type", guest, "file systems of the guest's kernel; cgroup is version 2"},
     {"mounts.source", machine,
-     "directories by virtiofs; files by virtiofs, small ones that are read-only or the engine's own "
+     "directories by virtiofs; files by virtiofs, small ones that are read-only or the engine's "
+     "own "
      "as a copy; /dev/shm is the guest's"},
     {"mounts.options", guest, "read-only binds are so on the host, too; idmap is refused"},
     {"mounts.uidMappings", refused, "ids are not mapped between host and guest",
@@ -146,9 +145,7 @@ constexpr Field kFields[] = {
     {"linux.resources.rdma", refused, "the guest has no such devices",
      [](const Spec& s) { return resources_of(s) != nullptr && !resources_of(s)->rdma.empty(); }},
     {"linux.resources.unified", refused, "it would count QEMU, not the container",
-     [](const Spec& s) {
-       return resources_of(s) != nullptr && !resources_of(s)->unified.empty();
-     }},
+     [](const Spec& s) { return resources_of(s) != nullptr && !resources_of(s)->unified.empty(); }},
     {"linux.sysctl", guest, "any: the kernel is the container's own"},
     {"linux.seccomp", guest, "compiled by nexcage with libseccomp"},
     {"linux.seccomp.listenerPath", refused, "notifications do not leave the guest",

@@ -43,8 +43,8 @@ Result<unsigned> processors(const oci::Spec& spec) {
   if (spec.vm && spec.vm->hw_config && spec.vm->hw_config->vcpus) {
     const std::uint32_t wanted = *spec.vm->hw_config->vcpus;
     if (wanted == 0 || wanted > kMostProcessors)
-      return fail(Errc::InvalidConfig, "vm.hwConfig.vcpus: not 1 to " +
-                                           std::to_string(kMostProcessors));
+      return fail(Errc::InvalidConfig,
+                  "vm.hwConfig.vcpus: not 1 to " + std::to_string(kMostProcessors));
     return wanted;
   }
   const oci::Resources* resources = resources_of(spec);
@@ -71,8 +71,8 @@ Result<std::uint64_t> memory(const oci::Spec& spec, const VmSetup& setup) {
     field = "linux.resources.memory.limit";
   }
   if (wanted < kLeastMemory)
-    return fail(Errc::InvalidConfig, field + ": a virtual machine needs " +
-                                         format_bytes(kLeastMemory) + " at least");
+    return fail(Errc::InvalidConfig,
+                field + ": a virtual machine needs " + format_bytes(kLeastMemory) + " at least");
   return wanted / kMebibyte * kMebibyte;
 }
 
@@ -103,8 +103,7 @@ Result<> plan_kernel(const oci::Spec& spec, const VmSetup& setup, MachinePlan& o
 Result<std::string> find_qemu(const oci::Spec& spec, const VmSetup& setup) {
   if (spec.vm && spec.vm->hypervisor) return spec.vm->hypervisor->path;
   auto found = sys::find_program(setup.qemu);
-  if (!found)
-    return fail(std::move(found).error().hint("install the package qemu-system-x86"));
+  if (!found) return fail(std::move(found).error().hint("install the package qemu-system-x86"));
   return found;
 }
 

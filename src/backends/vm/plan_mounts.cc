@@ -34,9 +34,8 @@ protocol::Volume volume_of(std::string fstype, std::string source) {
 constexpr std::size_t kMostCopied = 2u << 20;
 
 void add_source(MachinePlan& out, protocol::Source source, std::string target) {
-  out.plan.operations.emplace_back(
-      sys::plan::AttachMount{.fd = static_cast<std::uint32_t>(out.prepare.sources.size()),
-                             .target = std::move(target)});
+  out.plan.operations.emplace_back(sys::plan::AttachMount{
+      .fd = static_cast<std::uint32_t>(out.prepare.sources.size()), .target = std::move(target)});
   out.prepare.sources.push_back(std::move(source));
 }
 
@@ -51,13 +50,12 @@ Result<> plan_bind(const CreateJob& job, const oci::Mount& mount, const sys::Mou
   const std::string target = sys::clean_path(mount.destination);
   if (target == "/dev/shm") {
     // Memory that processes share cannot be shared with those of another kernel.
-    out.plan.operations.emplace_back(
-        sys::plan::MountFilesystem{.target = target,
-                                   .fstype = "tmpfs",
-                                   .source = "shm",
-                                   .options = {"mode=1777"},
-                                   .attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-                                                 MOUNT_ATTR_NOEXEC | options.set});
+    out.plan.operations.emplace_back(sys::plan::MountFilesystem{
+        .target = target,
+        .fstype = "tmpfs",
+        .source = "shm",
+        .options = {"mode=1777"},
+        .attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | options.set});
     return {};
   }
   std::string path = mount.source;
@@ -77,9 +75,9 @@ Result<> plan_bind(const CreateJob& job, const oci::Mount& mount, const sys::Mou
       return {};
     }
   } else if (!S_ISDIR(info.st_mode)) {
-    return fail(Errc::Unsupported,
-                field + ": " + path + " is neither a file nor a directory; nothing else can be "
-                                      "shared with a virtual machine");
+    return fail(Errc::Unsupported, field + ": " + path +
+                                       " is neither a file nor a directory; nothing else can be "
+                                       "shared with a virtual machine");
   }
   const bool file = S_ISREG(info.st_mode);
   const std::string tag = share(out, {.source = sys::clean_path(path),
@@ -132,8 +130,7 @@ Result<> plan_mount(const CreateJob& job, const oci::Mount& mount, MachinePlan& 
     options.recursive_bind = options.recursive_bind || mount.type == "rbind";
     return plan_bind(job, mount, options, out);
   }
-  if (mount.type.empty())
-    return fail(Errc::InvalidConfig, field + ": no type and not a bind");
+  if (mount.type.empty()) return fail(Errc::InvalidConfig, field + ": no type and not a bind");
   plan_filesystem(mount, options, out);
   return {};
 }
@@ -169,9 +166,9 @@ protocol::Root disk_root(const RootDisks& disks, MachinePlan& out) {
 Result<protocol::Root> image_root(const oci::VmImage& image, bool readonly, MachinePlan& out) {
   NX_TRY(DiskImage disk, open_disk_image(image.path, image.format, readonly), "vm.image");
   protocol::Root root;
-  protocol::Volume volume = volume_of(
-      disk.file_system,
-      add_disk(out, {.fd = -1, .owned = std::move(disk.file)}, readonly, disk.qcow2));
+  protocol::Volume volume =
+      volume_of(disk.file_system,
+                add_disk(out, {.fd = -1, .owned = std::move(disk.file)}, readonly, disk.qcow2));
   if (readonly) {
     volume.attributes = MOUNT_ATTR_RDONLY;
     volume.options = {"ro"};
@@ -201,9 +198,8 @@ Result<> plan_root(const CreateJob& job, MachinePlan& out) {
   out.plan.operations.emplace_back(sys::plan::EnterRootfs{.fd = 0, .path = "/"});
   if (job.disks != nullptr)
     for (const std::string& directory : job.disks->directories)
-      out.plan.operations.emplace_back(
-          sys::plan::MakeDirectory{.target = directory,
-                                   .mode = directory == "/tmp" ? 01777U : 0755U});
+      out.plan.operations.emplace_back(sys::plan::MakeDirectory{
+          .target = directory, .mode = directory == "/tmp" ? 01777U : 0755U});
   return {};
 }
 
@@ -226,8 +222,7 @@ Result<> read_copies(MachinePlan& out) {
     file.gid = info.st_gid;
     all += file.content.size();
   }
-  if (all > kMostCopied)
-    return fail(Errc::Unsupported, "mounts: more than 2 MiB of small files");
+  if (all > kMostCopied) return fail(Errc::Unsupported, "mounts: more than 2 MiB of small files");
   return {};
 }
 

@@ -1,6 +1,6 @@
 // How the verbs of nexcage speak with a machine's helper: one JSON object a message, over a
-// SOCK_SEQPACKET socket in the container's state directory. A request has a member "verb"; an answer
-// with a member "error" is an Error.
+// SOCK_SEQPACKET socket in the container's state directory. A request has a member "verb"; an
+// answer with a member "error" is an Error.
 //
 //   start, pause, resume           {}
 //   kill       signal, all         {}

@@ -64,9 +64,9 @@ Result<UniqueFd> begin(const ExecJob& job) {
     NX_CHECK(tell(job.socket.get(), std::move(request),
                   std::array<int, 2>{job.message.get(), slave.get()}));
   } else {
-    NX_CHECK(tell(job.socket.get(), std::move(request),
-                  std::array<int, 4>{job.message.get(), STDIN_FILENO, STDOUT_FILENO,
-                                     STDERR_FILENO}));
+    NX_CHECK(
+        tell(job.socket.get(), std::move(request),
+             std::array<int, 4>{job.message.get(), STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}));
   }
   NX_CHECK(hear(job.socket.get(), kStartTime));
   if (slave) NX_CHECK(tell_size(job, slave.get()));

@@ -20,8 +20,7 @@ constexpr std::size_t kMostInput = protocol::kMaxPayload - 1;
 }  // namespace
 
 void Guest::add_to(Poller& poller) {
-  const short wanted =
-      static_cast<short>(POLLIN | (mux_.pending().empty() ? 0 : POLLOUT));
+  const short wanted = static_cast<short>(POLLIN | (mux_.pending().empty() ? 0 : POLLOUT));
   poller.add(port_.get(), wanted, [this](short events) -> Result<> {
     if ((events & POLLOUT) != 0) NX_CHECK(send());
     if ((events & (POLLIN | POLLHUP | POLLERR)) != 0) NX_CHECK(receive());
@@ -30,12 +29,11 @@ void Guest::add_to(Poller& poller) {
   for (auto& [number, session] : sessions_) {
     for (const Stream stream : {Stream::out, Stream::err}) {
       if (!session.outlet(stream).waiting()) continue;
-      poller.add(session.outlet(stream).fd(), POLLOUT,
-                 [this, number, stream](short) -> Result<> {
-                   if (const auto found = sessions_.find(number); found != sessions_.end())
-                     write(number, found->second, stream);
-                   return {};
-                 });
+      poller.add(session.outlet(stream).fd(), POLLOUT, [this, number, stream](short) -> Result<> {
+        if (const auto found = sessions_.find(number); found != sessions_.end())
+          write(number, found->second, stream);
+        return {};
+      });
     }
     if (!session.started || mux_.window(number, Stream::in) == 0) continue;
     poller.add(session.in.fd(), POLLIN, [this, number](short) -> Result<> {
@@ -163,9 +161,9 @@ std::uint32_t Guest::exec(std::string_view message, Streams streams) {
 void Guest::start() { mux_.send(Type::start, protocol::kContainerSession); }
 
 void Guest::signal(std::uint32_t session, int number, bool all) {
-  mux_.send(Type::signal, session,
-            protocol::encode(
-                protocol::Signal{.number = static_cast<std::uint32_t>(number), .all = all}));
+  mux_.send(
+      Type::signal, session,
+      protocol::encode(protocol::Signal{.number = static_cast<std::uint32_t>(number), .all = all}));
 }
 
 void Guest::set_size(std::uint32_t session, std::uint16_t rows, std::uint16_t columns) {
@@ -179,8 +177,7 @@ void Guest::shut_down() { mux_.send(Type::shutdown, protocol::kContainerSession)
 
 bool Guest::drained(std::uint32_t session) const {
   const auto found = sessions_.find(session);
-  return found == sessions_.end() ||
-         (!found->second.out.waiting() && !found->second.err.waiting());
+  return found == sessions_.end() || (!found->second.out.waiting() && !found->second.err.waiting());
 }
 
 }  // namespace nexcage::vm::host

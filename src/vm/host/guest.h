@@ -64,9 +64,7 @@ class Guest {
     Outlet out, err;
     bool started = false;
     bool told_end = false;  // of its input
-    Outlet& outlet(protocol::Stream stream) {
-      return stream == protocol::Stream::err ? err : out;
-    }
+    Outlet& outlet(protocol::Stream stream) { return stream == protocol::Stream::err ? err : out; }
   };
 
   Result<> receive();

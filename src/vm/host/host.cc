@@ -206,8 +206,8 @@ Result<> Host::failed(std::uint32_t session, const sys::plan::Failure& failure) 
 }
 
 Result<> Host::exited(std::uint32_t session, const protocol::Exit& exit) {
-  const int code = exit.signal != 0 ? 128 + static_cast<int>(exit.signal)
-                                    : static_cast<int>(exit.code);
+  const int code =
+      exit.signal != 0 ? 128 + static_cast<int>(exit.signal) : static_cast<int>(exit.code);
   if (session == kContainerSession) {
     code_ = code;
     stage_ = Stage::ended;
@@ -308,6 +308,10 @@ int Host::lose(const Error& error) {
     }
   }
   if (creator_) tell_creator_failed(told);
+  // Where the container's log is, too.
+  else
+    (void)sys::write_all(STDERR_FILENO,
+                         "nexcage: the virtual machine was lost: " + told.message() + "\n");
   (void)sys::write_file_atomic(launch_.state_dir + "/" + kReasonFile, told.message() + "\n", 0600,
                                sys::Durable::no);
   fail_waiting(told);

@@ -52,8 +52,10 @@ Result<> Host::hear_client(Client& client) {
   }
   if (client.session) return pass_on(client, *request);
   auto answered = answer(client, *request, message->fds);
-  if (!answered) reply(client, error_answer(answered.error()));
-  else if (client.waits == Waits::no) reply(client, *std::move(answered));
+  if (!answered)
+    reply(client, error_answer(answered.error()));
+  else if (client.waits == Waits::no)
+    reply(client, *std::move(answered));
   return {};
 }
 
@@ -98,8 +100,8 @@ Result<json::Object> Host::answer(Client& client, const json::Value& request,
 }
 
 Result<json::Object> Host::answer_kill(const json::Value& request) {
-  const auto signal = request.find("signal") != nullptr ? request.find("signal")->as_i64()
-                                                        : std::nullopt;
+  const auto signal =
+      request.find("signal") != nullptr ? request.find("signal")->as_i64() : std::nullopt;
   const bool* all = request.find("all") != nullptr ? request.find("all")->if_bool() : nullptr;
   if (!signal || *signal < 1 || *signal > SIGRTMAX)
     return fail(Errc::InvalidSpec, "no such signal");
@@ -114,8 +116,8 @@ Result<json::Object> Host::answer_kill(const json::Value& request) {
 
 Result<json::Object> Host::answer_exec(Client& client, const json::Value& request,
                                        std::vector<UniqueFd>& fds) {
-  const bool* terminal = request.find("terminal") != nullptr ? request.find("terminal")->if_bool()
-                                                             : nullptr;
+  const bool* terminal =
+      request.find("terminal") != nullptr ? request.find("terminal")->if_bool() : nullptr;
   const bool has_terminal = terminal != nullptr && *terminal;
   if (fds.size() != (has_terminal ? 2u : 4u))
     return fail(Errc::InvalidState, "exec: descriptors are missing");

@@ -63,25 +63,33 @@ class Reader {
   explicit Reader(const Value& value) : value_(value) {}
   void operator()(const char* name, std::string& out) {
     const Value* found = member(name);
-    if (found != nullptr && found->if_string() != nullptr) out = *found->if_string();
-    else misfit(name);
+    if (found != nullptr && found->if_string() != nullptr)
+      out = *found->if_string();
+    else
+      misfit(name);
   }
   void operator()(const char* name, bool& out) {
     const Value* found = member(name);
-    if (found != nullptr && found->if_bool() != nullptr) out = *found->if_bool();
-    else misfit(name);
+    if (found != nullptr && found->if_bool() != nullptr)
+      out = *found->if_bool();
+    else
+      misfit(name);
   }
   template <std::integral I>
   void operator()(const char* name, I& out) {
     const Value* found = member(name);
     if constexpr (std::is_signed_v<I>) {
       const auto number = found != nullptr ? found->as_i64() : std::nullopt;
-      if (number && std::in_range<I>(*number)) out = static_cast<I>(*number);
-      else misfit(name);
+      if (number && std::in_range<I>(*number))
+        out = static_cast<I>(*number);
+      else
+        misfit(name);
     } else {
       const auto number = found != nullptr ? found->as_u64() : std::nullopt;
-      if (number && std::in_range<I>(*number)) out = static_cast<I>(*number);
-      else misfit(name);
+      if (number && std::in_range<I>(*number))
+        out = static_cast<I>(*number);
+      else
+        misfit(name);
     }
   }
   template <class E>
@@ -89,8 +97,10 @@ class Reader {
   void operator()(const char* name, E& out) {
     std::uint64_t number = 0;
     (*this)(name, number);
-    if (number <= 1) out = static_cast<E>(number);
-    else misfit(name);
+    if (number <= 1)
+      out = static_cast<E>(number);
+    else
+      misfit(name);
   }
   void operator()(const char* name, std::vector<std::string>& out) {
     for (const Value& one : list(name)) {

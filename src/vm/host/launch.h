@@ -41,7 +41,7 @@ struct Launch {
   /// Something that outlives the guest is written by it: it is shut down and not just ended.
   bool persistent = false;
   int boot_seconds = 120;
-  int start_seconds = 10;  // 0: as long as the guest's hooks take
+  int start_seconds = 10;       // 0: as long as the guest's hooks take
   int oom_score = kNoOomScore;  // oom_score_adj of QEMU and its helpers
 };
 

@@ -95,8 +95,10 @@ std::string Machine::last_words() const {
   std::string out;
   for (const char c : words_) {
     const bool printable = c >= ' ' && c <= '~';
-    if (printable) out += c;
-    else if (!out.empty() && out.back() != ' ') out += ' ';
+    if (printable)
+      out += c;
+    else if (!out.empty() && out.back() != ' ')
+      out += ' ';
   }
   if (out.size() > kShownWords) out.erase(0, out.size() - kShownWords);
   return std::string(trim(out));

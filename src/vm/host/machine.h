@@ -16,8 +16,8 @@ namespace nexcage::vm::host {
 
 class Machine {
  public:
-  /// Starts the daemons of the shares and QEMU; does not wait for any. The shares are mounts of this
-  /// process's own mount namespace, made here, that nobody else sees.
+  /// Starts the daemons of the shares and QEMU; does not wait for any. The shares are mounts of
+  /// this process's own mount namespace, made here, that nobody else sees.
   static Result<Machine> start(const Launch& launch);
 
   /// The port of the guest's agent, once.

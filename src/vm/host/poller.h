@@ -1,5 +1,5 @@
-// poll(2) over a set that is made anew each time round: what is waited for follows from the state of
-// things, and is never out of date.
+// poll(2) over a set that is made anew each time round: what is waited for follows from the state
+// of things, and is never out of date.
 #pragma once
 
 #include <poll.h>

@@ -67,10 +67,18 @@ Result<ServedShare> serve(const Launch& launch, int state_dir, const std::string
 std::vector<std::string> virtiofsd_argv(const Launch& launch, const std::string& directory,
                                         int fd) {
   if (launch.dialect == Virtiofsd::c)
-    return {launch.virtiofsd, "--fd=" + std::to_string(fd), "-o", "source=" + directory,
-            "-o", "cache=auto", "-o", "xattr", "-o", "sandbox=namespace"};
+    return {launch.virtiofsd,
+            "--fd=" + std::to_string(fd),
+            "-o",
+            "source=" + directory,
+            "-o",
+            "cache=auto",
+            "-o",
+            "xattr",
+            "-o",
+            "sandbox=namespace"};
   return {launch.virtiofsd, "--fd", std::to_string(fd), "--shared-dir", directory,
-          "--cache", "auto", "--xattr", "--sandbox", "namespace"};
+          "--cache",        "auto", "--xattr",          "--sandbox",    "namespace"};
 }
 
 Result<std::vector<ServedShare>> serve_shares(const Launch& launch) {

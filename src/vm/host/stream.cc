@@ -33,8 +33,8 @@ UniqueFd without_waiting(UniqueFd fd, int access) {
   struct stat info{};
   if (!fd || ::fstat(fd.get(), &info) != 0) return fd;
   if (!S_ISFIFO(info.st_mode) && !S_ISCHR(info.st_mode)) return fd;
-  UniqueFd again(::open(sys::fd_path(fd.get()).c_str(),
-                        access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  UniqueFd again(
+      ::open(sys::fd_path(fd.get()).c_str(), access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   return again ? std::move(again) : std::move(fd);
 }
 
@@ -64,8 +64,9 @@ std::size_t Outlet::write() {
     const std::size_t size = buffer_.size() - taken;
     const bool patient = (::fcntl(fd_.get(), F_GETFL) & O_NONBLOCK) == 0 && !socket_;
     if (patient && !ready(fd_.get(), POLLOUT)) break;
-    const ssize_t n = socket_ ? ::send(fd_.get(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
-                              : ::write(fd_.get(), data, patient ? std::min(size, kSafeWrite) : size);
+    const ssize_t n = socket_
+                          ? ::send(fd_.get(), data, size, MSG_DONTWAIT | MSG_NOSIGNAL)
+                          : ::write(fd_.get(), data, patient ? std::min(size, kSafeWrite) : size);
     if (n >= 0) {
       taken += static_cast<std::size_t>(n);
       continue;

@@ -20,8 +20,7 @@ Result<Terminal> open_terminal(sys::WindowSize size) {
   if (::tcgetattr(out.slave.get(), &state) != 0) return fail_errno("look at a terminal");
   ::cfmakeraw(&state);
   if (::tcsetattr(out.slave.get(), TCSANOW, &state) != 0) return fail_errno("set up a terminal");
-  if (size.rows != 0 || size.columns != 0)
-    NX_CHECK(sys::set_window_size(out.master.get(), size));
+  if (size.rows != 0 || size.columns != 0) NX_CHECK(sys::set_window_size(out.master.get(), size));
   return out;
 }
 

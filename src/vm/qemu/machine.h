@@ -59,13 +59,13 @@ struct Machine {
   Board board = Board::microvm;
   std::uint64_t memory = 512u << 20;  // bytes
   unsigned processors = 1;
-  std::string kernel;               // path
-  int initrd = -1;                  // a file in memory, its number in QEMU; -1: none
-  std::vector<std::string> arguments;  // further words of the command line
+  std::string kernel;                   // path
+  int initrd = -1;                      // a file in memory, its number in QEMU; -1: none
+  std::vector<std::string> arguments;   // further words of the command line
   std::vector<std::string> parameters;  // of the kernel, after our own
   std::uint64_t tsc_khz = 0;  // emulated only: of the host's time stamp counter, 0: not known
-  int monitor = -1;  // a connected stream socket for QMP, its number in QEMU
-  int agent = -1;    // the same for the guest's agent
+  int monitor = -1;           // a connected stream socket for QMP, its number in QEMU
+  int agent = -1;             // the same for the guest's agent
   std::vector<Disk> disks;
   std::vector<Share> shares;
   std::vector<Nic> nics;

@@ -45,7 +45,8 @@ Result<json::Value> Qmp::receive(Clock::time_point until) {
     if (const std::size_t end = buffer_.find('\n'); end != std::string::npos) {
       auto value = json::parse(std::string_view(buffer_).substr(0, end));
       buffer_.erase(0, end + 1);
-      if (!value) return fail(std::move(value).error().as(Errc::RuntimeError).wrap("QEMU's monitor"));
+      if (!value)
+        return fail(std::move(value).error().as(Errc::RuntimeError).wrap("QEMU's monitor"));
       return value;
     }
     if (buffer_.size() > kMaxLine)
