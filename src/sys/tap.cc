@@ -8,11 +8,9 @@
 #include <linux/pkt_sched.h>
 #include <linux/tc_act/tc_mirred.h>
 #include <net/if_arp.h>
-#include <sched.h>
 #include <sys/ioctl.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 
 #include "nexcage/sys/fs.h"
@@ -158,17 +156,6 @@ Result<> redirect_packets(const std::string& from, const std::string& to) {
   request.attribute(TCA_OPTIONS, options);
   NX_CHECK(netlink::ask(request), "pass packets of " + from + " on to " + to);
   return {};
-}
-
-Result<NetworkVisit> NetworkVisit::enter(const std::string& path) {
-  NX_TRY(UniqueFd home, open_at(AT_FDCWD, "/proc/thread-self/ns/net", O_RDONLY));
-  NX_TRY(const UniqueFd there, open_at(AT_FDCWD, path, O_RDONLY | O_NOCTTY));
-  if (::setns(there.get(), CLONE_NEWNET) != 0) return fail_errno("enter " + path);
-  return NetworkVisit(std::move(home));
-}
-
-NetworkVisit::~NetworkVisit() {
-  if (home_ && ::setns(home_.get(), CLONE_NEWNET) != 0) std::abort();
 }
 
 }  // namespace nexcage::sys

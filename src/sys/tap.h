@@ -31,21 +31,4 @@ Result<UniqueFd> make_tap(const std::string& name, std::uint32_t mtu);
 /// ingress queue).
 Result<> redirect_packets(const std::string& from, const std::string& to);
 
-/// This thread is in another network namespace for as long as it lives. A process that cannot go
-/// back aborts.
-class NetworkVisit {
- public:
-  /// `path` names the namespace.
-  static Result<NetworkVisit> enter(const std::string& path);
-  NetworkVisit(NetworkVisit&&) noexcept = default;
-  NetworkVisit& operator=(NetworkVisit&&) = delete;
-  NetworkVisit(const NetworkVisit&) = delete;
-  NetworkVisit& operator=(const NetworkVisit&) = delete;
-  ~NetworkVisit();
-
- private:
-  explicit NetworkVisit(UniqueFd home) : home_(std::move(home)) {}
-  UniqueFd home_;
-};
-
 }  // namespace nexcage::sys

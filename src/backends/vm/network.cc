@@ -1,8 +1,12 @@
 #include "nexcage/backends/vm/network.h"
 
+#include <fcntl.h>
+
 #include <array>
 #include <cstdio>
 
+#include "nexcage/sys/fs.h"
+#include "nexcage/sys/netns.h"
 #include "nexcage/sys/tap.h"
 
 namespace nexcage::backends::vm {
@@ -38,12 +42,24 @@ Result<nexcage::vm::protocol::Interface> interface_of(const sys::Link& link) {
   return out;
 }
 
+/// All packets of the namespace's interfaces become the guest's: it must not be ours, whose they
+/// are then no more.
+Result<UniqueFd> open_namespace(const std::string& path) {
+  NX_TRY(UniqueFd there, sys::open_at(AT_FDCWD, path, O_RDONLY | O_NOCTTY | O_NONBLOCK));
+  NX_TRY(const sys::NetworkId wanted, sys::network_id(there.get()));
+  NX_TRY(const sys::NetworkId own, sys::own_network_id());
+  if (wanted == own)
+    return fail(Errc::Unsupported, path + ": the host's network: a virtual machine has its own");
+  return there;
+}
+
 }  // namespace
 
 Result<GuestNetwork> connect_guest(const std::string& path) {
   GuestNetwork out;
   if (path.empty()) return out;
-  NX_TRY(const sys::NetworkVisit visit, sys::NetworkVisit::enter(path), "linux.namespaces");
+  NX_TRY(const UniqueFd there, open_namespace(path), "linux.namespaces");
+  NX_TRY(const sys::NetworkVisit visit, sys::NetworkVisit::enter(there.get()), path);
   NX_TRY(const auto links, sys::ethernet_links());
   for (const sys::Link& link : links) {
     NX_TRY(auto interface, interface_of(link), "network of the machine");

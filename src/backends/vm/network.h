@@ -21,7 +21,7 @@ struct GuestNetwork {
 
 /// For each interface of the network namespace at `path` (CNI's veth) a tap device beside it, with
 /// all packets passed from one to the other; the guest gets its address, its MAC and its routes. An
-/// empty path: nothing.
+/// empty path: nothing. Unsupported for the caller's own namespace.
 Result<GuestNetwork> connect_guest(const std::string& path);
 
 }  // namespace nexcage::backends::vm
