@@ -19,6 +19,7 @@
 #include "nexcage/sys/cgroup.h"
 #include "nexcage/sys/process.h"
 #include "nexcage/sys/pty.h"
+#include "nexcage/sys/tap.h"
 
 namespace nexcage::backends {
 
@@ -80,6 +81,8 @@ class UndoLog {
   virtual Result<> will_run_process(const sys::ProcessId& id) = 0;  // killed
   virtual Result<> will_create_foreign(const Foreign& container) = 0;
   virtual Result<> will_create_unit(const Unit& unit) = 0;
+  /// Undone by sys::end_redirection().
+  virtual Result<> will_redirect(const sys::Redirection& redirection) = 0;
 };
 
 /// How a backend takes the root file system of an image.
@@ -97,8 +100,8 @@ struct RootDisks {
     std::vector<int> devices;
   };
   std::vector<Image> lowers;  // lowest first
-  /// What the container writes: a file system of this type in a file or device, open for both; -1: nothing
-  /// that outlives the container.
+  /// What the container writes: a file system of this type in a file or device, open for both; -1:
+  /// nothing that outlives the container.
   int upper = -1;
   std::string upper_type;
   std::optional<std::uint64_t> tmpfs_size;  // without an upper: bytes, 0 for the kernel's default

@@ -106,6 +106,7 @@ class NoUndo final : public backends::UndoLog {
   Result<> will_run_process(const sys::ProcessId&) override { return {}; }
   Result<> will_create_foreign(const backends::Foreign&) override { return {}; }
   Result<> will_create_unit(const backends::Unit&) override { return {}; }
+  Result<> will_redirect(const sys::Redirection&) override { return {}; }
 };
 
 /// The guest, if it was made, then the record.

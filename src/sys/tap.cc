@@ -10,9 +10,11 @@
 #include <net/if_arp.h>
 #include <sys/ioctl.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
+#include "nexcage/base/text.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/netlink.h"
 
@@ -32,6 +34,19 @@ Result<> dump(std::uint16_t type, const Body& body, Use use) {
   return netlink::read_answers(socket.get(), use);
 }
 
+/// The attribute of this type among nested ones, as a text that a zero byte may end.
+std::string nested_text(const std::string& nested, unsigned short type) {
+  for (std::size_t at = 0; at + sizeof(rtattr) <= nested.size();) {
+    rtattr header{};
+    std::memcpy(&header, nested.data() + at, sizeof header);
+    if (header.rta_len < sizeof header || header.rta_len > nested.size() - at) break;
+    if (header.rta_type == type)
+      return nested.substr(at + sizeof header, header.rta_len - sizeof header).c_str();
+    at += RTA_ALIGN(header.rta_len);
+  }
+  return {};
+}
+
 void take_link(const nlmsghdr& message, std::vector<Link>& out) {
   const auto* body = static_cast<const ifinfomsg*>(NLMSG_DATA(&message));
   if (body->ifi_type != ARPHRD_ETHER || (body->ifi_flags & IFF_UP) == 0) return;
@@ -44,8 +59,9 @@ void take_link(const nlmsghdr& message, std::vector<Link>& out) {
     if (attribute->rta_type == IFLA_ADDRESS) link.address = data;
     if (attribute->rta_type == IFLA_MTU && data.size() == sizeof link.mtu)
       std::memcpy(&link.mtu, data.data(), sizeof link.mtu);
+    if (attribute->rta_type == IFLA_LINKINFO) link.kind = nested_text(data, IFLA_INFO_KIND);
   }
-  if (link.address.size() == ETH_ALEN) out.push_back(std::move(link));
+  if (link.address.size() == ETH_ALEN && link.kind != "tun") out.push_back(std::move(link));
 }
 
 void take_route(const nlmsghdr& message, int index, std::vector<LinkRoute>& out) {
@@ -69,6 +85,36 @@ void take_route(const nlmsghdr& message, int index, std::vector<LinkRoute>& out)
 }
 
 constexpr std::uint32_t kIngress = 0xffff0000;
+/// Of our filters, to know them by ("NX").
+constexpr std::uint32_t kPriority = 0x4e58;
+
+struct Filters {
+  bool ours = false, others = false;
+};
+Result<Filters> ingress_filters(int index) {
+  tcmsg body{};
+  body.tcm_ifindex = index;
+  body.tcm_parent = kIngress;
+  Filters out;
+  NX_CHECK(dump(RTM_GETTFILTER, body, [&](const nlmsghdr& message) {
+    const auto* found = static_cast<const tcmsg*>(NLMSG_DATA(&message));
+    (TC_H_MAJ(found->tcm_info) >> 16 == kPriority ? out.ours : out.others) = true;
+  }));
+  return out;
+}
+
+/// With the queue its filters go.
+Result<> remove_ours(const std::string& name, const Filters& there) {
+  if (!there.ours || there.others) return {};
+  NX_TRY(const int index, netlink::index_of(name));
+  tcmsg body{};
+  body.tcm_ifindex = index;
+  body.tcm_parent = TC_H_INGRESS;
+  body.tcm_handle = kIngress;
+  Request request(RTM_DELQDISC, NLM_F_ACK, body);
+  NX_CHECK(netlink::ask(request), "remove the ingress queue of network device " + name);
+  return {};
+}
 
 Result<> add_ingress(const std::string& name) {
   NX_TRY(const int index, netlink::index_of(name));
@@ -132,13 +178,17 @@ Result<UniqueFd> make_tap(const std::string& name, std::uint32_t mtu) {
 }
 
 Result<> redirect_packets(const std::string& from, const std::string& to) {
-  NX_CHECK(add_ingress(from));
   NX_TRY(const int index, netlink::index_of(from));
   NX_TRY(const int target, netlink::index_of(to));
+  NX_TRY(const Filters there, ingress_filters(index), "packet filters of " + from);
+  if (there.others)
+    return fail(Errc::InvalidConfig, "network device " + from + " has packet filters of its own");
+  NX_CHECK(remove_ours(from, there));
+  NX_CHECK(add_ingress(from));
   tcmsg body{};
   body.tcm_ifindex = index;
   body.tcm_parent = kIngress;
-  body.tcm_info = TC_H_MAKE(1U << 16, htons(ETH_P_ALL));
+  body.tcm_info = TC_H_MAKE(kPriority << 16, htons(ETH_P_ALL));
   Request request(RTM_NEWTFILTER, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, body);
   constexpr std::string_view kKind("u32", sizeof "u32");
   request.attribute(TCA_KIND, kKind.data(), kKind.size());
@@ -156,6 +206,57 @@ Result<> redirect_packets(const std::string& from, const std::string& to) {
   request.attribute(TCA_OPTIONS, options);
   NX_CHECK(netlink::ask(request), "pass packets of " + from + " on to " + to);
   return {};
+}
+
+Result<bool> has_link(const std::string& name) {
+  if (::if_nametoindex(name.c_str()) != 0) return true;
+  if (errno == ENODEV || errno == ENXIO) return false;
+  return fail_errno("find network device " + name);
+}
+
+Result<> stop_redirecting(const std::string& from) {
+  NX_TRY(const bool there, has_link(from));
+  if (!there) return {};
+  NX_TRY(const int index, netlink::index_of(from));
+  NX_TRY(const Filters filters, ingress_filters(index), "packet filters of " + from);
+  return remove_ours(from, filters);
+}
+
+// The path is last: it may have spaces in it.
+std::string to_text(const Redirection& redirection) {
+  return std::to_string(redirection.network.device) + " " +
+         std::to_string(redirection.network.inode) + " " + redirection.interface + " " +
+         redirection.tap + " " + redirection.network_path;
+}
+
+std::optional<Redirection> redirection_from(std::string_view text) {
+  std::array<std::string, 4> words;
+  for (std::string& word : words) {
+    const std::size_t end = text.find(' ');
+    if (end == std::string_view::npos || end == 0) return std::nullopt;
+    word = text.substr(0, end);
+    text.remove_prefix(end + 1);
+  }
+  const auto device = parse_u64(words[0]), inode = parse_u64(words[1]);
+  if (!device || !inode || !text.starts_with('/')) return std::nullopt;
+  return Redirection{.network_path = std::string(text),
+                     .network = {.device = *device, .inode = *inode},
+                     .interface = words[2],
+                     .tap = words[3]};
+}
+
+Result<> end_redirection(const Redirection& redirection) {
+  const std::string& path = redirection.network_path;
+  const auto there = open_at(AT_FDCWD, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
+  if (!there && (there.error().sys_errno() == ENOENT || there.error().sys_errno() == ESRCH))
+    return {};
+  if (!there) return fail(there.error());
+  NX_TRY(const NetworkId found, network_id(there->get()));
+  if (found != redirection.network) return {};
+  NX_TRY(const NetworkVisit visit, NetworkVisit::enter(there->get()), path);
+  NX_TRY(const bool used, has_link(redirection.tap));
+  if (used) return {};
+  return stop_redirecting(redirection.interface);
 }
 
 }  // namespace nexcage::sys

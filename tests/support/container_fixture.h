@@ -48,6 +48,9 @@ class MemoryUndo : public backends::UndoLog {
     units.push_back(unit);
     return add('u', std::to_string(units.size() - 1));
   }
+  Result<> will_redirect(const sys::Redirection& redirection) override {
+    return add('r', sys::to_text(redirection));
+  }
   Result<> undo() {
     NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
     for (; !steps.empty(); steps.pop_back()) NX_CHECK(undo_one(layout, steps.back()));
@@ -74,6 +77,10 @@ class MemoryUndo : public backends::UndoLog {
       command.argv = units.at(std::stoul(what)).stop;
       NX_CHECK(sys::run(command, "", std::chrono::seconds(10)));
       return {};
+    }
+    if (kind == 'r') {
+      const auto redirection = sys::redirection_from(what);
+      return redirection ? sys::end_redirection(*redirection) : Result<>();
     }
     if (kind != 'p') return {};
     NX_TRY(auto pidfd, sys::open_process(processes.at(std::stoul(what))));

@@ -16,6 +16,7 @@
 #include "nexcage/sys/caps.h"
 #include "nexcage/sys/cgroup_stats.h"
 #include "nexcage/sys/fs.h"
+#include "nexcage/sys/tap.h"
 #include "nexcage/vm/host/control.h"
 
 namespace nexcage::backends::vm {
@@ -170,6 +171,15 @@ Result<sys::CgroupLayout> VmBackend::cgroup_dirs(const Record& record) const {
   return sys::cgroup_dirs(layout, record.backend_data.text("cgroup"));
 }
 
+Result<> end_redirections(const Record& record) {
+  const json::Value* list = record.backend_data.find("redirections");
+  if (list == nullptr || list->if_array() == nullptr) return {};
+  for (const json::Value& one : *list->if_array())
+    if (const auto redirection = sys::redirection_from(one.text()))
+      NX_CHECK(sys::end_redirection(*redirection));
+  return {};
+}
+
 Result<> VmBackend::remove(const Record& record) const {
   constexpr std::chrono::seconds kPatience(10);
   NX_TRY(auto pidfd, sys::open_process(record.init));
@@ -183,6 +193,7 @@ Result<> VmBackend::remove(const Record& record) const {
   if (const std::string path = record.backend_data.text("cgroup"); !path.empty())
     NX_CHECK(sys::Cgroup(layout, path).destroy(kPatience, lock.has_value()),
              "remove cgroup " + path);
+  NX_CHECK(end_redirections(record));
   NX_CHECK(sys::remove_tree(record.state_dir + "/shares"));
   NX_CHECK(sys::remove_file(AT_FDCWD, record.state_dir + "/" + host::kReasonFile));
   return sys::remove_file(AT_FDCWD, record.state_dir + "/" + host::kControlSocket);

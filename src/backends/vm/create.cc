@@ -11,6 +11,7 @@
 #include "nexcage/backends/vm/network.h"
 #include "nexcage/base/testpoint.h"
 #include "nexcage/sys/fs.h"
+#include "nexcage/sys/netns.h"
 #include "nexcage/vm/boot/kernel.h"
 #include "nexcage/vm/host/accelerator.h"
 #include "nexcage/vm/host/control.h"
@@ -41,8 +42,8 @@ class VmConfigured : public Configured {
 
   Result<> announce(UndoLog& undo) const;
   Result<> choose_accelerator();
-  Result<Running> spawn_helper(int cgroup);
-  Result<Running> start_in_cgroup(UndoLog& undo);
+  Result<Running> spawn_helper(int cgroup, const GuestNetwork& network);
+  Result<Running> start_in_cgroup(UndoLog& undo, const GuestNetwork& network);
   Result<> converse(int channel, UniqueFd& kept_terminal) const;
   Result<> run_runtime_hooks(pid_t init, const RunHooks& hooks) const;
 
@@ -77,10 +78,9 @@ Result<> VmConfigured::choose_accelerator() {
 }
 
 /// `cgroup`: its directory in version 2, -1 without.
-Result<VmConfigured::Running> VmConfigured::spawn_helper(int cgroup) {
+Result<VmConfigured::Running> VmConfigured::spawn_helper(int cgroup, const GuestNetwork& network) {
   NX_TRY(const UniqueFd initrd,
          nexcage::vm::boot::assemble_initrd(plan_.initrd, setup_.libexec + "/init"));
-  NX_TRY(const GuestNetwork network, connect_guest(plan_.network_namespace));
   NX_CHECK(read_copies(plan_), "mounts");
   plan_.prepare.interfaces = network.interfaces;
   plan_.prepare.seconds = static_cast<std::int64_t>(::time(nullptr));
@@ -113,18 +113,23 @@ Result<VmConfigured::Running> VmConfigured::spawn_helper(int cgroup) {
   command.cwd = "/";
   command.cgroup = cgroup;
   command.new_session = true;
+  // Whoever looks for the container's network, by its pid, must not find the host's.
+  const int given = network.network_namespace.get();
+  NX_TRY(const sys::NetworkVisit visit,
+         given >= 0 ? sys::NetworkVisit::enter(given) : sys::NetworkVisit::make());
   NX_TRY(sys::Child helper, sys::Child::spawn(command), "start the machine's helper");
   return Running{std::move(helper), std::move(channel.first)};
 }
 
-Result<VmConfigured::Running> VmConfigured::start_in_cgroup(UndoLog& undo) {
+Result<VmConfigured::Running> VmConfigured::start_in_cgroup(UndoLog& undo,
+                                                            const GuestNetwork& network) {
   // As in lxc/create.cc: the common parent must not go while cgroups come into being.
   NX_TRY(UniqueFd creating, lock_cgroups(setup_.root, LOCK_SH));
   const sys::Cgroup cgroup(layout_, plan_.cgroup);
   NX_CHECK(cgroup.create());
   NX_CHECK(write_cgroup_limits(cgroup, plan_.cgroup_limits));
   NX_TRY(UniqueFd unified, cgroup.create_v2());
-  NX_TRY(Running running, spawn_helper(unified.get()));
+  NX_TRY(Running running, spawn_helper(unified.get(), network));
   testpoint("vm-helper-started");
   NX_TRY(const auto stat, sys::read_stat(running.helper.pid()));
   if (stat)
@@ -156,8 +161,10 @@ Result<> VmConfigured::run_runtime_hooks(pid_t init, const RunHooks& hooks) cons
 
 Result<Created> VmConfigured::create(UndoLog& undo, const RunHooks& hooks) {
   NX_CHECK(choose_accelerator());
+  // First, to be undone last: when nothing has its tap devices open any more.
+  NX_TRY(const GuestNetwork network, connect_guest(plan_.network_namespace, undo));
   NX_CHECK(announce(undo));
-  NX_TRY(Running running, start_in_cgroup(undo));
+  NX_TRY(Running running, start_in_cgroup(undo, network));
   Created created;
   NX_TRY(const auto stat, sys::read_stat(running.helper.pid()));
   if (stat) created.init = {.pid = running.helper.pid(), .start_time = stat->start_time};
@@ -167,6 +174,10 @@ Result<Created> VmConfigured::create(UndoLog& undo, const RunHooks& hooks) {
   json::Object data;
   data.set("cgroup", plan_.cgroup);
   data.set("accelerator", qemu::accelerator_name(plan_.launch.machine.accelerator));
+  json::Array redirections;
+  for (const sys::Redirection& one : network.redirections)
+    redirections.emplace_back(sys::to_text(one));
+  data.set("redirections", json::Value(std::move(redirections)));
   created.backend_data = json::Value(std::move(data));
   // It stays, and whoever is its parent now learns how it ends.
   (void)running.helper.release();

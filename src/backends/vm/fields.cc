@@ -85,8 +85,10 @@ constexpr Field kFields[] = {
      [](const Spec& s) { return s.process && s.process->exec_cpu_affinity.has_value(); }},
     {"hostname", guest, ""},
     {"domainname", guest, ""},
-    {"hooks.prestart", runtime, "when the machine is up and the process waits"},
-    {"hooks.createRuntime", runtime, "when the machine is up and the process waits"},
+    {"hooks.prestart", runtime,
+     "when the machine is up and the process waits; interfaces that they add to the network do not "
+     "reach the guest"},
+    {"hooks.createRuntime", runtime, "as prestart"},
     {"hooks.createContainer", refused, "a path of the host means nothing in the guest",
      [](const Spec& s) { return !s.hooks.create_container.empty(); }},
     {"hooks.startContainer", guest, "in the container, before privileges are dropped"},

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdio>
 
+#include "nexcage/base/testpoint.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/netns.h"
 #include "nexcage/sys/tap.h"
@@ -42,6 +43,8 @@ Result<nexcage::vm::protocol::Interface> interface_of(const sys::Link& link) {
   return out;
 }
 
+std::string tap_name(std::size_t number) { return "nxtap" + std::to_string(number); }
+
 /// All packets of the namespace's interfaces become the guest's: it must not be ours, whose they
 /// are then no more.
 Result<UniqueFd> open_namespace(const std::string& path) {
@@ -55,21 +58,31 @@ Result<UniqueFd> open_namespace(const std::string& path) {
 
 }  // namespace
 
-Result<GuestNetwork> connect_guest(const std::string& path) {
+Result<GuestNetwork> connect_guest(const std::string& path, UndoLog& undo) {
   GuestNetwork out;
   if (path.empty()) return out;
-  NX_TRY(const UniqueFd there, open_namespace(path), "linux.namespaces");
-  NX_TRY(const sys::NetworkVisit visit, sys::NetworkVisit::enter(there.get()), path);
+  NX_TRY(out.network_namespace, open_namespace(path), "linux.namespaces");
+  NX_TRY(const sys::NetworkId id, sys::network_id(out.network_namespace.get()));
+  NX_TRY(const sys::NetworkVisit visit, sys::NetworkVisit::enter(out.network_namespace.get()),
+         path);
+  NX_TRY(const bool used, sys::has_link(tap_name(0)));
+  if (used)
+    return fail(Errc::Unsupported,
+                "linux.namespaces: " + path + ": another virtual machine has this network already");
   NX_TRY(const auto links, sys::ethernet_links());
   for (const sys::Link& link : links) {
     NX_TRY(auto interface, interface_of(link), "network of the machine");
-    const std::string name = "nxtap" + std::to_string(out.taps.size());
+    const std::string name = tap_name(out.taps.size());
+    out.redirections.push_back(
+        {.network_path = path, .network = id, .interface = link.name, .tap = tap_name(0)});
+    NX_CHECK(undo.will_redirect(out.redirections.back()));
     NX_TRY(UniqueFd tap, sys::make_tap(name, link.mtu), "network of the machine");
+    out.taps.push_back({.fd = std::move(tap), .mac = text_of(link.address)});
     NX_CHECK(sys::redirect_packets(link.name, name), "network of the machine");
     NX_CHECK(sys::redirect_packets(name, link.name), "network of the machine");
-    out.taps.push_back({.fd = std::move(tap), .mac = text_of(link.address)});
     out.interfaces.push_back(std::move(interface));
   }
+  testpoint("vm-network-connected");
   return out;
 }
 

@@ -4,8 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "nexcage/backends/backend.h"
 #include "nexcage/base/error.h"
 #include "nexcage/base/unique_fd.h"
+#include "nexcage/sys/tap.h"
 #include "nexcage/vm/protocol/message.h"
 
 namespace nexcage::backends::vm {
@@ -15,13 +17,16 @@ struct GuestNetwork {
     UniqueFd fd;  // the device goes with it
     std::string mac;
   };
+  UniqueFd network_namespace;  // that the machine's helper belongs in; none: one of its own
   std::vector<Tap> taps;
   std::vector<nexcage::vm::protocol::Interface> interfaces;
+  std::vector<sys::Redirection> redirections;  // to be ended with the container
 };
 
 /// For each interface of the network namespace at `path` (CNI's veth) a tap device beside it, with
 /// all packets passed from one to the other; the guest gets its address, its MAC and its routes. An
-/// empty path: nothing. Unsupported for the caller's own namespace.
-Result<GuestNetwork> connect_guest(const std::string& path);
+/// empty path: nothing. Unsupported for the caller's own namespace, and for one that has a machine
+/// already.
+Result<GuestNetwork> connect_guest(const std::string& path, UndoLog& undo);
 
 }  // namespace nexcage::backends::vm
