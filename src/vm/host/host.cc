@@ -1,7 +1,7 @@
 #include "nexcage/vm/host/host.h"
 
 #include <fcntl.h>
-#include <sys/prctl.h>
+#include <linux/capability.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -9,6 +9,7 @@
 #include <csignal>
 #include <utility>
 
+#include "nexcage/sys/caps.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/plan_message.h"
 #include "nexcage/vm/host/control.h"
@@ -62,6 +63,8 @@ Result<> Host::set_up() {
   boot_until_ = Clock::now() + std::chrono::seconds(launch_.boot_seconds);
   NX_TRY(machine_, Machine::start(launch_));
   guest_.emplace(machine_->take_port(), static_cast<GuestEvents&>(*this));
+  // What is left to do needs none: but QEMU is another user's process.
+  NX_CHECK(sys::keep_capabilities(sys::CapSet{1} << CAP_KILL));
   if (!launch_.terminal) return {};
   // While the machine boots.
   NX_TRY(Terminal terminal, open_terminal({.rows = launch_.rows, .columns = launch_.columns}));

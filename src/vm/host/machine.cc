@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +21,7 @@ namespace {
 constexpr std::chrono::milliseconds kMonitorTime(5'000);
 constexpr std::size_t kLastWords = 4096;
 constexpr std::size_t kShownWords = 400;
+constexpr std::size_t kMaxKernel = 256u << 20;
 /// Descriptors of QEMU are numbered from here.
 constexpr int kFirstFd = 10;
 
@@ -38,6 +40,36 @@ Result<Pair> make_pipe() {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC | O_NONBLOCK) != 0) return fail_errno("make a pipe");
   return Pair{UniqueFd(ends[0]), UniqueFd(ends[1])};
+}
+
+/// A file that everybody may read, or a copy of it: QEMU opens it again by its number, as nobody.
+Result<UniqueFd> open_kernel(const std::string& path) {
+  NX_TRY(UniqueFd file, sys::open_at(AT_FDCWD, path, O_RDONLY), "kernel of the machine");
+  NX_TRY(const struct stat info, sys::stat_fd(file.get()), path);
+  if ((info.st_mode & S_IROTH) != 0) return file;
+  NX_TRY(const std::string bytes, sys::read_all(file.get(), kMaxKernel), path);
+  return sys::sealed_data(bytes, "vm-kernel");
+}
+
+/// A user that no other process has: 2^31 - 2^28 and our pid, beyond what distributions give away
+/// (systemd's UIDS-GIDS.md). Root, though without capabilities, where this process's user
+/// namespace does not have it, or where nobody but root may open /dev/kvm.
+sys::Unprivileged identity_of(const Launch& launch) {
+  constexpr uid_t kFirst = 0x70000000;
+  const auto map = sys::read_file(AT_FDCWD, "/proc/self/uid_map", 256);
+  std::vector<std::string> words = map ? split(trim(*map), ' ') : std::vector<std::string>();
+  std::erase(words, "");
+  const std::vector<std::string> everybody = {"0", "0", "4294967295"};
+  if (words != everybody) return {};
+  const uid_t own = kFirst + static_cast<uid_t>(::getpid());
+  sys::Unprivileged out{.user = own, .group = own};
+  if (launch.machine.accelerator != qemu::Accelerator::kvm) return out;
+  struct stat device{};
+  constexpr mode_t kOfGroup = S_IRGRP | S_IWGRP, kOfAll = S_IROTH | S_IWOTH;
+  if (::stat("/dev/kvm", &device) != 0 || (device.st_mode & kOfAll) == kOfAll) return out;
+  if ((device.st_mode & kOfGroup) != kOfGroup) return {};
+  out.groups.push_back(device.st_gid);
+  return out;
 }
 
 }  // namespace
@@ -60,6 +92,8 @@ Result<Machine> Machine::start(const Launch& launch) {
   };
   machine.agent = pass(agent.theirs.get());
   machine.monitor = pass(monitor.theirs.get());
+  NX_TRY(const UniqueFd kernel, open_kernel(machine.kernel));
+  machine.kernel = sys::fd_path(pass(kernel.get()));
   if (machine.initrd >= 0) machine.initrd = pass(machine.initrd);
   for (qemu::Disk& disk : machine.disks) disk.fd = pass(disk.fd);
   for (qemu::Nic& nic : machine.nics)
@@ -73,6 +107,7 @@ Result<Machine> Machine::start(const Launch& launch) {
   command.argv = qemu::plan_argv(launch.qemu, machine);
   command.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
   command.cwd = "/";
+  command.unprivileged = identity_of(launch);
   command.new_session = true;  // a signal from the terminal is the guest's affair
   command.die_with_parent = true;
   NX_TRY(sys::Child qemu, sys::Child::spawn(command), "start " + launch.qemu);
