@@ -107,15 +107,15 @@ Result<std::string> find_qemu(const oci::Spec& spec, const VmSetup& setup) {
   return found;
 }
 
-/// What the spec says of the device that the disk's file lies on.
+/// What the spec says of the device that the disk is, or that its file lies on.
 qemu::Throttle throttle_of(const oci::BlockIo& limits, int fd) {
   struct stat info{};
   qemu::Throttle out;
   if (::fstat(fd, &info) != 0) return out;
+  const dev_t device = S_ISBLK(info.st_mode) ? info.st_rdev : info.st_dev;
   const auto rate = [&](const std::vector<oci::BlockThrottle>& list) -> std::uint64_t {
     for (const oci::BlockThrottle& one : list)
-      if (makedev(static_cast<unsigned>(one.major), static_cast<unsigned>(one.minor)) ==
-          info.st_dev)
+      if (makedev(static_cast<unsigned>(one.major), static_cast<unsigned>(one.minor)) == device)
         return one.rate;
     return 0;
   };

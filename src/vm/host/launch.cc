@@ -158,6 +158,7 @@ void each(Is<qemu::Disk> auto& self, auto& field) {
   field("serial", self.serial);
   field("qcow2", self.qcow2);
   field("read_only", self.read_only);
+  field("device", self.device);
   field("throttle", self.throttle);
 }
 
