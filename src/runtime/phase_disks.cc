@@ -1,12 +1,12 @@
 // Phases 3 and 5 for a backend with a kernel of its own: the layers become disks instead of a
 // mount.
-#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <utility>
 
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/phases.h"
+#include "nexcage/storage/raw/image_file.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::runtime {
@@ -24,16 +24,19 @@ Result<> check_storage(const Mounted& mounted) {
           .hint("take storage local or zvol, or an image file (annotation org.nexcage.raw)"));
 }
 
-/// A file, or the block device of a ZFS volume: nothing else is given to another kernel.
+/// A file, or the block device of a ZFS volume: nothing else is given to another kernel. Nobody
+/// else has it as long as this very description is open, which QEMU gets.
 Result<UniqueFd> open_disk(const storage::Volume& volume, const std::string& path) {
-  NX_TRY(UniqueFd disk, sys::open_at(AT_FDCWD, path, O_RDWR | O_NOFOLLOW));
+  NX_TRY(UniqueFd disk,
+         storage::raw::open_image(path, sys::Access::read_write, storage::raw::Lock::exclusive));
   NX_TRY(const struct stat info, sys::stat_fd(disk.get()));
   const bool device = volume.kind == storage::Kind::zvol;
   if (device ? S_ISBLK(info.st_mode) : S_ISREG(info.st_mode)) return disk;
   return fail(Errc::InvalidState, path + (device ? " is no block device" : " is no file"));
 }
 
-/// An empty image, unless it is there from the container's former run.
+/// An empty image, unless it is there from the container's former run. Then a guest has written it,
+/// and after a crash the next one recovers its journal: no program of the host reads it.
 Result<> open_upper(Stored& stored) {
   const storage::Volume::Image& image = *stored.volume.raw;
   if (!stored.former) {
@@ -48,7 +51,6 @@ Result<> open_upper(Stored& stored) {
              "image of what the container writes");
   }
   NX_TRY(const std::string path, storage::image_path(stored.volume));
-  if (stored.former) NX_CHECK(storage::raw::check_image(path, image.file_system));
   DiskRoot& root = *stored.disk_root;
   NX_TRY(root.upper, open_disk(stored.volume, path));
   root.disks.upper = root.upper.get();

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 
+#include <cerrno>
 #include <ctime>
 #include <utility>
 
@@ -42,6 +43,7 @@ class VmConfigured : public Configured {
 
   Result<> announce(UndoLog& undo) const;
   Result<> choose_accelerator();
+  Result<> lock_disks() const;
   Result<Running> spawn_helper(int cgroup, const GuestNetwork& network);
   Result<Running> start_in_cgroup(UndoLog& undo, const GuestNetwork& network);
   Result<> converse(int channel, UniqueFd& kept_terminal) const;
@@ -74,6 +76,20 @@ Result<> VmConfigured::choose_accelerator() {
                                                         .initrd = plan_.initrd,
                                                         .launch = plan_.launch}));
   if (machine.accelerator == qemu::Accelerator::tcg) machine.tsc_khz = qemu::measure_tsc_khz();
+  return {};
+}
+
+/// Locks of flock(2) belong to the description, which QEMU gets: they end with the machine. Disks
+/// of the storage are locked already, in the same way.
+Result<> VmConfigured::lock_disks() const {
+  for (std::size_t i = 0; i < plan_.disks.size(); ++i) {
+    const DiskFile& file = plan_.disks[i];
+    const int mode = plan_.launch.machine.disks[i].read_only ? LOCK_SH : LOCK_EX;
+    if (::flock(file.owned ? file.owned.get() : file.fd, mode | LOCK_NB) == 0) continue;
+    if (errno != EWOULDBLOCK) return fail_errno("lock a disk of the machine");
+    return fail(Errc::InvalidState, plan_.launch.machine.disks[i].serial +
+                                        ": a disk of the machine is in use by somebody else");
+  }
   return {};
 }
 
@@ -160,6 +176,7 @@ Result<> VmConfigured::run_runtime_hooks(pid_t init, const RunHooks& hooks) cons
 }
 
 Result<Created> VmConfigured::create(UndoLog& undo, const RunHooks& hooks) {
+  NX_CHECK(lock_disks());
   NX_CHECK(choose_accelerator());
   // First, to be undone last: when nothing has its tap devices open any more.
   NX_TRY(const GuestNetwork network, connect_guest(plan_.network_namespace, undo));
