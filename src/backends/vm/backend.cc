@@ -127,14 +127,23 @@ Result<oci::Status> VmBackend::status(const Record& record) const {
   if (!alive) return oci::Status::stopped;
   const auto answer = host::ask(record.state_dir, request("status"), kStatusTime);
   if (!answer) {
-    if (answer.error().code() != Errc::InvalidState) return fail(answer.error());
-    return oci::Status::stopped;  // it is about to end
+    // One that lives and does not answer, or is about to end, has a machine until it is gone.
+    const Errc code = answer.error().code();
+    if (code != Errc::InvalidState && code != Errc::Timeout) return fail(answer.error());
+    return oci::Status::running;
   }
   const std::string word = answer->text("status");
   for (const oci::Status status : {oci::Status::created, oci::Status::running, oci::Status::paused,
                                    oci::Status::stopped, oci::Status::creating})
     if (word == oci::status_name(status)) return status;
   return fail(Errc::RuntimeError, "the machine's helper says a status that there is not");
+}
+
+/// QEMU dies with it.
+Result<> kill_helper(const Record& record) {
+  NX_TRY(const auto pidfd, sys::open_process(record.init));
+  if (pidfd) NX_CHECK(sys::send_signal(pidfd->get(), SIGKILL));
+  return {};
 }
 
 Result<> VmBackend::kill(const Record& record, int signal, bool all) const {
@@ -146,8 +155,12 @@ Result<> VmBackend::kill(const Record& record, int signal, bool all) const {
   json::Object message = request("kill");
   message.set("signal", signal);
   message.set("all", all);
-  NX_CHECK(host::ask(record.state_dir, std::move(message), kRequestTime));
-  return {};
+  const auto answer = host::ask(record.state_dir, std::move(message), kRequestTime);
+  if (answer) return {};
+  const Errc code = answer.error().code();
+  if (signal != SIGKILL || (code != Errc::Timeout && code != Errc::InvalidState))
+    return fail(answer.error());
+  return kill_helper(record);
 }
 
 Result<> VmBackend::pause(const Record& record) const {

@@ -90,7 +90,14 @@ Result<> Guest::dispatch(const Frame& frame) {
 
 Result<> Guest::dispatch_session(const Frame& frame) {
   const auto found = sessions_.find(frame.session);
-  if (found == sessions_.end()) return {};  // its client has gone
+  if (found == sessions_.end()) {
+    // Its client has gone. The guest must not wait for a reader.
+    if (frame.type == Type::data) {
+      const protocol::Data data = protocol::data_of(frame);
+      mux_.consumed(frame.session, data.stream, data.bytes.size());
+    }
+    return {};
+  }
   Session& session = found->second;
   switch (frame.type) {
     case Type::started:
@@ -130,8 +137,10 @@ Result<> Guest::send() {
 }
 
 void Guest::write(std::uint32_t number, Session& session, Stream stream) {
-  if (const std::size_t taken = session.outlet(stream).write(); taken > 0)
-    mux_.consumed(number, stream, taken);
+  const std::size_t taken = session.outlet(stream).write();
+  if (taken == 0) return;
+  last_progress_ = Poller::Clock::now();
+  mux_.consumed(number, stream, taken);
 }
 
 void Guest::read_input(std::uint32_t number, Session& session) {

@@ -55,8 +55,11 @@ class Guest {
   bool is_open(std::uint32_t session) const { return mux_.is_open(session); }
   /// What the session's process wrote has all been passed on.
   bool drained(std::uint32_t session) const;
-  /// Forgets a session that is over, with what nobody has read of it.
+  /// Forgets a session with what nobody has read of it, and closes its descriptors. What its
+  /// process, if it has one, still writes is thrown away.
   void forget(std::uint32_t session) { sessions_.erase(session); }
+  /// When somebody last took something of what the guest writes; the beginning, if nobody has.
+  Poller::Clock::time_point last_progress() const { return last_progress_; }
 
  private:
   struct Session {
@@ -79,6 +82,7 @@ class Guest {
   protocol::Mux mux_{protocol::Role::host};
   std::map<std::uint32_t, Session> sessions_;
   std::uint32_t last_session_ = protocol::kContainerSession;
+  Poller::Clock::time_point last_progress_{};
 };
 
 }  // namespace nexcage::vm::host

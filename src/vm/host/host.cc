@@ -2,10 +2,12 @@
 
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <utility>
 
@@ -23,6 +25,8 @@ using sys::plan::MessageKind;
 
 constexpr std::chrono::milliseconds kLastWordsTime(200);
 constexpr std::chrono::seconds kShutdownTime(10);
+/// Of a reader of the container's output, after its end, who takes nothing.
+constexpr std::chrono::minutes kDrainTime(5);
 constexpr int kLostCode = 255;
 
 /// Those that somebody sends to the container's process; the others are about this one.
@@ -35,6 +39,15 @@ Result<UniqueFd> catch_signals() {
   UniqueFd fd(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!fd) return fail_errno("wait for signals");
   return fd;
+}
+
+/// Each exec has up to four.
+Result<> raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return fail_errno("look at a limit");
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return fail_errno("raise a limit");
+  return {};
 }
 
 Result<> send_to(int socket, MessageKind kind, std::string_view content,
@@ -57,6 +70,7 @@ Result<> Host::set_up() {
     NX_TRY(UniqueFd score, sys::open_at(AT_FDCWD, "/proc/self/oom_score_adj", O_WRONLY));
     NX_CHECK(sys::write_all(score.get(), std::to_string(launch_.oom_score)), "oom_score_adj");
   }
+  NX_CHECK(raise_descriptor_limit());
   NX_TRY(signals_, catch_signals());
   NX_TRY(UniqueFd state_dir, sys::open_at(AT_FDCWD, launch_.state_dir, O_RDONLY | O_DIRECTORY));
   NX_TRY(listener_, sys::listen_unix(state_dir.get(), kControlSocket, SOCK_SEQPACKET, 0600));
@@ -87,30 +101,41 @@ Result<> Host::serve() {
   return {};
 }
 
-Result<> Host::step() {
-  Poller poller;
+/// What is waited for as long as there is a guest.
+void Host::watch(Poller& poller) {
   guest_->add_to(poller);
   poller.add(machine_->output(), POLLIN, [this](short) -> Result<> {
     machine_->read_output();
     return {};
   });
+  poller.add(signals_.get(), POLLIN, [this](short) { return take_signal(); });
+  watch_clients(poller);
+}
+
+/// Without one of them the container's file system is not there any more.
+void Host::watch_daemons(Poller& poller) {
+  for (const Machine::Daemon& daemon : machine_->daemons())
+    poller.add(daemon.process.pidfd(), POLLIN, [&daemon](short) -> Result<> {
+      return fail(Errc::RuntimeError, "virtiofsd of " + daemon.source + " has ended");
+    });
+}
+
+Result<> Host::step() {
+  Poller poller;
+  watch(poller);
   poller.add(machine_->pidfd(), POLLIN, [this](short) -> Result<> {
     NX_TRY(const std::string how, machine_->how_it_ended());
     return fail(Errc::RuntimeError, how);
   });
-  poller.add(signals_.get(), POLLIN, [this](short) { return take_signal(); });
-  poller.add(listener_.get(), POLLIN, [this](short) { return accept_client(); });
+  watch_daemons(poller);
   if (stage_ < Stage::prepared)
     poller.add(creator_.get(), POLLIN, [](short) -> Result<> {
       return fail(Errc::RuntimeError, "the command that creates the container has ended");
     });
-  for (Client& client : clients_) {
-    poller.add(client.socket.get(), POLLIN, [this, &client](short) { return hear_client(client); });
-    poller.until(client.until);
-  }
   poller.until(boot_until_);
   poller.until(start_until_);
   poller.until(kill_until_);
+  if (stage_ == Stage::ended) poller.until(drained_until());
   NX_CHECK(poller.wait());
   settle_clients();
   return check_deadlines();
@@ -127,15 +152,9 @@ Result<> Host::check_deadlines() {
     return fail(Errc::Timeout, "the guest does not start the container's process");
   if (passed(kill_until_)) {
     // The guest's kernel does not do it any more; the container ends with the machine.
-    code_ = 128 + SIGKILL;
-    stage_ = Stage::ended;
+    end_container(128 + SIGKILL);
   }
-  for (Client& client : clients_) {
-    if (!passed(client.until)) continue;
-    client.until.reset();
-    client.waits = Waits::no;
-    reply(client, error_answer(Error(Errc::Timeout, "the guest does not answer")));
-  }
+  check_clients(now);
   return {};
 }
 
@@ -193,8 +212,7 @@ Result<> Host::failed(std::uint32_t session, const sys::plan::Failure& failure) 
     if (stage_ < Stage::prepared) return fail(error);
     for (Client& client : clients_)
       if (client.waits == Waits::start) reply(client, error_answer(error));
-    code_ = 1;
-    stage_ = Stage::ended;
+    end_container(1);
     return {};
   }
   guest_->forget(session);
@@ -212,8 +230,7 @@ Result<> Host::exited(std::uint32_t session, const protocol::Exit& exit) {
   const int code =
       exit.signal != 0 ? 128 + static_cast<int>(exit.signal) : static_cast<int>(exit.code);
   if (session == kContainerSession) {
-    code_ = code;
-    stage_ = Stage::ended;
+    end_container(code);
     kill_until_.reset();
     fail_waiting(Error(Errc::InvalidState, "the container's process has ended"));
     return {};
@@ -261,40 +278,52 @@ Result<> Host::copy_size() {
   return {};
 }
 
+void Host::end_container(int code) {
+  code_ = code;
+  stage_ = Stage::ended;
+  ended_at_ = Clock::now();
+}
+
+Host::Clock::time_point Host::drained_until() const {
+  return std::max(ended_at_, guest_->last_progress()) + kDrainTime;
+}
+
 bool Host::finished() const {
   if (stage_ != Stage::ended) return false;
   // Who kills does not wait for a reader of what is left.
-  return killed_ || guest_->drained(kContainerSession);
+  return killed_ || guest_->drained(kContainerSession) || drained_until() <= Clock::now();
+}
+
+/// Asks the guest to write back what it has. True when QEMU has ended.
+bool Host::shut_down() {
+  guest_->shut_down();
+  const auto until = Clock::now() + kShutdownTime;
+  bool gone = false;
+  // Whoever kills now does not want to wait for it.
+  killed_ = false;
+  while (!gone && !killed_ && Clock::now() < until) {
+    Poller poller;
+    watch(poller);
+    poller.add(machine_->pidfd(), POLLIN, [&](short) -> Result<> {
+      gone = true;
+      return {};
+    });
+    poller.until(until);
+    if (!poller.wait()) {
+      // The port is closed: QEMU is about to end.
+      const auto ended = sys::wait_exit(machine_->pidfd(), kShutdownTime);
+      return ended && *ended;
+    }
+    settle_clients();
+    check_clients(Clock::now());
+  }
+  return gone;
 }
 
 int Host::finish() {
-  if (launch_.persistent && !paused_ && !kill_until_) {
-    guest_->shut_down();
-    const auto until = Clock::now() + kShutdownTime;
-    bool gone = false;
-    while (!gone && Clock::now() < until) {
-      Poller poller;
-      guest_->add_to(poller);
-      poller.add(machine_->pidfd(), POLLIN, [&](short) -> Result<> {
-        gone = true;
-        return {};
-      });
-      poller.add(machine_->output(), POLLIN, [this](short) -> Result<> {
-        machine_->read_output();
-        return {};
-      });
-      poller.until(until);
-      if (!poller.wait()) {
-        // The port is closed: QEMU is about to end.
-        const auto ended = sys::wait_exit(machine_->pidfd(), kShutdownTime);
-        gone = ended && *ended;
-        break;
-      }
-    }
-    machine_->end(!gone);
-  } else {
-    machine_->end(false);
-  }
+  const bool hangs = paused_ || kill_until_;
+  const bool gone = launch_.persistent && !hangs && shut_down();
+  machine_->end(launch_.persistent && !hangs && !gone && !killed_);
   return *code_;
 }
 
@@ -328,7 +357,8 @@ void Host::tell_creator_failed(const Error& error) {
 }
 
 std::string_view Host::status() const {
-  if (stage_ == Stage::ended) return "stopped";
+  // As long as there is a machine it may write to its disks: only our end is the container's.
+  if (stage_ == Stage::ended) return "running";
   if (paused_) return "paused";
   if (stage_ == Stage::running) return "running";
   return stage_ < Stage::prepared ? "creating" : "created";

@@ -50,6 +50,8 @@ class Host : private GuestEvents {
   Result<> set_up();
   Result<> serve();
   Result<> step();
+  void watch(Poller& poller);
+  void watch_daemons(Poller& poller);
   Result<> check_deadlines();
   Result<Streams> streams();
 
@@ -71,12 +73,18 @@ class Host : private GuestEvents {
   Result<json::Object> answer_kill(const json::Value& request);
   Result<> pass_on(const Client& client, const json::Value& message);
   void reply(Client& client, json::Object message);
+  void watch_clients(Poller& poller);
   void settle_clients();
+  void check_clients(Clock::time_point now);
+  void forget_session(Client& client);
   void fail_waiting(const Error& error);
 
+  Clock::time_point drained_until() const;
   bool finished() const;
+  bool shut_down();
   int finish();
   int lose(const Error& error);
+  void end_container(int code);
   void tell_creator_failed(const Error& error);
   std::string_view status() const;
 
@@ -92,7 +100,9 @@ class Host : private GuestEvents {
   bool paused_ = false;
   bool killed_ = false;  // SIGKILL was asked for
   std::optional<int> code_;
+  Clock::time_point ended_at_{};
   Deadline boot_until_, start_until_, kill_until_;
+  Deadline accept_after_;  // no descriptor was free
 };
 
 }  // namespace nexcage::vm::host

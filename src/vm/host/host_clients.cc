@@ -18,6 +18,7 @@ using protocol::kContainerSession;
 
 constexpr std::chrono::seconds kRequestTime(10);
 constexpr std::size_t kMostClients = 256;
+constexpr std::chrono::seconds kRest(1);
 
 std::unexpected<Error> in_state(std::string_view status) {
   return fail(Errc::InvalidState, "the container is " + std::string(status));
@@ -25,14 +26,29 @@ std::unexpected<Error> in_state(std::string_view status) {
 
 }  // namespace
 
+void Host::watch_clients(Poller& poller) {
+  // Who cannot be taken waits in the queue; poll(2) would tell of him again and again.
+  const bool full = clients_.size() >= kMostClients;
+  const bool resting = accept_after_ && Clock::now() < *accept_after_;
+  if (resting) poller.until(accept_after_);
+  if (!full && !resting)
+    poller.add(listener_.get(), POLLIN, [this](short) { return accept_client(); });
+  for (Client& client : clients_) {
+    poller.add(client.socket.get(), POLLIN, [this, &client](short) { return hear_client(client); });
+    poller.until(client.until);
+  }
+}
+
 Result<> Host::accept_client() {
   UniqueFd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-  if (!socket) return {};  // it has gone already
+  if (!socket && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+    accept_after_ = Clock::now() + kRest;
+  if (!socket) return {};  // or it has gone already
   ucred peer{};
   socklen_t size = sizeof peer;
   const bool known = ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
                      (peer.uid == 0 || peer.uid == ::geteuid());
-  if (!known || clients_.size() >= kMostClients) return {};
+  if (!known) return {};
   clients_.push_back({.socket = std::move(socket)});
   return {};
 }
@@ -41,8 +57,7 @@ Result<> Host::hear_client(Client& client) {
   auto message = sys::receive_message(client.socket.get(), kMaxControlMessage);
   if (!message || message->data.empty()) {
     client.socket.reset();  // settle_clients() forgets it
-    if (client.session && guest_->is_open(*client.session))
-      guest_->signal(*client.session, SIGKILL, false);
+    forget_session(client);
     return {};
   }
   const auto request = json::parse(message->data);
@@ -68,8 +83,9 @@ Result<json::Object> Host::answer(Client& client, const json::Value& request,
     out.set("accelerator", qemu::accelerator_name(launch_.machine.accelerator));
     return out;
   }
-  if (stage_ == Stage::ended || stage_ < Stage::prepared) return in_state(status());
+  if (stage_ < Stage::prepared) return in_state(status());
   if (verb == "kill") return answer_kill(request);
+  if (stage_ == Stage::ended) return in_state("stopped");
   if (verb == "pause" && !paused_) {
     NX_CHECK(machine_->pause());
     paused_ = true;
@@ -105,8 +121,11 @@ Result<json::Object> Host::answer_kill(const json::Value& request) {
   const bool* all = request.find("all") != nullptr ? request.find("all")->if_bool() : nullptr;
   if (!signal || *signal < 1 || *signal > SIGRTMAX)
     return fail(Errc::InvalidSpec, "no such signal");
+  if (*signal == SIGKILL) killed_ = true;
+  // Its process has ended; what can still be ended is the wait for what that has written.
+  if (stage_ == Stage::ended && *signal == SIGKILL) return json::Object();
+  if (stage_ == Stage::ended) return in_state("stopped");
   if (*signal == SIGKILL) {
-    killed_ = true;
     // A machine that stands still, or hangs, has to end all the same.
     kill_until_ = Clock::now() + (paused_ ? std::chrono::seconds(0) : kRequestTime);
   }
@@ -154,6 +173,25 @@ Result<> Host::pass_on(const Client& client, const json::Value& message) {
 void Host::reply(Client& client, json::Object message) {
   // Who has gone hears nothing.
   if (client.socket) (void)tell(client.socket.get(), std::move(message));
+}
+
+/// Its process, if it ever comes to be, is killed; its descriptors are closed now.
+void Host::forget_session(Client& client) {
+  if (!client.session) return;
+  if (guest_->is_open(*client.session)) guest_->signal(*client.session, SIGKILL, false);
+  guest_->forget(*client.session);
+  client.session.reset();
+  client.code.reset();
+}
+
+void Host::check_clients(Clock::time_point now) {
+  for (Client& client : clients_) {
+    if (!client.until || *client.until > now) continue;
+    client.until.reset();
+    if (client.waits == Waits::exec) forget_session(client);
+    client.waits = Waits::no;
+    reply(client, error_answer(Error(Errc::Timeout, "the guest does not answer")));
+  }
 }
 
 void Host::settle_clients() {

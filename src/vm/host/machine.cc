@@ -113,7 +113,8 @@ Result<Machine> Machine::start(const Launch& launch) {
   NX_TRY(sys::Child qemu, sys::Child::spawn(command), "start " + launch.qemu);
   Machine out(std::move(qemu), std::move(agent.ours), std::move(monitor.ours),
               std::move(output.ours));
-  for (ServedShare& share : shares) out.daemons_.push_back(std::move(share.daemon));
+  for (ServedShare& share : shares)
+    out.daemons_.push_back({.source = share.source, .process = std::move(share.daemon)});
   return out;
 }
 

@@ -20,6 +20,13 @@ class Machine {
   /// this process's own mount namespace, made here, that nobody else sees.
   static Result<Machine> start(const Launch& launch);
 
+  /// A virtiofsd, and what it serves.
+  struct Daemon {
+    std::string source;
+    sys::Child process;
+  };
+  const std::vector<Daemon>& daemons() const { return daemons_; }
+
   /// The port of the guest's agent, once.
   UniqueFd take_port() { return std::move(port_); }
 
@@ -47,7 +54,7 @@ class Machine {
   Result<qemu::Qmp*> monitor();
 
   sys::Child qemu_;
-  std::vector<sys::Child> daemons_;
+  std::vector<Daemon> daemons_;
   UniqueFd port_;
   UniqueFd monitor_socket_;
   UniqueFd output_;

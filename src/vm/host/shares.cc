@@ -58,8 +58,10 @@ Result<ServedShare> serve(const Launch& launch, int state_dir, const std::string
   command.new_session = true;
   command.die_with_parent = true;
   NX_TRY(sys::Child daemon, sys::Child::spawn(command), "start " + launch.virtiofsd);
-  return ServedShare{
-      .tag = share.tag, .connection = std::move(connection), .daemon = std::move(daemon)};
+  return ServedShare{.source = share.source,
+                     .tag = share.tag,
+                     .connection = std::move(connection),
+                     .daemon = std::move(daemon)};
 }
 
 }  // namespace

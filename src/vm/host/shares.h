@@ -12,8 +12,8 @@
 namespace nexcage::vm::host {
 
 struct ServedShare {
-  std::string tag;
-  UniqueFd connection;  // for QEMU
+  std::string source, tag;  // as in Share
+  UniqueFd connection;      // for QEMU
   sys::Child daemon;
 };
 
