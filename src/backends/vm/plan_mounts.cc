@@ -85,6 +85,8 @@ Result<> plan_bind(const CreateJob& job, const oci::Mount& mount, const sys::Mou
                                       .file = file,
                                       .read_only = readonly,
                                       .recursive = options.recursive_bind && !file});
+  // What the guest has in its cache is written back when it is shut down.
+  if (!readonly) out.launch.persistent = true;
   protocol::Volume volume = volume_of("virtiofs", tag);
   volume.attributes = options.set | options.rec_set;
   if (file) volume.path = host::kSharedFile;
