@@ -180,7 +180,7 @@ constexpr Field kFields[] = {
        return s.vm && s.vm->hw_config && !s.vm->hw_config->device_tree.empty();
      }},
     {"vm.hwConfig.vcpus", machine, "before what linux.resources.cpu says"},
-    {"vm.hwConfig.memory", machine, "bytes; before linux.resources.memory.limit"},
+    {"vm.hwConfig.memory", machine, "bytes; at most linux.resources.memory.limit"},
 };
 
 }  // namespace

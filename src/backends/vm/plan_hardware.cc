@@ -62,12 +62,16 @@ Result<std::uint64_t> memory(const oci::Spec& spec, const VmSetup& setup) {
   NX_TRY(std::uint64_t wanted, parse_bytes(setup.memory), "vm.memory");
   std::string field = "vm.memory";
   const oci::Resources* resources = resources_of(spec);
+  const std::int64_t limit =
+      resources != nullptr && resources->memory ? resources->memory->limit.value_or(0) : 0;
   if (spec.vm && spec.vm->hw_config && spec.vm->hw_config->memory) {
     wanted = *spec.vm->hw_config->memory;
     field = "vm.hwConfig.memory";
-  } else if (resources != nullptr && resources->memory &&
-             resources->memory->limit.value_or(0) > 0) {
-    wanted = static_cast<std::uint64_t>(*resources->memory->limit);
+    // QEMU would be killed when the guest uses what it was promised.
+    if (limit > 0 && wanted > static_cast<std::uint64_t>(limit))
+      return fail(Errc::InvalidConfig, field + ": more than linux.resources.memory.limit");
+  } else if (limit > 0) {
+    wanted = static_cast<std::uint64_t>(limit);
     field = "linux.resources.memory.limit";
   }
   if (wanted < kLeastMemory)

@@ -28,8 +28,11 @@ void add_board(Words& out, const Machine& machine) {
   std::string board(board_name(machine.board));
   if (machine.board == Board::microvm) board += ",pit=on,pic=on,rtc=on,isa-serial=on";
   if (shared) board += ",memory-backend=mem";
-  board += std::string(",accel=") + std::string(accelerator_name(machine.accelerator));
   add(out, "-machine", std::move(board));
+  std::string accelerator(accelerator_name(machine.accelerator));
+  // Else its translated code may grow to 1 GiB: no cgroup of a small machine has that.
+  if (machine.accelerator == Accelerator::tcg) accelerator += ",tb-size=64";
+  add(out, "-accel", std::move(accelerator));
   if (machine.accelerator == Accelerator::kvm) add(out, "-cpu", "host");
   if (machine.accelerator == Accelerator::tcg) add(out, "-cpu", "max");
   add(out, "-m", "size=" + number(machine.memory >> 20) + "M");
