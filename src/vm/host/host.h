@@ -70,6 +70,7 @@ class Host : private GuestEvents {
                               std::vector<UniqueFd>& fds);
   Result<json::Object> answer_exec(Client& client, const json::Value& request,
                                    std::vector<UniqueFd>& fds);
+  Result<> watched(Result<> done);
   Result<json::Object> answer_kill(const json::Value& request);
   Result<> pass_on(const Client& client, const json::Value& message);
   void reply(Client& client, json::Object message);
@@ -100,6 +101,7 @@ class Host : private GuestEvents {
   bool paused_ = false;
   bool killed_ = false;  // SIGKILL was asked for
   std::optional<int> code_;
+  std::optional<Error> lost_;  // what the loop ends with
   Clock::time_point ended_at_{};
   Deadline boot_until_, start_until_, kill_until_;
   Deadline accept_after_;  // no descriptor was free

@@ -71,7 +71,14 @@ Result<> Host::hear_client(Client& client) {
     reply(client, error_answer(answered.error()));
   else if (client.waits == Waits::no)
     reply(client, *std::move(answered));
+  if (lost_) return fail(*lost_);
   return {};
+}
+
+/// QEMU that does not answer its monitor is of no use any more.
+Result<> Host::watched(Result<> done) {
+  if (!done && done.error().code() == Errc::Timeout) lost_ = done.error();
+  return done;
 }
 
 Result<json::Object> Host::answer(Client& client, const json::Value& request,
@@ -87,12 +94,12 @@ Result<json::Object> Host::answer(Client& client, const json::Value& request,
   if (verb == "kill") return answer_kill(request);
   if (stage_ == Stage::ended) return in_state("stopped");
   if (verb == "pause" && !paused_) {
-    NX_CHECK(machine_->pause());
+    NX_CHECK(watched(machine_->pause()));
     paused_ = true;
     return out;
   }
   if (verb == "resume" && paused_) {
-    NX_CHECK(machine_->resume());
+    NX_CHECK(watched(machine_->resume()));
     paused_ = false;
     return out;
   }

@@ -142,27 +142,36 @@ std::string Machine::last_words() const {
 
 Result<qemu::Qmp*> Machine::monitor() {
   if (!monitor_) {
-    NX_TRY(qemu::Qmp opened, qemu::Qmp::open(std::move(monitor_socket_), kMonitorTime));
+    NX_TRY(qemu::Qmp opened,
+           qemu::Qmp::open(std::move(monitor_socket_), kMonitorTime, meanwhile()));
     monitor_.emplace(std::move(opened));
   }
   return &*monitor_;
 }
 
+qemu::Meanwhile Machine::meanwhile() {
+  return {.fd = output_.get(), .read = [this] {
+            read_output();
+            return static_cast<bool>(output_);
+          }};
+}
+
 Result<> Machine::pause() {
   NX_TRY(qemu::Qmp * session, monitor());
-  NX_CHECK(session->execute("stop", kMonitorTime));
+  NX_CHECK(session->execute("stop", kMonitorTime, meanwhile()));
   return {};
 }
 
 Result<> Machine::resume() {
   NX_TRY(qemu::Qmp * session, monitor());
-  NX_CHECK(session->execute("cont", kMonitorTime));
+  NX_CHECK(session->execute("cont", kMonitorTime, meanwhile()));
   return {};
 }
 
 void Machine::end(bool politely) {
   if (politely) {
-    if (const auto session = monitor(); session && (*session)->execute("quit", kMonitorTime))
+    if (const auto session = monitor();
+        session && (*session)->execute("quit", kMonitorTime, meanwhile()))
       if (const auto status = qemu_.wait_for(kMonitorTime); status && *status) return;
   }
   qemu_.kill_and_wait();

@@ -52,6 +52,7 @@ class Machine {
         monitor_socket_(std::move(monitor)),
         output_(std::move(output)) {}
   Result<qemu::Qmp*> monitor();
+  qemu::Meanwhile meanwhile();
 
   sys::Child qemu_;
   std::vector<Daemon> daemons_;

@@ -2,8 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <string>
-#include <vector>
 
 #include "nexcage/base/error.h"
 #include "nexcage/base/unique_fd.h"
@@ -11,31 +12,35 @@
 
 namespace nexcage::vm::qemu {
 
+/// What else happens while QEMU is waited for: its output must be read, or it waits for us.
+struct Meanwhile {
+  int fd = -1;                   // -1: nothing
+  std::function<bool()> read{};  // called when there is something; false: that was the end
+};
+
 /// A session of commands, one after the other. Every wait has a limit: Timeout. RuntimeError for
-/// what QEMU answers that is no success, is not JSON, or is longer than a message may be.
+/// what QEMU answers that is no success, is not JSON, is longer than a message may be, or answers
+/// another command. After a Timeout the session is of no use: the answer may still come.
 class Qmp {
  public:
   using Time = std::chrono::milliseconds;
 
   /// Reads the greeting and asks for no capabilities. Takes the socket over.
-  static Result<Qmp> open(UniqueFd socket, Time limit);
+  static Result<Qmp> open(UniqueFd socket, Time limit, const Meanwhile& meanwhile = {});
 
   /// Sends a command, returns the member "return" of its answer. Events that come between are
   /// forgotten.
-  Result<json::Value> execute(const std::string& command, Time limit);
-  Result<json::Value> execute(const std::string& command, json::Object arguments, Time limit);
-
-  /// For poll(2): something to read means events, or the end of QEMU.
-  int fd() const { return socket_.get(); }
-  /// Reads away what is there. False when QEMU has closed the connection.
-  Result<bool> drain();
+  Result<json::Value> execute(const std::string& command, Time limit,
+                              const Meanwhile& meanwhile = {});
 
  private:
   explicit Qmp(UniqueFd socket) : socket_(std::move(socket)) {}
-  Result<json::Value> receive(std::chrono::steady_clock::time_point until);
-  Result<json::Value> answer(Time limit);
+  Result<json::Value> receive(std::chrono::steady_clock::time_point until,
+                              const Meanwhile& meanwhile);
+  Result<json::Value> answer(std::uint64_t id, Time limit, const Meanwhile& meanwhile);
 
   UniqueFd socket_;
+  std::uint64_t last_id_ = 0;
   std::string buffer_;  // received, no whole line yet or not looked at
 };
 
