@@ -104,10 +104,13 @@ Result<> add_route(const std::string& name, const LinkRoute& route) {
                    .rtm_scope = static_cast<unsigned char>(
                        route.gateway.empty() ? RT_SCOPE_LINK : RT_SCOPE_UNIVERSE),
                    .rtm_type = RTN_UNICAST,
-                   .rtm_flags = 0};
+                   .rtm_flags = route.on_link ? unsigned{RTNH_F_ONLINK} : 0U};
   Request request(RTM_NEWROUTE, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, body);
   if (route.prefix != 0) request.attribute(RTA_DST, route.destination);
   if (!route.gateway.empty()) request.attribute(RTA_GATEWAY, route.gateway);
+  if (!route.source.empty()) request.attribute(RTA_PREFSRC, route.source);
+  if (!route.metrics.empty()) request.attribute(RTA_METRICS, route.metrics);
+  if (route.priority != 0) request.attribute(RTA_PRIORITY, &route.priority, sizeof route.priority);
   request.attribute(RTA_OIF, &index, sizeof index);
   NX_CHECK(ask(request), "add a route through network device " + name);
   return {};

@@ -32,6 +32,10 @@ Result<> set_up_link(const std::string& name, const std::vector<LinkAddress>& ad
 struct LinkRoute {
   std::uint8_t family = 0, prefix = 0;
   std::string destination, gateway;
+  std::string source{};        // preferred address of ours, as RTA_PREFSRC; may be empty
+  std::string metrics{};       // what RTA_METRICS holds; may be empty
+  std::uint32_t priority = 0;  // 0: the kernel's default
+  bool on_link = false;        // the gateway is there although no other route says so
 };
 /// Adds the route; the interface must be up.
 Result<> add_route(const std::string& name, const LinkRoute& route);

@@ -64,24 +64,47 @@ void take_link(const nlmsghdr& message, std::vector<Link>& out) {
   if (link.address.size() == ETH_ALEN && link.kind != "tun") out.push_back(std::move(link));
 }
 
-void take_route(const nlmsghdr& message, int index, std::vector<LinkRoute>& out) {
+struct Routes {
+  std::vector<LinkRoute> found;
+  std::string refused;  // what one of the table is that LinkRoute cannot say
+};
+
+/// What of the table is somebody's doing, and not the kernel's own.
+bool is_configured(const rtmsg& body) {
+  return body.rtm_table == RT_TABLE_MAIN && body.rtm_protocol != RTPROT_KERNEL &&
+         body.rtm_protocol != RTPROT_RA && (body.rtm_flags & RTM_F_CLONED) == 0;
+}
+
+void take_route(const nlmsghdr& message, int index, Routes& out) {
   const auto* body = static_cast<const rtmsg*>(NLMSG_DATA(&message));
-  if (body->rtm_table != RT_TABLE_MAIN || body->rtm_type != RTN_UNICAST ||
-      body->rtm_protocol == RTPROT_KERNEL || body->rtm_protocol == RTPROT_RA)
-    return;
-  LinkRoute route{
-      .family = body->rtm_family, .prefix = body->rtm_dst_len, .destination = {}, .gateway = {}};
+  if (!is_configured(*body)) return;
+  LinkRoute route{.family = body->rtm_family,
+                  .prefix = body->rtm_dst_len,
+                  .destination = {},
+                  .gateway = {},
+                  .on_link = (body->rtm_flags & RTNH_F_ONLINK) != 0};
   int through = 0;
+  const auto number = [](const std::string& data, auto& value) {
+    if (data.size() == sizeof value) std::memcpy(&value, data.data(), sizeof value);
+  };
   auto left = static_cast<unsigned>(RTM_PAYLOAD(&message));
   for (auto* attribute = RTM_RTA(body); RTA_OK(attribute, left);
        attribute = RTA_NEXT(attribute, left)) {
     const std::string data(static_cast<const char*>(RTA_DATA(attribute)), RTA_PAYLOAD(attribute));
     if (attribute->rta_type == RTA_DST) route.destination = data;
     if (attribute->rta_type == RTA_GATEWAY) route.gateway = data;
-    if (attribute->rta_type == RTA_OIF && data.size() == sizeof through)
-      std::memcpy(&through, data.data(), sizeof through);
+    if (attribute->rta_type == RTA_PREFSRC) route.source = data;
+    if (attribute->rta_type == RTA_METRICS) route.metrics = data;
+    if (attribute->rta_type == RTA_PRIORITY) number(data, route.priority);
+    if (attribute->rta_type == RTA_OIF) number(data, through);
+    if (attribute->rta_type == RTA_MULTIPATH) out.refused = "several next hops";
+    if (attribute->rta_type == RTA_NH_ID) out.refused = "a next hop object";
+    if (attribute->rta_type == RTA_VIA) out.refused = "a next hop of another family";
+    if (attribute->rta_type == RTA_ENCAP) out.refused = "an encapsulation";
   }
-  if (through == index) out.push_back(std::move(route));
+  if (body->rtm_type != RTN_UNICAST) out.refused = "another type than unicast";
+  if (body->rtm_tos != 0 || body->rtm_src_len != 0) out.refused = "a source or a type of service";
+  if (through == index) out.found.push_back(std::move(route));
 }
 
 constexpr std::uint32_t kIngress = 0xffff0000;
@@ -152,7 +175,7 @@ Result<std::vector<Link>> ethernet_links() {
 
 Result<std::vector<LinkRoute>> link_routes(const std::string& name) {
   NX_TRY(const int index, netlink::index_of(name));
-  std::vector<LinkRoute> out;
+  Routes out;
   for (const int family : {AF_INET, AF_INET6}) {
     rtmsg body{};
     body.rtm_family = static_cast<unsigned char>(family);
@@ -160,7 +183,9 @@ Result<std::vector<LinkRoute>> link_routes(const std::string& name) {
         dump(RTM_GETROUTE, body, [&](const nlmsghdr& message) { take_route(message, index, out); }),
         "routes through network device " + name);
   }
-  return out;
+  if (!out.refused.empty())
+    return fail(Errc::Unsupported, "a route of the network namespace has " + out.refused);
+  return std::move(out.found);
 }
 
 Result<UniqueFd> make_tap(const std::string& name, std::uint32_t mtu) {

@@ -27,7 +27,7 @@ Result<std::vector<Link>> ethernet_links();
 Result<bool> has_link(const std::string& name);
 
 /// The routes of the main table that lead through the interface and are not the kernel's own (those
-/// come with its addresses).
+/// come with its addresses). Unsupported when the table has one that LinkRoute cannot say.
 Result<std::vector<LinkRoute>> link_routes(const std::string& name);
 
 /// A tap device of this name with this MTU, up; it goes when the descriptor is closed.

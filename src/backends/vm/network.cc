@@ -39,7 +39,11 @@ Result<nexcage::vm::protocol::Interface> interface_of(const sys::Link& link) {
     out.routes.push_back({.family = route.family,
                           .prefix = route.prefix,
                           .destination = route.destination,
-                          .gateway = route.gateway});
+                          .gateway = route.gateway,
+                          .source = route.source,
+                          .metrics = route.metrics,
+                          .priority = route.priority,
+                          .on_link = route.on_link});
   return out;
 }
 

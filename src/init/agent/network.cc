@@ -16,6 +16,17 @@ std::vector<sys::LinkAddress> addresses_of(const vm::protocol::Interface& interf
   return out;
 }
 
+Result<> add_route(const std::string& name, const vm::protocol::Route& route) {
+  return sys::add_route(name, {.family = route.family,
+                               .prefix = route.prefix,
+                               .destination = route.destination,
+                               .gateway = route.gateway,
+                               .source = route.source,
+                               .metrics = route.metrics,
+                               .priority = route.priority,
+                               .on_link = route.on_link});
+}
+
 }  // namespace
 
 Result<> set_up_network(Machine& machine, const std::vector<vm::protocol::Interface>& interfaces) {
@@ -34,12 +45,11 @@ Result<> set_up_network(Machine& machine, const std::vector<vm::protocol::Interf
     NX_CHECK(sys::change_link(name, interface.name, interface.mtu));
     NX_CHECK(sys::set_up_link(interface.name, addresses_of(interface)));
   }
-  for (const vm::protocol::Interface& interface : interfaces)
-    for (const vm::protocol::Route& route : interface.routes)
-      NX_CHECK(sys::add_route(interface.name, {.family = route.family,
-                                               .prefix = route.prefix,
-                                               .destination = route.destination,
-                                               .gateway = route.gateway}));
+  // Gateways are reached by the routes on the link.
+  for (const bool with_gateway : {false, true})
+    for (const vm::protocol::Interface& interface : interfaces)
+      for (const vm::protocol::Route& route : interface.routes)
+        if (route.gateway.empty() != with_gateway) NX_CHECK(add_route(interface.name, route));
   return {};
 }
 

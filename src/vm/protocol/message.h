@@ -15,7 +15,7 @@ namespace nexcage::vm::protocol {
 
 inline constexpr std::uint32_t kMagic = 0x4d56584e;  // "NXVM"
 /// Changes with every change of a message: an initramfs of another build is refused, not misread.
-inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::uint32_t kVersion = 2;
 
 /// First word of both sides.
 struct Hello {
@@ -84,11 +84,18 @@ using Source = std::variant<Root, Volume, File>;
 struct Route {
   std::uint8_t family = 0, prefix = 0;
   std::string destination, gateway;
+  std::string source{}, metrics{};  // as in sys::LinkRoute
+  std::uint32_t priority = 0;       // 0: the kernel's default
+  bool on_link = false;             // RTNH_F_ONLINK
   static void each(auto& self, auto&& field) {
     field("family", self.family);
     field("prefix", self.prefix);
     field("destination", self.destination);
     field("gateway", self.gateway);
+    field("source", self.source);
+    field("metrics", self.metrics);
+    field("priority", self.priority);
+    field("on_link", self.on_link);
   }
 };
 
