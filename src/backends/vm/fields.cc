@@ -44,7 +44,7 @@ bool maps_ids(const Spec& spec) {
 constexpr Field kFields[] = {
     {"ociVersion", runtime, "1.0 to 1.3"},
     {"root.path", machine, "of a bundle by virtiofs; the layers of an image as disks"},
-    {"root.readonly", guest, ""},
+    {"root.readonly", guest, "a bundle's directory is read-only on the host, too"},
     {"mounts.destination", guest, "resolved in-root; made when missing"},
     {"mounts.type", guest, "file systems of the guest's kernel; cgroup is version 2"},
     {"mounts.source", machine,

@@ -188,13 +188,22 @@ Result<> plan_root(const CreateJob& job, MachinePlan& out) {
     NX_TRY(root, image_root(*job.spec.vm->image, job.spec.root->readonly, out));
   } else if (job.disks != nullptr) {
     root = disk_root(*job.disks, out);
+  } else if (job.spec.root->readonly) {
+    // The guest's kernel is no guard: it is so on the host. What has to be
+    // made for the mounts is made in memory above.
+    const std::string tag =
+        share(out, {.source = job.rootfs, .tag = {}, .read_only = true, .recursive = true});
+    root.lowers.push_back(volume_of("virtiofs", tag));
+    root.lowers.back().attributes = MOUNT_ATTR_RDONLY;
+    protocol::Volume upper = volume_of("tmpfs", {});
+    upper.options = {"mode=755"};
+    root.upper.push_back(std::move(upper));
   } else {
-    const bool readonly = job.spec.root->readonly;
     const std::string tag =
         share(out, {.source = job.rootfs, .tag = {}, .read_only = false, .recursive = true});
     root.upper.push_back(volume_of("virtiofs", tag));
     // What the guest still has to write when its process has ended.
-    out.launch.persistent = !readonly;
+    out.launch.persistent = true;
   }
   out.prepare.sources.emplace_back(std::move(root));
   out.plan.operations.emplace_back(sys::plan::EnterRootfs{.fd = 0, .path = "/"});
