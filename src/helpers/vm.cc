@@ -43,11 +43,13 @@ UniqueFd take(const char* word) {
 }
 
 int run(std::span<char*> words) {
-  const UniqueFd launch_fd = take(words[0]), prepare_fd = take(words[1]);
+  UniqueFd launch_fd = take(words[0]), prepare_fd = take(words[1]);
   UniqueFd creator = take(words[2]);
   const auto text = nexcage::sys::read_all(launch_fd.get());
   auto prepare = nexcage::sys::read_all(prepare_fd.get());
   if (!text || !prepare) return kUsage;
+  launch_fd.reset();
+  prepare_fd.reset();
   auto launch = nexcage::vm::host::launch_from_text(*text);
   if (!launch) return kUsage;
   nexcage::vm::host::Host host(*std::move(launch), *std::move(prepare), std::move(creator));

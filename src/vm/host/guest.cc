@@ -189,4 +189,12 @@ bool Guest::drained(std::uint32_t session) const {
   return found == sessions_.end() || (!found->second.out.waiting() && !found->second.err.waiting());
 }
 
+void Guest::say(std::uint32_t session, std::string_view text) {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end()) return;
+  Outlet& outlet = found->second.err.fd() >= 0 ? found->second.err : found->second.out;
+  outlet.append(text);
+  (void)outlet.write();
+}
+
 }  // namespace nexcage::vm::host

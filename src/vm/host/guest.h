@@ -58,6 +58,8 @@ class Guest {
   /// Forgets a session with what nobody has read of it, and closes its descriptors. What its
   /// process, if it has one, still writes is thrown away.
   void forget(std::uint32_t session) { sessions_.erase(session); }
+  /// A word of ours into the session's errors (with a terminal: its output), as far as it goes.
+  void say(std::uint32_t session, std::string_view text);
   /// When somebody last took something of what the guest writes; the beginning, if nobody has.
   Poller::Clock::time_point last_progress() const { return last_progress_; }
 

@@ -50,6 +50,22 @@ Result<> raise_descriptor_limit() {
   return {};
 }
 
+/// QEMU has them: here they would only keep disks and tap devices in use after its end.
+void close_given(qemu::Machine& machine) {
+  UniqueFd(std::exchange(machine.initrd, -1)).reset();
+  for (qemu::Disk& disk : machine.disks) UniqueFd(std::exchange(disk.fd, -1)).reset();
+  for (qemu::Nic& nic : machine.nics) UniqueFd(std::exchange(nic.tap, -1)).reset();
+}
+
+/// The streams are the guest's from here on: whoever is at their other end must see when it closes
+/// them.
+Result<> leave_standard_streams() {
+  NX_TRY(const UniqueFd null, sys::open_at(AT_FDCWD, "/dev/null", O_RDWR));
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (::dup2(null.get(), fd) < 0) return fail_errno("leave a standard stream");
+  return {};
+}
+
 Result<> send_to(int socket, MessageKind kind, std::string_view content,
                  std::span<const int> fds = {}) {
   return sys::send_message(socket, std::string(1, static_cast<char>(kind)) + std::string(content),
@@ -76,6 +92,7 @@ Result<> Host::set_up() {
   NX_TRY(listener_, sys::listen_unix(state_dir.get(), kControlSocket, SOCK_SEQPACKET, 0600));
   boot_until_ = Clock::now() + std::chrono::seconds(launch_.boot_seconds);
   NX_TRY(machine_, Machine::start(launch_));
+  close_given(launch_.machine);
   guest_.emplace(machine_->take_port(), static_cast<GuestEvents&>(*this));
   // What is left to do needs none: but QEMU is another user's process.
   NX_CHECK(sys::keep_capabilities(sys::CapSet{1} << CAP_KILL));
@@ -174,6 +191,7 @@ Result<Streams> Host::streams() {
 
 Result<> Host::hello() {
   NX_TRY(Streams own, streams());
+  NX_CHECK(leave_standard_streams());
   guest_->prepare(prepare_, std::move(own));
   prepare_.clear();
   stage_ = Stage::preparing;
@@ -341,9 +359,9 @@ int Host::lose(const Error& error) {
   }
   if (creator_) tell_creator_failed(told);
   // Where the container's log is, too.
-  else
-    (void)sys::write_all(STDERR_FILENO,
-                         "nexcage: the virtual machine was lost: " + told.message() + "\n");
+  else if (guest_)
+    guest_->say(kContainerSession,
+                "nexcage: the virtual machine was lost: " + told.message() + "\n");
   (void)sys::write_file_atomic(launch_.state_dir + "/" + kReasonFile, told.message() + "\n", 0600,
                                sys::Durable::no);
   fail_waiting(told);
