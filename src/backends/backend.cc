@@ -12,6 +12,8 @@ Error no_checkpoint(std::string_view backend) {
       .hint("run the container on runc");
 }
 
+std::map<std::string, std::string> Backend::details(const Record& /*record*/) const { return {}; }
+
 Result<> Backend::announce_removal(UndoLog& /*undo*/, const Record& /*record*/) const { return {}; }
 
 Result<> Backend::update(const Record& /*record*/, const oci::Resources& /*resources*/) const {

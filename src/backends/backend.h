@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -50,6 +51,8 @@ struct Record {
   std::string created;    // RFC 3339
   bool terminal = false;
   json::Value backend_data;
+  /// What Backend::details() said last; not kept.
+  std::map<std::string, std::string> details{};
 };
 
 /// A container in the state of another runtime. Undone by running `remove`, where `state_dir`, that
@@ -224,6 +227,8 @@ class Backend {
   /// the reason why it was not (hook failed, exec failed).
   virtual Result<> start(const Record& record) const = 0;
   virtual Result<oci::Status> status(const Record& record) const = 0;
+  /// What else is to be shown of the container, as annotations are. Nothing unless overridden.
+  virtual std::map<std::string, std::string> details(const Record& record) const;
   virtual Result<> kill(const Record& record, int signal, bool all) const = 0;
   virtual Result<ExecStarted> exec(const Record& record, const oci::Spec& spec,
                                    const ExecRequest& request) const = 0;

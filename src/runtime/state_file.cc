@@ -88,6 +88,7 @@ Result<> refresh_status(backends::Record& record, const backends::Backend& backe
   if (is_taken_down(record)) return {};
   NX_TRY(record.state.status, backend.status(record));
   record.state.pid = record.state.status == oci::Status::stopped ? 0 : record.init.pid;
+  record.details = backend.details(record);
   return {};
 }
 

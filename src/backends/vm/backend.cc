@@ -13,6 +13,7 @@
 #include "nexcage/backends/vm/create.h"
 #include "nexcage/backends/vm/fields.h"
 #include "nexcage/backends/vm/plan.h"
+#include "nexcage/base/text.h"
 #include "nexcage/sys/caps.h"
 #include "nexcage/sys/cgroup_stats.h"
 #include "nexcage/sys/fs.h"
@@ -47,6 +48,7 @@ class VmBackend : public Backend {
   Result<std::unique_ptr<Configured>> configure(const CreateJob& job) const override;
   Result<> start(const Record& record) const override;
   Result<oci::Status> status(const Record& record) const override;
+  std::map<std::string, std::string> details(const Record& record) const override;
   Result<> kill(const Record& record, int signal, bool all) const override;
   Result<ExecStarted> exec(const Record& record, const oci::Spec& spec,
                            const ExecRequest& request) const override {
@@ -137,6 +139,18 @@ Result<oci::Status> VmBackend::status(const Record& record) const {
                                    oci::Status::stopped, oci::Status::creating})
     if (word == oci::status_name(status)) return status;
   return fail(Errc::RuntimeError, "the machine's helper says a status that there is not");
+}
+
+/// How it is run, and of one that did not end by itself, why.
+std::map<std::string, std::string> VmBackend::details(const Record& record) const {
+  constexpr std::size_t kMostReason = 4096;
+  std::map<std::string, std::string> out;
+  if (const std::string accelerator = record.backend_data.text("accelerator"); !accelerator.empty())
+    out["org.nexcage.vm.accelerator"] = accelerator;
+  const auto reason =
+      sys::read_file(AT_FDCWD, record.state_dir + "/" + host::kReasonFile, kMostReason);
+  if (reason) out["org.nexcage.vm.reason"] = trim(*reason);
+  return out;
 }
 
 /// QEMU dies with it.

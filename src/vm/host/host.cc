@@ -27,6 +27,8 @@ constexpr std::chrono::milliseconds kLastWordsTime(200);
 constexpr std::chrono::seconds kShutdownTime(10);
 /// Of a reader of the container's output, after its end, who takes nothing.
 constexpr std::chrono::minutes kDrainTime(5);
+/// Of the guest's kernel, to end what was executed in a container whose process has ended.
+constexpr std::chrono::seconds kExecTime(2);
 constexpr int kLostCode = 255;
 
 /// Those that somebody sends to the container's process; the others are about this one.
@@ -153,6 +155,7 @@ Result<> Host::step() {
   poller.until(start_until_);
   poller.until(kill_until_);
   if (stage_ == Stage::ended) poller.until(drained_until());
+  if (stage_ == Stage::ended && has_execs()) poller.until(ended_at_ + kExecTime);
   NX_CHECK(poller.wait());
   settle_clients();
   return check_deadlines();
@@ -250,6 +253,8 @@ Result<> Host::exited(std::uint32_t session, const protocol::Exit& exit) {
   if (session == kContainerSession) {
     end_container(code);
     kill_until_.reset();
+    if (exit.out_of_memory && exit.signal == SIGKILL)
+      keep_reason("the guest's kernel has killed for want of memory");
     fail_waiting(Error(Errc::InvalidState, "the container's process has ended"));
     return {};
   }
@@ -308,8 +313,13 @@ Host::Clock::time_point Host::drained_until() const {
 
 bool Host::finished() const {
   if (stage_ != Stage::ended) return false;
+  const bool hangs = kill_until_.has_value();
+  if (has_execs() && !hangs && Clock::now() < ended_at_ + kExecTime) return false;
   // Who kills does not wait for a reader of what is left.
-  return killed_ || guest_->drained(kContainerSession) || drained_until() <= Clock::now();
+  if (killed_ || drained_until() <= Clock::now()) return true;
+  return guest_->drained(kContainerSession) &&
+         std::ranges::none_of(clients_,
+                              [](const Client& client) { return client.code.has_value(); });
 }
 
 /// Asks the guest to write back what it has. True when QEMU has ended.
@@ -339,6 +349,7 @@ bool Host::shut_down() {
 }
 
 int Host::finish() {
+  fail_execs(Error(Errc::InvalidState, "the container has ended"));
   const bool hangs = paused_ || kill_until_;
   const bool gone = launch_.persistent && !hangs && shut_down();
   machine_->end(launch_.persistent && !hangs && !gone && !killed_);
@@ -362,10 +373,15 @@ int Host::lose(const Error& error) {
   else if (guest_)
     guest_->say(kContainerSession,
                 "nexcage: the virtual machine was lost: " + told.message() + "\n");
-  (void)sys::write_file_atomic(launch_.state_dir + "/" + kReasonFile, told.message() + "\n", 0600,
-                               sys::Durable::no);
+  keep_reason(told.message());
   fail_waiting(told);
+  fail_execs(told);
   return kLostCode;
+}
+
+void Host::keep_reason(const std::string& text) const {
+  (void)sys::write_file_atomic(launch_.state_dir + "/" + kReasonFile, text + "\n", 0600,
+                               sys::Durable::no);
 }
 
 void Host::tell_creator_failed(const Error& error) {

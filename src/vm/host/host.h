@@ -79,6 +79,9 @@ class Host : private GuestEvents {
   void check_clients(Clock::time_point now);
   void forget_session(Client& client);
   void fail_waiting(const Error& error);
+  bool has_execs() const;
+  void tell_exit(Client& client);
+  void fail_execs(const Error& error);
 
   Clock::time_point drained_until() const;
   bool finished() const;
@@ -86,6 +89,7 @@ class Host : private GuestEvents {
   int finish();
   int lose(const Error& error);
   void end_container(int code);
+  void keep_reason(const std::string& text) const;
   void tell_creator_failed(const Error& error);
   std::string_view status() const;
 

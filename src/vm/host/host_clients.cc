@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <utility>
@@ -201,12 +202,16 @@ void Host::check_clients(Clock::time_point now) {
   }
 }
 
+void Host::tell_exit(Client& client) {
+  json::Object message;
+  message.set("exit", *client.code);
+  reply(client, std::move(message));
+}
+
 void Host::settle_clients() {
   for (Client& client : clients_) {
     if (!client.code || !guest_->drained(*client.session)) continue;
-    json::Object message;
-    message.set("exit", *client.code);
-    reply(client, std::move(message));
+    tell_exit(client);
     guest_->forget(*client.session);
     client.session.reset();
     client.code.reset();
@@ -215,8 +220,31 @@ void Host::settle_clients() {
 }
 
 void Host::fail_waiting(const Error& error) {
-  for (Client& client : clients_)
-    if (client.waits != Waits::no || client.session) reply(client, error_answer(error));
+  for (Client& client : clients_) {
+    if (client.waits == Waits::no) continue;
+    if (client.waits == Waits::exec) forget_session(client);
+    client.waits = Waits::no;
+    client.until.reset();
+    reply(client, error_answer(error));
+  }
+}
+
+bool Host::has_execs() const {
+  return std::ranges::any_of(clients_,
+                             [](const Client& client) { return client.session && !client.code; });
+}
+
+void Host::fail_execs(const Error& error) {
+  for (Client& client : clients_) {
+    if (!client.session) continue;
+    // Its process has ended; only its reader has not taken everything.
+    if (client.code) {
+      tell_exit(client);
+    } else {
+      reply(client, error_answer(error));
+    }
+    forget_session(client);
+  }
 }
 
 }  // namespace nexcage::vm::host
