@@ -51,7 +51,10 @@ constexpr Field kFields[] = {
      "directories by virtiofs; files by virtiofs, small ones that are read-only or the engine's "
      "own "
      "as a copy; /dev/shm is the guest's"},
-    {"mounts.options", guest, "read-only binds are so on the host, too; idmap is refused"},
+    {"mounts.options", guest,
+     "read-only binds are so on the host, too; idmap, and of binds shared, slave, tmpcopyup, sync "
+     "and "
+     "words for a file system are refused"},
     {"mounts.uidMappings", refused, "ids are not mapped between host and guest",
      [](const Spec& s) {
        return std::ranges::any_of(s.mounts, [](const auto& m) { return !m.uid_mappings.empty(); });

@@ -30,11 +30,14 @@ TEST(VmFields, RefusesByName) {
   spec.process->apparmor_profile = "strict";
   EXPECT_ERROR(check_fields(spec), Errc::Unsupported, HasSubstr("process.apparmorProfile"));
   spec = oci::default_spec();
-  spec.linux_->devices.push_back({.path = "/dev/sda", .type = 'b', .major = 8, .minor = 0});
+  oci::Device& disk = spec.linux_->devices.emplace_back();
+  disk.path = "/dev/sda";
+  disk.type = 'b';
+  disk.major = 8;
   EXPECT_ERROR(check_fields(spec), Errc::Unsupported, HasSubstr("linux.devices.major"));
   spec = oci::default_spec();
-  spec.vm = oci::Vm{.kernel = {.path = "/boot/vmlinuz"},
-                    .hw_config = oci::VmHardware{.device_tree = "/boot/tree"}};
+  spec.vm.emplace().kernel.path = "/boot/vmlinuz";
+  spec.vm->hw_config.emplace().device_tree = "/boot/tree";
   EXPECT_ERROR(check_fields(spec), Errc::Unsupported, HasSubstr("vm.hwConfig.deviceTree"));
 }
 

@@ -13,7 +13,7 @@
 namespace nexcage::backends::vm {
 namespace {
 
-/// Of a start that runs hooks without a limit.
+/// Of a start beside its hooks; with one that has no limit there is none.
 constexpr int kStartSeconds = 10;
 
 Result<> check_complete(const CreateJob& job) {
@@ -75,7 +75,11 @@ Result<> plan_finish(const CreateJob& job, MachinePlan& out) {
   if (spec.hooks.start_container.empty()) return {};
   operations.emplace_back(
       lxc::plan_hooks(HookPoint::start_container, spec.hooks.start_container, state_of(job)));
-  out.launch.start_seconds = 0;
+  // They run between the word to start and its answer.
+  for (const oci::Hook& hook : spec.hooks.start_container) {
+    if (!hook.timeout) out.launch.start_seconds = 0;
+    if (out.launch.start_seconds > 0) out.launch.start_seconds += *hook.timeout;
+  }
   return {};
 }
 

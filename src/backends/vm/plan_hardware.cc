@@ -30,8 +30,8 @@ unsigned count_of(const std::string& list) {
     const std::size_t dash = part.find('-');
     const auto first = parse_u64(trim(part.substr(0, dash)));
     const auto last = dash == std::string::npos ? first : parse_u64(trim(part.substr(dash + 1)));
-    if (first && last && *last >= *first && *last - *first < kMostProcessors)
-      count += static_cast<unsigned>(*last - *first + 1);
+    if (first && last && *last >= *first)
+      count += static_cast<unsigned>(std::min<std::uint64_t>(*last - *first, kMostProcessors) + 1);
   }
   return count;
 }

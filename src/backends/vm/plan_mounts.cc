@@ -39,9 +39,29 @@ void add_source(MachinePlan& out, protocol::Source source, std::string target) {
   out.prepare.sources.push_back(std::move(source));
 }
 
-void add_copy(MachinePlan& out, const std::string& path, bool readonly, std::string target) {
+void add_copy(MachinePlan& out, const std::string& path, std::uint64_t attributes,
+              std::string target) {
   out.copies.push_back({.source = out.prepare.sources.size(), .path = path});
-  add_source(out, protocol::File{.content = {}, .readonly = readonly}, std::move(target));
+  add_source(out, protocol::File{.content = {}, .attributes = attributes}, std::move(target));
+}
+
+/// What cannot be had of a directory in another kernel. Words that only say what is so anyway (rw,
+/// suid, private) are taken.
+Result<> check_bind_options(const sys::MountOptions& options, const std::string& field) {
+  const auto refused = [&](const std::string& word) {
+    return fail(Errc::Unsupported, field + ": option " + word + " of a bind into a machine");
+  };
+  if (!options.data.empty()) return refused(quote(options.data.front()));
+  if ((options.propagation & MS_SHARED) != 0) return refused("shared");
+  if ((options.propagation & MS_SLAVE) != 0) return refused("slave");
+  if ((options.propagation & MS_UNBINDABLE) != 0) return refused("unbindable");
+  if (options.tmpcopyup) return refused("tmpcopyup");
+  if (options.copy_symlink) return refused("copy-symlink");
+  if (options.sync) return refused("sync");
+  if (options.dirsync) return refused("dirsync");
+  if (options.mandlock) return refused("mand");
+  if (options.lazytime) return refused("lazytime");
+  return {};
 }
 
 Result<> plan_bind(const CreateJob& job, const oci::Mount& mount, const sys::MountOptions& options,
@@ -60,18 +80,20 @@ Result<> plan_bind(const CreateJob& job, const oci::Mount& mount, const sys::Mou
   }
   std::string path = mount.source;
   if (!path.starts_with('/')) path = job.bundle + "/" + path;  // relative to the bundle (config.md)
-  const bool readonly = ((options.set | options.rec_set) & MOUNT_ATTR_RDONLY) != 0;
+  NX_CHECK(check_bind_options(options, field));
+  const std::uint64_t attributes = options.set | options.rec_set;
+  const bool readonly = (attributes & MOUNT_ATTR_RDONLY) != 0;
   const bool engine = std::ranges::find(kEngineFiles, target) != kEngineFiles.end();
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0) {
     // Ours are written when the network is there.
     if (errno != ENOENT || !engine) return fail_errno(field + ": look at " + path);
-    add_copy(out, path, readonly, mount.destination);
+    add_copy(out, path, attributes, mount.destination);
     return {};
   }
   if (S_ISREG(info.st_mode)) {
     if ((readonly || engine) && static_cast<std::size_t>(info.st_size) <= protocol::kMaxFile) {
-      add_copy(out, path, readonly, mount.destination);
+      add_copy(out, path, attributes, mount.destination);
       return {};
     }
   } else if (!S_ISDIR(info.st_mode)) {
@@ -88,7 +110,7 @@ Result<> plan_bind(const CreateJob& job, const oci::Mount& mount, const sys::Mou
   // What the guest has in its cache is written back when it is shut down.
   if (!readonly) out.launch.persistent = true;
   protocol::Volume volume = volume_of("virtiofs", tag);
-  volume.attributes = options.set | options.rec_set;
+  volume.attributes = attributes;
   if (file) volume.path = host::kSharedFile;
   add_source(out, std::move(volume), mount.destination);
   return {};

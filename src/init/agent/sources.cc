@@ -113,8 +113,8 @@ Result<UniqueFd> open_source(Machine&, const File& file) {
   if (::fchown(fd.get(), file.uid, file.gid) < 0 || ::fchmod(fd.get(), file.mode & 07777) < 0)
     return fail_errno("owner and mode of a copied file");
   NX_TRY(UniqueFd clone, clone_of(fd.get(), false, "a copied file"));
-  if (file.readonly)
-    NX_CHECK(sys::set_attributes(clone.get(), MOUNT_ATTR_RDONLY, 0, 0, sys::Recursive::no));
+  if (file.attributes != 0)
+    NX_CHECK(sys::set_attributes(clone.get(), file.attributes, 0, 0, sys::Recursive::no));
   return clone;
 }
 

@@ -30,25 +30,35 @@ std::string identity(const std::string& path) {
   return path + ":" + std::to_string(info.st_size) + ":" + std::to_string(info.st_mtim.tv_sec);
 }
 
-std::string key_of(const AcceleratorJob& job) {
+/// Of this boot of the host: answers from before it are forgotten.
+std::string boot_of_host() {
   const auto boot = sys::read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64);
-  return std::string(boot ? trim(*boot) : "") + " " + identity(job.launch.machine.kernel) + " " +
-         identity(job.launch.qemu);
+  return boot ? std::string(trim(*boot)) : std::string();
 }
 
-/// What was found out before: "kvm", "tcg", or nothing.
-std::string recall(const AcceleratorJob& job, const std::string& key) {
+std::string key_of(const AcceleratorJob& job) {
+  return identity(job.launch.machine.kernel) + " " + identity(job.launch.qemu) + " " +
+         std::string(qemu::board_name(job.launch.machine.board));
+}
+
+/// What was found out since the host's boot: an object of "kvm" or "tcg" by key.
+json::Object answers_of(const AcceleratorJob& job) {
   const auto text = sys::read_file(AT_FDCWD, job.remembered + "/" + kFile);
-  if (!text) return {};
-  const auto value = json::parse(*text);
-  return value && value->text("key") == key ? value->text("accelerator") : std::string();
+  const auto value = text ? json::parse(*text) : Result<json::Value>(json::Value());
+  const json::Value* answers =
+      value && value->text("boot") == boot_of_host() ? value->find("answers") : nullptr;
+  return answers != nullptr && answers->if_object() != nullptr ? *answers->if_object()
+                                                               : json::Object();
 }
 
+/// Whoever writes at the same time may take it away again: then the same is found out once more.
 Result<> remember(const AcceleratorJob& job, const std::string& key, std::string_view answer) {
   NX_CHECK(sys::mkdirs(job.remembered, 0700));
+  json::Object answers = answers_of(job);
+  answers.set(key, answer);
   json::Object out;
-  out.set("key", key);
-  out.set("accelerator", answer);
+  out.set("boot", boot_of_host());
+  out.set("answers", json::Value(std::move(answers)));
   return sys::write_file_atomic(job.remembered + "/" + kFile,
                                 json::dump(json::Value(std::move(out))), 0600, sys::Durable::no);
 }
@@ -93,7 +103,8 @@ Result<qemu::Accelerator> choose_accelerator(const AcceleratorJob& job) {
     return qemu::Accelerator::tcg;
   }
   const std::string key = key_of(job);
-  std::string answer = recall(job, key);
+  const json::Object known = answers_of(job);
+  std::string answer = known.find(key) != nullptr ? known.find(key)->text() : std::string();
   if (answer.empty()) {
     log::info("trying whether " + job.launch.machine.kernel + " boots with KVM");
     NX_TRY(const bool boots, boots_with_kvm(job), "try KVM");

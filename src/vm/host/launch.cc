@@ -162,17 +162,9 @@ void each(Is<qemu::Disk> auto& self, auto& field) {
   field("throttle", self.throttle);
 }
 
-void each(Is<qemu::Forward> auto& self, auto& field) {
-  field("protocol", self.protocol);
-  field("address", self.address);
-  field("host_port", self.host_port);
-  field("guest_port", self.guest_port);
-}
-
 void each(Is<qemu::Nic> auto& self, auto& field) {
   field("tap", self.tap);
   field("mac", self.mac);
-  field("forwards", self.forwards);
 }
 
 void each(Is<qemu::Machine> auto& self, auto& field) {

@@ -87,7 +87,7 @@ TEST(Message, every_record_comes_back_as_it_was) {
   interface.routes.emplace_back().gateway = "abce";
   Prepare prepare;
   prepare.sources = {Root{.lowers = {lower}, .upper = {upper}},
-                     File{.content = "text", .mode = 0600, .uid = 1, .gid = 2, .readonly = false},
+                     File{.content = "text", .mode = 0600, .uid = 1, .gid = 2, .attributes = 1},
                      share};
   prepare.interfaces = {interface};
   prepare.pids_max = 9;

@@ -65,13 +65,13 @@ inline constexpr std::size_t kMaxFile = 1u << 20;
 struct File {
   std::string content;
   std::uint32_t mode = 0644, uid = 0, gid = 0;
-  bool readonly = true;
+  std::uint64_t attributes = 0;  // MOUNT_ATTR_*
   static void each(auto& self, auto&& field) {
     field("content", self.content);
     field("mode", self.mode);
     field("uid", self.uid);
     field("gid", self.gid);
-    field("readonly", self.readonly);
+    field("attributes", self.attributes);
   }
 };
 

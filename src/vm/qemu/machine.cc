@@ -113,16 +113,7 @@ void add_share(Words& out, const Machine& machine, const Share& share, std::size
 
 void add_nic(Words& out, const Machine& machine, const Nic& nic, std::size_t index) {
   const std::string name = "net" + number(index);
-  std::string netdev;
-  if (nic.tap >= 0) {
-    netdev = "tap,id=" + name + ",fd=" + std::to_string(nic.tap);
-  } else {
-    netdev = "user,id=" + name;
-    for (const Forward& forward : nic.forwards)
-      netdev += ",hostfwd=" + forward.protocol + ":" + forward.address + ":" +
-                number(forward.host_port) + "-:" + number(forward.guest_port);
-  }
-  add(out, "-netdev", std::move(netdev));
+  add(out, "-netdev", "tap,id=" + name + ",fd=" + std::to_string(nic.tap));
   // Without a boot ROM: nobody boots from this network.
   std::string text = device(machine, "virtio-net") + ",netdev=" + name + ",mac=" + nic.mac;
   if (machine.board == Board::q35) text += ",romfile=";

@@ -40,17 +40,9 @@ struct Share {
   std::string tag;  // that the guest mounts
 };
 
-/// A port of the host's loopback (or another address of it) that leads to one of the guest.
-struct Forward {
-  std::string protocol;  // "tcp", "udp"
-  std::string address;   // "127.0.0.1"
-  std::uint16_t host_port = 0, guest_port = 0;
-};
-
 struct Nic {
-  int tap = -1;  // a tap device's descriptor, its number in QEMU; -1: QEMU's user-mode network
+  int tap = -1;  // a tap device's descriptor, its number in QEMU
   std::string mac;
-  std::vector<Forward> forwards{};  // user mode only
 };
 
 struct Machine {

@@ -130,15 +130,5 @@ TEST(Argv, OnPciDevicesHaveOtherNames) {
               Contains("virtio-net-pci,netdev=net0,mac=02:00:00:00:00:01,romfile="));
 }
 
-TEST(Argv, PortsOfTheUserNetwork) {
-  Machine machine = small();
-  machine.nics = {
-      {.mac = "02:00:00:00:00:01",
-       .forwards = {
-           {.protocol = "tcp", .address = "127.0.0.1", .host_port = 8080, .guest_port = 80}}}};
-  EXPECT_THAT(values_of(plan_argv("q", machine), "-netdev"),
-              ElementsAre("user,id=net0,hostfwd=tcp:127.0.0.1:8080-:80"));
-}
-
 }  // namespace
 }  // namespace nexcage::vm::qemu
