@@ -322,6 +322,7 @@ Result<Child> Child::spawn(const Command& command) {
   int pidfd = -1;
   pid_t pid = -1;
   bool in_cgroup = false;
+  const int dumpable = ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
   {
     const BlockedSignals blocked;
     plan.mask = command.reset_signals ? 0 : blocked.before();
@@ -329,6 +330,8 @@ Result<Child> Child::spawn(const Command& command) {
   }
   if (pid < 0) return fail_errno("start " + program);
   UniqueFd owned(pidfd);
+  // A change of user has our memory, which the child had too, hidden from others (prctl(2)).
+  if (command.unprivileged && dumpable == 1) (void)::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   if (plan.failed == Step::none) {
     Child child(pid, std::move(owned), command.new_session || command.new_process_group);
     child.in_cgroup_ = in_cgroup;

@@ -90,6 +90,9 @@ class VirtualMachine(support.Case):
         self.assertEqual(len(children), 1)
         os.kill(int(children[0]), signal.SIGKILL)
         support.wait_for(lambda: self.status(name) == "stopped", what="the state stopped")
+        annotations = self.world.run("state", name).json()["annotations"]
+        self.assertIn("QEMU was ended by SIGKILL", annotations["org.nexcage.vm.reason"])
+        self.assertEqual(annotations["org.nexcage.vm.accelerator"], "tcg")
         self.assertEqual(self.world.run("delete", name).code, 0)
 
     def test_a_killed_helper_takes_the_machine_along(self):
@@ -99,6 +102,69 @@ class VirtualMachine(support.Case):
         support.wait_for(lambda: self.status(name) == "stopped", what="the state stopped")
         support.wait_for(lambda: f"nexcage-{name}" not in "".join(
             " ".join(support.arguments(p)) for p in support.processes()), what="the end of QEMU")
+
+    def test_a_helper_that_does_not_answer_can_be_deleted(self):
+        name = self.detached("sleep", "1000")
+        pid = self.world.run("state", name).json()["pid"]
+        os.kill(pid, signal.SIGSTOP)
+        self.assertEqual(self.status(name), "running")
+        answer = self.world.run("delete", "--force", name, timeout=60)
+        self.assertEqual(answer.code, 0, str(answer))
+        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+
+    def test_the_helper_is_not_in_the_hosts_network(self):
+        bundle = self.world.bundle(["sleep", "1000"])
+        name = self.world.new_id()
+        self.addCleanup(self.world.run, "delete", "--force", name)
+        answer = self.world.run("create", "--runtime", "vm", "--bundle", bundle, name, timeout=BOOT)
+        self.assertEqual(answer.code, 0, str(answer))
+        pid = self.world.run("state", name).json()["pid"]
+        self.assertNotEqual(os.readlink(f"/proc/{pid}/ns/net"), os.readlink("/proc/self/ns/net"))
+
+    def test_qemu_has_no_privileges(self):
+        name = self.detached("sleep", "1000")
+        pid = self.world.run("state", name).json()["pid"]
+        qemu = subprocess.run(["pgrep", "-P", str(pid), "qemu"], capture_output=True, text=True, check=True).stdout.strip()
+
+        def fields(process):
+            with open(f"/proc/{process}/status", encoding="utf-8") as file:
+                return dict(line.rstrip().split(":\t", 1) for line in file if ":\t" in line)
+        of_qemu = fields(qemu)
+        self.assertNotIn("0", of_qemu["Uid"].split())
+        self.assertNotIn("0", of_qemu["Gid"].split())
+        for sets in ("CapPrm", "CapEff", "CapBnd", "CapInh", "CapAmb"):
+            self.assertEqual(int(of_qemu[sets], 16), 0, sets)
+        self.assertEqual(of_qemu["NoNewPrivs"], "1")
+        kill = 1 << 5
+        self.assertEqual(int(fields(pid)["CapEff"], 16), kill)
+
+    def test_machines_one_after_the_other_and_side_by_side(self):
+        before = self.world.snapshot()
+        for _ in range(5):
+            argv = self.world.argv("run", "--rm", "--runtime", "vm", self.image, "echo", "here")
+            running = [subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                        env=self.world.environment()) for _ in range(4)]
+            for process in running:
+                out, _ = process.communicate(timeout=4 * BOOT)
+                self.assertEqual((process.returncode, out), (0, b"here\n"))
+        self.assert_same_host(before)
+
+    def test_a_create_that_is_killed_leaves_nothing(self):
+        for point in ("vm-network-connected", "vm-helper-started", "vm-prepared"):
+            with self.subTest(point=point):
+                before = self.world.snapshot()
+                process = self.world.popen("create", "--runtime", "vm", "--name", self.world.new_id(), self.image, "true",
+                                           env={"NEXCAGE_TESTPOINT": point}, stdin=subprocess.DEVNULL,
+                                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+                if state.si_code != os.CLD_STOPPED:
+                    process.wait()
+                    self.fail(f"{point} was not reached: {process.stderr.read().decode()}")
+                process.send_signal(signal.SIGKILL)
+                process.wait(10)
+                process.stderr.close()
+                self.assertEqual(self.world.run("list", "--format", "json").json(), [])
+                self.assert_same_host(before)
 
     def test_terminal(self):
         argv = self.world.argv("run", "--rm", "-it", "--runtime", "vm", self.image, "sh", "-c",
@@ -150,6 +216,9 @@ class VirtualMachine(support.Case):
             self.assertEqual(file.read(), "back\n")
         answer = self.run_vm("-v", f"{shared}:/mnt:ro", self.image, "sh", "-c", "echo no > /mnt/out")
         self.assertNotEqual(answer.code, 0)
+        self.assertIn("Read-only file system", answer.err)
+        with open(os.path.join(shared, "out"), encoding="utf-8") as file:
+            self.assertEqual(file.read(), "back\n")
 
     def test_a_bundle_with_a_machine_of_its_own(self):
         bundle = self.world.bundle(["sh", "-c", "nproc; cat /proc/cmdline; grep MemTotal /proc/meminfo"])

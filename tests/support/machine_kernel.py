@@ -19,8 +19,11 @@ def prepared_kernel():
         os.makedirs(kernels, exist_ok=True)
         made = subprocess.run([support.NEXCAGE, "vm", "setup", "--directory", kernels],
                               capture_output=True, text=True, check=False)
-        if made.returncode != 0:
+        # Without a package there is nothing to prepare; with one, preparing is what is tested.
+        if "apt-get" in made.stderr:
             raise unittest.SkipTest("no kernel for machines: " + made.stderr.strip())
+        if made.returncode != 0:
+            raise RuntimeError("vm setup has failed: " + made.stderr.strip())
     return os.path.realpath(default)
 
 
