@@ -61,16 +61,9 @@ def measure(bench, world, layer, rounds=5):
     with contextlib.ExitStack() as stack:
         engines, absent = peers.all_of(world, stack)
         for number in range(rounds + 1):
-            for name, engine in engines.items():
-                if name in absent:
-                    continue
-                try:
-                    loaded, removed = engine.cost(engine.load(archive, NAME)), engine.cost(engine.remove(NAME))
-                except RuntimeError as error:
-                    if name == "nexcage":
-                        raise
-                    absent[name] = str(error)
-                    continue
+            costs = peers.turn(engines, absent, lambda engine: (engine.cost(engine.load(archive, NAME)),
+                                                                engine.cost(engine.remove(NAME))))
+            for name, (loaded, removed) in costs.items():
                 if number:  # the first round warms caches
                     loads.setdefault(name, []).append(loaded)
                     removals.setdefault(name, []).append(removed)

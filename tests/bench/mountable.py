@@ -82,7 +82,7 @@ def to_mountable(bench, layer):
 
 def mounts(bench, world, program):
     libexec = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(world.binary))), "libexec/nexcage")
-    directory = world.path("many")
+    directory = world.path("many-layers")
     os.makedirs(directory)
     kept = world.path("images")
     world.write_config(images=os.path.join(directory, "images"), layers=os.path.join(directory, "layers"))

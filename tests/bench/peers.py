@@ -26,6 +26,21 @@ def command(world, argv, env=None):
     return spent["processor"], spent["memory"]
 
 
+def turn(engines, absent, work):
+    """One round: what the work gives for each engine. Who cannot do it is absent from then on; nexcage must."""
+    given = {}
+    for name, engine in engines.items():
+        if name in absent:
+            continue
+        try:
+            given[name] = work(engine)
+        except RuntimeError as error:
+            if name == "nexcage":
+                raise
+            absent[name] = str(error)
+    return given
+
+
 class Peer:
     """What all have. `daemon` is the pid of a process that works for them."""
 

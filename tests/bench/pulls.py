@@ -52,18 +52,13 @@ def cold_pulls(bench, world, rounds=5):
             engine.cost(engine.remove(reference))
             engine.clean()
 
+        def pull_and_forget(engine):
+            cost = engine.cost(engine.pull(reference) + engine.run(reference, "true"))
+            forget(engine)
+            return cost
+
         for number in range(rounds + 1):
-            for name, engine in engines.items():
-                if name in absent:
-                    continue
-                try:
-                    cost = engine.cost(engine.pull(reference) + engine.run(reference, "true"))
-                    forget(engine)
-                except RuntimeError as error:
-                    if name == "nexcage":
-                        raise
-                    absent[name] = str(error)
-                    continue
+            for name, cost in peers.turn(engines, absent, pull_and_forget).items():
                 if number:  # the first round warms caches
                     samples.setdefault(name, []).append(cost)
         rows = {name: figures.cost_row(costs) for name, costs in samples.items()}

@@ -169,6 +169,16 @@ class Debian(support.Case):
         self.run_ok("delete", container)
         self.assert_same_host(before)
 
+    @contextlib.contextmanager
+    def host_of(self, backend):
+        """Where the backend can run; what is put on the stack is undone at the end."""
+        if backend != "lxc" and not shutil.which(backend):
+            self.skipTest(f"needs the package {backend}")
+        with contextlib.ExitStack() as stack:
+            if backend == "crun":
+                stack.enter_context(support.crun_can_run())
+            yield stack
+
     def test_a_package_is_installed_on_every_backend(self):
         """From the EROFS image: dpkg writes its database and renames what lies in the layers."""
         tree = self.world.path("package")
@@ -182,11 +192,7 @@ class Debian(support.Case):
         os.chmod(tree + "/DEBIAN/postinst", 0o755)
         tool("dpkg-deb", "--root-owner-group", "-b", tree, self.world.path("package.deb"))
         for backend in ("lxc", "crun", "runc"):
-            with self.subTest(backend), contextlib.ExitStack() as stack:
-                if backend != "lxc" and not shutil.which(backend):
-                    self.skipTest(f"needs the package {backend}")
-                if backend == "crun":
-                    stack.enter_context(support.crun_can_run())
+            with self.subTest(backend), self.host_of(backend) as stack:
                 container = self.world.new_id()
                 self.run_ok("run", "-d", "--runtime", backend, "--layerfs", "erofs", "--name", container,
                             "-v", self.world.path("package.deb") + ":/package.deb:ro", "debian:test", "sleep", "infinity")
@@ -210,11 +216,7 @@ class Debian(support.Case):
             layers.append(tar.finish())
         image = self.world.import_image(layers, name="many")
         for backend in ("lxc", "crun", "runc"):
-            with self.subTest(backend), contextlib.ExitStack() as stack:
-                if backend != "lxc" and not shutil.which(backend):
-                    self.skipTest(f"needs the package {backend}")
-                if backend == "crun":
-                    stack.enter_context(support.crun_can_run())
+            with self.subTest(backend), self.host_of(backend):
                 out = self.run_ok("run", "--rm", "--runtime", backend, "--layerfs", "erofs", image, "sh", "-c",
                                   "find /many -type f | wc -l; cat /many/d0/f0 /many/d599/f29999").out
                 self.assertEqual(out, "30000\n029999")

@@ -232,6 +232,14 @@ TEST(Zstd, FormatsFromBeforeTheRfcAreRefused) {
                  Errc::InvalidImage, HasSubstr("no zstd frame begins here"));
 }
 
+TEST(Zstd, header_that_looks_like_a_frame_is_a_header) {
+  // Asks for a dictionary; behind its magic number it reads as a skippable frame.
+  const std::string data("\x28\xb5\x2f\xfd\x51\x2a\x4d\x18\x01\x00\x00\x00\x00\xfe", 14);
+  for (const std::size_t step : {1, 5, 37, 4096})
+    EXPECT_ERROR(inflate_text(data, oci::Compression::zstd, step, step), Errc::InvalidImage,
+                 HasSubstr("zstd"));
+}
+
 TEST(DetectCompression, ByTheFirstBytes) {
   EXPECT_EQ(detect_compression(bytes_of(gzip("x"))), oci::Compression::gzip);
   EXPECT_EQ(detect_compression(bytes_of(zstd("x"))), oci::Compression::zstd);

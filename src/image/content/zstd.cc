@@ -15,6 +15,8 @@ struct FreeStream {
 };
 
 constexpr std::size_t kMagicSize = 4;
+/// RFC 8878, 3.1.1.1: the magic number, a byte, and 1 + 4 + 8 bytes of fields.
+constexpr std::size_t kMaxHeaderSize = 18;
 
 /// RFC 8878, 3.1.1 and 3.1.2. libzstd would also read the formats from before the RFC.
 bool is_frame_magic(std::uint32_t magic) {
@@ -33,6 +35,14 @@ class ZstdInflater final : public Inflater {
   Result<Step> step(std::span<const std::byte> input, std::span<std::byte> output,
                     bool source_ended) override {
     if (!in_frame_) return begin_frame(input, source_ended);
+    // While it reads a header, libzstd takes what it is given for the beginning of a frame if that
+    // could be one, and its shortcut for whole frames decodes this instead. One byte never could.
+    if (frame_bytes_ < kMaxHeaderSize) {
+      NX_TRY(const Step step,
+             inflate_frame(input.first(std::min<std::size_t>(input.size(), 1)), output));
+      frame_bytes_ += step.consumed;
+      return step;
+    }
     return inflate_frame(input, output);
   }
 
@@ -55,6 +65,7 @@ class ZstdInflater final : public Inflater {
     in_frame_ = true;
     any_frame_ = true;
     magic_count_ = 0;
+    frame_bytes_ = kMagicSize;
     return Step{.consumed = taken};
   }
 
@@ -70,6 +81,7 @@ class ZstdInflater final : public Inflater {
   std::unique_ptr<ZSTD_DCtx, FreeStream> stream_;
   std::array<std::byte, kMagicSize> magic_{};
   std::size_t magic_count_ = 0;
+  std::size_t frame_bytes_ = 0;  // of the frame, until its header must have ended
   bool in_frame_ = false;
   bool any_frame_ = false;
 };

@@ -83,8 +83,7 @@ Result<sys::DetachedMount> mount_image(const std::string& path, FileSystem file_
 
 /// Makes an image and its file system larger, the file first: killed between, it is only to be
 /// repeated. A device must have the new size already. The kernel grows the file system, in steps of
-/// its journal. `mounted` is a directory of
-/// it while it is mounted. InvalidSpec for a smaller size.
+/// its journal. `mounted` is a directory of it while it is mounted. InvalidSpec for a smaller size.
 ///
 /// For ext4 the kernel wants the capability CAP_SYS_RESOURCE: without it a mounted one cannot grow
 /// (PermissionDenied), and one that is not mounted grows by resize2fs, which is not safe against a

@@ -24,11 +24,12 @@ namespace {
 constexpr std::chrono::milliseconds kPatience{1000}, kPause{10};
 
 Result<> check_file(const struct stat& info) {
-  // Who may write to a device is the host's business: udev gives it to the group "disk".
-  if (S_ISBLK(info.st_mode)) return {};
-  if (!S_ISREG(info.st_mode)) return fail(Errc::FileError, "it is no regular file");
+  const bool device = S_ISBLK(info.st_mode);
+  if (!device && !S_ISREG(info.st_mode)) return fail(Errc::FileError, "it is no regular file");
   const bool ours = info.st_uid == 0 || info.st_uid == ::geteuid();
-  if (!ours || (info.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+  // udev gives devices to the group "disk", whose members are as good as root.
+  const mode_t others = device ? S_IWOTH : S_IWGRP | S_IWOTH;
+  if (!ours || (info.st_mode & others) != 0)
     return fail(Error(Errc::PermissionDenied, "others than root may have written it")
                     .hint("an image must belong to root and have mode 0600"));
   return {};
