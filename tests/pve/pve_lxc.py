@@ -36,7 +36,8 @@ class Lxc(LxcConfig):
         guest.locked = True
         guest.pool = pool
         return self.double.tasks.start("vzcreate", vmid, who, node,
-                                       lambda task: self.make(task, guest, config, template, values.get("start") == "1"))
+                                       lambda task: self.make(task, guest, config, template, values.get("start") == "1"),
+                                       lambda: self.cluster.guests.pop(vmid))
 
     def check_template(self, who, template):
         found = re.fullmatch(r"([^:]+):vztmpl/(.+)", template)
@@ -134,7 +135,8 @@ class Lxc(LxcConfig):
         copy = self.cluster.reserve(newid, "lxc", guest.node, {})
         copy.locked = True
         return self.double.tasks.start("vzclone", guest.vmid, who, guest.node,
-                                       lambda task: self.copy(task, guest, copy, config, linked, target))
+                                       lambda task: self.copy(task, guest, copy, config, linked, target),
+                                       lambda: self.cluster.guests.pop(newid))
 
     def copy(self, task, guest, copy, config, linked, target):
         made = []
