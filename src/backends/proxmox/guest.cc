@@ -160,7 +160,7 @@ Result<GuestName> make_guest(const Cluster& cluster, const CreateJob& job,
   const bool clones = storage.can_clone() && !wants_privileges(params);
   for (int tries = 1;; ++tries) {
     NX_TRY(const std::uint64_t vmid, cluster.free_vmid());
-    const GuestName name{.vmid = vmid, .node = cluster.node(), .token = token};
+    GuestName name{.vmid = vmid, .node = cluster.node(), .token = token};
     NX_CHECK(job.image->remember(to_json(name)));
     params["vmid"] = std::to_string(vmid);
     auto made = clones ? make_from_clone(cluster, job, storage, params, libexec)

@@ -76,7 +76,7 @@ Result<GuestName> make_carrier(const Cluster& cluster, const CreateJob& job,
   const std::string& pool = cluster.setup().pool;
   for (int tries = 1;; ++tries) {
     NX_TRY(const std::uint64_t vmid, cluster.free_vmid());
-    const GuestName name{.vmid = vmid, .node = cluster.node(), .token = token};
+    GuestName name{.vmid = vmid, .node = cluster.node(), .token = token};
     pve::Params params = {{"description", notes}, {"hostname", "nexcage-update"}};
     if (!pool.empty()) params["pool"] = pool;
     std::string path = cluster.lxc_path();
