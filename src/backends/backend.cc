@@ -27,10 +27,21 @@ Result<json::Value> Backend::replace_image(const Record& /*record*/,
               "backend " + std::string(name()) + " cannot give a container another image");
 }
 
-Result<json::Value> Backend::roll_back(const Record& /*record*/) const {
+Result<json::Value> Backend::roll_back(const Record& /*record*/,
+                                       const Remember& /*remember*/) const {
   return fail(Errc::Unsupported,
               "backend " + std::string(name()) + " keeps no earlier root file system");
 }
+
+Result<std::optional<json::Value>> Backend::recover(const Record& /*record*/) const {
+  return std::nullopt;
+}
+
+Result<> Backend::stop(const Record& /*record*/, std::chrono::seconds /*time*/) const {
+  return fail(Errc::Unsupported, "backend " + std::string(name()) + " keeps no guests");
+}
+
+Result<> Backend::purge(const Record& record) const { return remove(record); }
 
 Result<> Backend::check_checkpoint() const { return fail(no_checkpoint(name())); }
 

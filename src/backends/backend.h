@@ -3,6 +3,7 @@
 // and the field or verb.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -115,6 +116,9 @@ enum class Pivot : std::uint8_t { pivot_root, move_mount };  // --no-pivot
 enum class Keyring : std::uint8_t { fresh, inherited };      // --no-new-keyring
 enum class CgroupManager : std::uint8_t { cgroupfs, systemd, disabled };
 
+/// Writes this as a guest's backend_data, durably.
+using Remember = std::function<Result<>(const json::Value& data)>;
+
 /// The image of a guest: a container whose files the backend's own storage holds, not this machine.
 struct GuestImage {
   std::string reference;               // as shown to people
@@ -137,8 +141,8 @@ struct GuestImage {
   };
   /// The whole root file system as one archive.
   std::function<Result<Archive>(const std::vector<Extra>& extras)> make_archive;
-  /// Writes this as the record's backend_data, durably: called before the guest is made.
-  std::function<Result<>(const json::Value& data)> remember;
+  bool no_network = false;  // asked for: the configuration's network is not its
+  Remember remember;        // called before anything is made that this names
 };
 
 /// Everything phase 6 needs: all decided, all paths absolute. References live as long as the flow.
@@ -258,12 +262,22 @@ class Backend {
   /// True when its containers are guests: their files, network and life are kept elsewhere, and
   /// outlast this machine's reboot. CreateJob::image is set, and `rootfs` empty.
   virtual bool keeps_guests() const { return false; }
+  /// The backend_data of a guest that was found in another place than the record says, by the last
+  /// call about it; nullopt: it is where it was.
+  virtual std::optional<json::Value> moved(const Record& /*record*/) const { return std::nullopt; }
   /// A guest gets another image: its root file system is replaced, everything else stays, and the
   /// old one is kept for roll_back(). The new backend_data. After an error it is as before.
   /// Unsupported unless keeps_guests().
   virtual Result<json::Value> replace_image(const Record& record, const CreateJob& job) const;
   /// The root file system before the last replace_image comes back. InvalidState: there is none.
-  virtual Result<json::Value> roll_back(const Record& record) const;
+  virtual Result<json::Value> roll_back(const Record& record, const Remember& remember) const;
+  /// Takes back what a replace_image or roll_back that was killed, or could not take back itself,
+  /// has left. The new backend_data; nullopt: nothing was left.
+  virtual Result<std::optional<json::Value>> recover(const Record& record) const;
+  /// Asks a guest to end and ends it when the time is over; returns when it has ended.
+  virtual Result<> stop(const Record& record, std::chrono::seconds time) const;
+  /// remove(), and what elsewhere in the cluster names the guest, such as its backup jobs.
+  virtual Result<> purge(const Record& record) const;
 
   /// True for an OCI runtime of its own (crun, runc). It reads config.json itself, runs the hooks
   /// of all six points, keeps its own cgroups, and writes the pid file.

@@ -240,6 +240,13 @@ Result<> CreateArgs::watch_pull(runtime::Services& services) const {
   NX_TRY(std::shared_ptr<ProgressOutput> output, progress.open());
   registry::PullOptions options;
   NX_TRY(options.choices, registry.choices());
+  services.pull_for_guest = [output, options, settings = services.settings](
+                                const std::string& image) -> Result<registry::Pulled> {
+    NX_TRY(registry::Pulled pulled,
+           registry::pull_image(image, options, runtime::transfer_place(settings), watch(*output)));
+    output->finish(pulled);
+    return pulled;
+  };
   services.pull = [output, options, with = services](
                       const std::string& image,
                       const storage::Choice& choice) -> Result<registry::Pulled> {

@@ -38,6 +38,10 @@ root back that it had before.
     NX_CHECK(expect_words(words, 1, 1, "one container id"));
     if (rollback_ && image_)
       return fail(Errc::InvalidSpec, "--rollback and --image cannot be combined");
+    if ((rollback_ || image_) && args_.given())
+      return fail(Error(Errc::InvalidSpec,
+                        "--image and --rollback cannot be combined with limits or --resources")
+                      .hint("change the limits with a second `nexcage update`"));
     NX_TRY(runtime::Services services, context.services());
     if (rollback_ || image_) {
       NX_CHECK(rollback_ ? runtime::roll_back(words[0], services)

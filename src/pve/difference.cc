@@ -29,8 +29,7 @@ Found compare_arrays(const json::Array& left, const json::Array& right, const st
 }
 
 // Documents come from our own writer: their depth is bounded.
-Found compare(const json::Value& left, const json::Value& right,  // NOLINT(misc-no-recursion)
-              const std::string& at) {
+Found compare(const json::Value& left, const json::Value& right, const std::string& at) {
   if (left.if_object() != nullptr && right.if_object() != nullptr)
     return compare_objects(*left.if_object(), *right.if_object(), at);
   if (left.if_array() != nullptr && right.if_array() != nullptr)

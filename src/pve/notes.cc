@@ -9,14 +9,11 @@ namespace {
 constexpr std::string_view kMark = "nexcage: ";
 constexpr std::size_t kMost = 8192;
 
-json::Value generation_json(const Generation& one) {
+json::Object brief_json(const Generation& one) {
   json::Object out;
   out.set("volume", one.volume);
   out.set("image", one.image);
   out.set("digest", one.digest);
-  if (!one.env.empty()) out.set("env", one.env);
-  if (!one.entrypoint.empty()) out.set("entrypoint", one.entrypoint);
-  if (!one.rest.empty()) out.set("rest", one.rest);
   return out;
 }
 
@@ -28,6 +25,25 @@ json::Object object_at(const json::Value& value, std::string_view name) {
 
 }  // namespace
 
+json::Value to_json(const Generation& one) {
+  json::Object out = brief_json(one);
+  json::Object settings;
+  for (const auto& [name, value] : one.settings) settings.append(name, value);
+  if (!settings.empty()) out.set("settings", std::move(settings));
+  if (!one.rest.empty()) out.set("rest", one.rest);
+  return out;
+}
+
+Generation generation_from_json(const json::Value& value) {
+  Generation one{.volume = value.text("volume"),
+                 .image = value.text("image"),
+                 .digest = value.text("digest"),
+                 .settings = {},
+                 .rest = object_at(value, "rest")};
+  for (const auto& [name, text] : object_at(value, "settings")) one.settings[name] = text.text();
+  return one;
+}
+
 json::Value to_json(const Notes& notes) {
   json::Object out;
   out.set("id", notes.id);
@@ -36,7 +52,7 @@ json::Value to_json(const Notes& notes) {
   out.set("digest", notes.digest);
   if (!notes.rest.empty()) out.set("rest", notes.rest);
   json::Array kept;
-  for (const Generation& one : notes.kept) kept.push_back(generation_json(one));
+  for (const Generation& one : notes.kept) kept.push_back(brief_json(one));
   if (!kept.empty()) out.set("kept", std::move(kept));
   return out;
 }
@@ -51,13 +67,7 @@ std::optional<Notes> notes_from_json(const json::Value& value) {
               .kept = {}};
   const json::Value* kept = value.find("kept");
   if (kept == nullptr || kept->if_array() == nullptr) return notes;
-  for (const json::Value& one : *kept->if_array())
-    notes.kept.push_back({.volume = one.text("volume"),
-                          .image = one.text("image"),
-                          .digest = one.text("digest"),
-                          .env = one.text("env"),
-                          .entrypoint = one.text("entrypoint"),
-                          .rest = object_at(one, "rest")});
+  for (const json::Value& one : *kept->if_array()) notes.kept.push_back(generation_from_json(one));
   return notes;
 }
 

@@ -2,6 +2,7 @@
 // whichever machine.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,13 +13,17 @@
 
 namespace nexcage::pve {
 
-/// A root file system that a guest had before an update, and what was set with it.
+/// A root file system that a guest had before an update, and what was set with it. The notes hold
+/// no more of it than the first three: everybody who sees the guest reads them.
 struct Generation {
   std::string volume;  // "local:300/vm-300-disk-0.raw,size=4G"
   std::string image, digest;
-  std::string env, entrypoint;  // empty: was not set
-  json::Object rest;            // Mapped::rest
+  std::map<std::string, std::string> settings{};  // those of the image: env, entrypoint ...
+  json::Object rest{};                            // Mapped::rest
 };
+/// All of it, for files that only their owner reads.
+json::Value to_json(const Generation& one);
+Generation generation_from_json(const json::Value& value);
 
 struct Notes {
   std::string token;  // random: the guest is the one that this record speaks of, and no other

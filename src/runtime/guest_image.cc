@@ -19,8 +19,9 @@ namespace {
 Result<image::Image> find_image(const ImageSource& source, const image::Store& store,
                                 const Services& with) {
   Services plain = with;
-  plain.pull = [settings = with.settings](const std::string& image, const storage::Choice&) {
-    return registry::pull_image(image, {}, transfer_place(settings), {});
+  plain.pull = [&with](const std::string& image, const storage::Choice&) {
+    if (with.pull_for_guest) return with.pull_for_guest(image);
+    return registry::pull_image(image, {}, transfer_place(with.settings), {});
   };
   NX_TRY(const PullPolicy configured, parse_pull_policy(with.settings.pull_policy), "pull.policy");
   return find_or_pull(source.image, source.pull.value_or(configured), store, {}, plain);
@@ -99,6 +100,7 @@ Result<std::unique_ptr<GuestPlan>> plan_guest_image(const std::string& id,
   backends::GuestImage& guest = plan->image;
   guest.reference = name;
   guest.digest = image.manifest_descriptor.digest.str();
+  guest.no_network = source.network.network == "none";
   guest.volumes = std::move(made.volumes);
   guest.args = words_of(image.config.config);
   guest.cwd = image.config.config.working_dir;
@@ -125,9 +127,8 @@ Result<std::unique_ptr<GuestPlan>> plan_guest_image(const std::string& id,
                             .link = extra.link,
                             .mode = extra.mode});
     NX_TRY(const layerfs::Flattened archive, make_archive(job, work, libexec));
-    return backends::GuestImage::Archive{.file = job.output,
-                                         .sha256 = archive.sha256,
-                                         .unpacked = archive.unpacked};
+    return backends::GuestImage::Archive{
+        .file = job.output, .sha256 = archive.sha256, .unpacked = archive.unpacked};
   };
   return plan;
 }

@@ -4,19 +4,21 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
-#include <csignal>
-#include <thread>
 
 #include "nexcage/base/clock.h"
 #include "nexcage/base/log.h"
 #include "nexcage/base/testpoint.h"
 #include "nexcage/base/text.h"
+#include "nexcage/runtime/guest_earlier.h"
 #include "nexcage/runtime/guest_image.h"
 #include "nexcage/runtime/guest_source.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/routing.h"
 #include "nexcage/runtime/state_file.h"
+#include "nexcage/runtime/undo.h"
+#include "nexcage/storage/select.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::runtime {
@@ -42,6 +44,14 @@ std::string route_backend(const Request& request, const Services& with) {
   return route(query, with.settings.rules, with.settings.default_backend).backend;
 }
 
+/// How the root file system of a container of this machine is made, by option.
+constexpr std::array<std::pair<const char*, std::string_view>, 5> kLocalAnnotations = {
+    {{"--storage-size", storage::kSizeAnnotation},
+     {"--raw", storage::kRawAnnotation},
+     {"--storage-size", storage::kRawSizeAnnotation},
+     {"--layerfs", storage::kLayerfsAnnotation},
+     {"--tmpfs-upper", storage::kTmpfsAnnotation}}};
+
 /// Options that are about processes and namespaces of this machine.
 Result<> check_options(const Request& request, const ImageSource& source) {
   const auto refuse = [](const char* option) {
@@ -53,6 +63,17 @@ Result<> check_options(const Request& request, const ImageSource& source) {
   if (request.remove_ended) return refuse("--rm");
   if (!source.uid_map.empty()) return refuse("--uidmap");
   if (!source.network.publish.empty()) return refuse("--publish");
+  for (const auto& [option, annotation] : kLocalAnnotations)
+    if (source.annotations.contains(std::string(annotation))) return refuse(option);
+  const auto unwritten = [](const char* option) {
+    return fail(
+        Error(Errc::Unsupported, std::string(option) + ": nexcage writes no files into a guest")
+            .hint("--annotation org.nexcage.proxmox.nameserver=ADDRESS and searchdomain, "
+                  "for distributions that Proxmox VE knows"));
+  };
+  if (!source.network.dns.empty()) return unwritten("--dns");
+  if (!source.network.search.empty()) return unwritten("--dns-search");
+  if (!source.network.add_host.empty()) return unwritten("--add-host");
   if (!source.network.network.empty() && source.network.network != "none")
     return fail(Error(Errc::Unsupported, "--network " + source.network.network +
                                              ": a guest is on the bridges of its cluster")
@@ -77,13 +98,17 @@ Result<> write_file(const std::string& path, const json::Value& value) {
 }
 
 /// What the backend makes and remembers is the record's from then on.
-backends::CreateJob job_of(Record& record, GuestPlan& plan) {
-  plan.image.remember = [&record](const json::Value& data) -> Result<> {
+backends::Remember remember_in(Record& record) {
+  return [&record](const json::Value& data) -> Result<> {
     record.backend_data = data;
     NX_CHECK(write_file(record.state_dir + "/state.json", to_json(record)));
     testpoint("guest-remembered");
     return {};
   };
+}
+
+backends::CreateJob job_of(Record& record, GuestPlan& plan) {
+  plan.image.remember = remember_in(record);
   return backends::CreateJob{.id = record.state.id,
                              .spec = plan.spec,
                              .bundle = record.state.bundle,
@@ -127,19 +152,77 @@ Result<Found> load_guest(const std::string& id, const Services& with) {
   return found;
 }
 
-/// Creations that were killed: each record that is "creating" and that nobody holds.
+/// What a killed update has left is taken back.
+Result<> recover(Found& found) {
+  NX_TRY(auto data, found.backend->recover(found.record));
+  if (!data) return {};
+  found.record.backend_data = std::move(*data);
+  return save_record(found.record);
+}
+
+/// A guest that nobody else changes meanwhile.
+struct Held {
+  sys::FileLock lock;
+  Found guest;
+};
+
+Result<Held> hold_guest(const std::string& id, const Services& with) {
+  NX_TRY(const Found before, load_guest(id, with));
+  NX_TRY(sys::FileLock lock, lock_container(before.record));
+  // Read again: it is another record now if the lock was somebody's.
+  NX_TRY(Found guest, load_guest(id, with));
+  return Held{.lock = std::move(lock), .guest = std::move(guest)};
+}
+
+Result<> finish_one(const std::string& id, const Services& with) {
+  const std::string dir = guest_dir(id, with.settings);
+  // One that is being made, before its record is there.
+  NX_TRY(const bool has_record, sys::exists(AT_FDCWD, dir + "/state.json"));
+  if (!has_record) return {};
+  NX_TRY(const auto lock,
+         sys::FileLock::try_acquire(AT_FDCWD, dir + "/lock", sys::FileLock::Kind::exclusive));
+  if (!lock) return {};
+  NX_TRY(Found found, load_guest(id, with));
+  if (found.record.state.status != Status::creating) return recover(found);
+  auto gone = take_away(found.record, *found.backend);
+  // The VMID is another's: ours was never made.
+  if (!gone && gone.error().code() == Errc::InvalidState) return sys::remove_tree(dir);
+  return gone;
+}
+
+/// Creations and updates that were killed: those that nobody holds.
 void finish_killed(const Services& with) {
   const auto ids = guest_ids(with.settings);
   if (!ids) return;
-  for (const std::string& id : *ids) {
-    auto found = load_guest(id, with);
-    if (!found || found->record.state.status != Status::creating) continue;
-    auto lock = sys::FileLock::try_acquire(AT_FDCWD, found->record.state_dir + "/lock",
-                                           sys::FileLock::Kind::exclusive);
-    if (!lock || !*lock) continue;
-    if (auto gone = take_away(found->record, *found->backend); !gone)
-      log::warning("guest " + id + " of a creation that was killed: " + gone.error().message());
-  }
+  for (const std::string& id : *ids)
+    if (auto done = finish_one(id, with); !done)
+      log::warning("guest " + id + " of a command that was killed: " + done.error().message());
+}
+
+/// Makes the guest's directory. One id is one container: a creation on this machine looks for that
+/// directory when the id's undo logs are its own, so we look for what it has when the directory is
+/// there and the logs are ours.
+Result<> reserve(const std::string& id, const Settings& settings) {
+  const Paths paths(settings);
+  const std::string dir = guest_dir(id, settings);
+  NX_CHECK(sys::mkdirs(guests_dir(settings), 0700));
+  const bool is_new = ::mkdir(dir.c_str(), 0700) == 0;
+  if (!is_new && errno != EEXIST) return fail_errno("create " + dir);
+  const auto is_free = [&]() -> Result<bool> {
+    NX_TRY(auto bundle, FileUndoLog::create(paths.undo_dir(), id + "@bundle"));
+    NX_CHECK(bundle.commit());
+    NX_TRY(auto container, FileUndoLog::create(paths.undo_dir(), id));
+    NX_CHECK(container.commit());
+    NX_TRY(const bool has_state, sys::exists(AT_FDCWD, paths.state_dir(id)));
+    NX_TRY(const bool has_bundle, sys::exists(AT_FDCWD, paths.bundle(id)));
+    return !has_state && !has_bundle;
+  };
+  auto free = is_new ? is_free() : Result<bool>(false);
+  if (free && *free) return {};
+  if (is_new) NX_CHECK(sys::remove_tree(dir));
+  if (!free) return fail(std::move(free).error());
+  return fail(Error(Errc::ContainerExists, "container with id " + id + " exists already")
+                  .hint("choose another id, or remove it with `nexcage delete " + id + "`"));
 }
 
 Result<Record> make(const Request& request, const ImageSource& source, const std::string& dir,
@@ -208,12 +291,7 @@ Result<Record> create_guest(const Request& request, Services& with) {
   NX_CHECK(check_options(request, *source));
   finish_killed(with);
   const std::string dir = guest_dir(request.id, with.settings);
-  NX_TRY(const bool has_state, sys::exists(AT_FDCWD, Paths(with.settings).state_dir(request.id)));
-  NX_CHECK(sys::mkdirs(guests_dir(with.settings), 0700));
-  if (has_state || (::mkdir(dir.c_str(), 0700) != 0 && errno == EEXIST))
-    return fail(
-        Error(Errc::ContainerExists, "container with id " + request.id + " exists already")
-            .hint("choose another id, or remove it with `nexcage delete " + request.id + "`"));
+  NX_CHECK(reserve(request.id, with.settings));
   NX_TRY(
       const sys::FileLock lock,
       sys::FileLock::acquire(AT_FDCWD, dir + "/lock", sys::FileLock::Kind::exclusive, kLockWait));
@@ -229,31 +307,32 @@ Result<Record> create_guest(const Request& request, Services& with) {
   return fail(std::move(error));
 }
 
-Result<> remove_guest(const std::string& id, bool force, Services& with) {
-  NX_TRY(const Found found, load_guest(id, with));
-  NX_TRY(const sys::FileLock lock, lock_container(found.record), "delete " + id);
-  Record record = found.record;
-  if (record.state.status != Status::creating) NX_CHECK(refresh_status(record, *found.backend));
-  if (!force && record.state.status == Status::running)
+Result<> remove_guest(const std::string& id, const GuestRemoval& how, Services& with) {
+  NX_TRY(const Held held, hold_guest(id, with), "delete " + id);
+  Record record = held.guest.record;
+  const backends::Backend& backend = *held.guest.backend;
+  if (record.state.status != Status::creating && !how.force)
+    NX_CHECK(refresh_status(record, backend));
+  if (!how.force && record.state.status == Status::running)
     return fail(Error(Errc::InvalidState, "cannot delete container " + id + ": it is running")
                     .hint("stop it first, or give --force"));
-  NX_CHECK(take_away(record, *found.backend), "delete " + id);
+  auto gone = how.purge ? backend.purge(record) : backend.remove(record);
+  // Another's guest is left alone; that ours is gone is what was asked for.
+  const bool is_foreign = !gone && gone.error().code() == Errc::InvalidState;
+  if (is_foreign && how.force) {
+    log::warning("delete " + id + ": " + gone.error().message());
+    gone = {};
+  }
+  NX_CHECK(std::move(gone), "delete " + id);
+  NX_CHECK(sys::remove_tree(record.state_dir), "delete " + id);
   return {};
 }
 
 Result<> stop_guest(const std::string& id, std::chrono::seconds time, Services& with) {
-  constexpr std::chrono::milliseconds kPause{250};
   NX_TRY(Found found, load_guest(id, with));
   NX_CHECK(refresh_status(found.record, *found.backend));
   if (found.record.state.status != Status::running) return {};
-  NX_CHECK(found.backend->kill(found.record, SIGTERM, false), "stop " + id);
-  const auto end = std::chrono::steady_clock::now() + time;
-  while (std::chrono::steady_clock::now() < end) {
-    NX_TRY(const Status status, found.backend->status(found.record));
-    if (status != Status::running) return {};
-    std::this_thread::sleep_for(kPause);
-  }
-  NX_CHECK(found.backend->kill(found.record, SIGKILL, false), "stop " + id);
+  NX_CHECK(found.backend->stop(found.record, time), "stop " + id);
   return {};
 }
 
@@ -262,18 +341,17 @@ Result<> update_image(const std::string& id, const std::string& image, Services&
     return fail(Error(Errc::Unsupported,
                       "update --image: container " + id + " is no guest of a Proxmox VE cluster")
                     .hint("make a new container from the image"));
-  NX_TRY(Found found, load_guest(id, with));
+  NX_TRY(Held held, hold_guest(id, with), "update " + id);
+  Found& found = held.guest;
   Record& record = found.record;
-  NX_TRY(const sys::FileLock lock, lock_container(record), "update " + id);
+  NX_CHECK(recover(found), "update " + id);
   NX_TRY(ImageSource source, load_source(record));
   if (!image.empty()) source.image = image;
   NX_TRY(const auto plan, plan_guest_image(id, source, with), "update " + id);
   NX_TRY(record.backend_data, found.backend->replace_image(record, job_of(record, *plan)),
          "update " + id);
+  NX_CHECK(push_earlier(record, with.settings), "update " + id);
   record.state.annotations = plan->spec.annotations;
-  NX_TRY(const std::string before, sys::read_file(AT_FDCWD, record.state_dir + "/source.json"));
-  NX_CHECK(sys::write_file_atomic(record.state_dir + "/source.previous.json", before, 0600,
-                                  sys::Durable::yes));
   NX_CHECK(write_file(record.state_dir + "/config.json", oci::to_json(plan->spec)));
   NX_CHECK(write_file(record.state_dir + "/source.json", to_json(source)));
   return save_record(record);
@@ -283,15 +361,12 @@ Result<> roll_back(const std::string& id, Services& with) {
   if (!is_guest(id, with.settings))
     return fail(Errc::Unsupported,
                 "update --rollback: container " + id + " is no guest of a Proxmox VE cluster");
-  NX_TRY(Found found, load_guest(id, with));
-  NX_TRY(const sys::FileLock lock, lock_container(found.record), "update " + id);
-  NX_TRY(found.record.backend_data, found.backend->roll_back(found.record), "update " + id);
-  const std::string previous = found.record.state_dir + "/source.previous.json";
-  if (::rename(previous.c_str(), (found.record.state_dir + "/source.json").c_str()) != 0 &&
-      errno != ENOENT)
-    return fail_errno("name source.json");
-  NX_TRY(const ImageSource source, load_source(found.record));
-  found.record.state.annotations["org.nexcage.image"] = source.image;
+  NX_TRY(Held held, hold_guest(id, with), "update " + id);
+  Found& found = held.guest;
+  NX_CHECK(recover(found), "update " + id);
+  NX_TRY(found.record.backend_data,
+         found.backend->roll_back(found.record, remember_in(found.record)), "update " + id);
+  NX_CHECK(pop_earlier(found.record), "update " + id);
   return save_record(found.record);
 }
 

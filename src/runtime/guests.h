@@ -31,8 +31,12 @@ bool is_guest(const std::string& id, const Settings& settings);
 std::string record_dir(const std::string& id, const Settings& settings);
 /// Ids of all guests.
 Result<std::vector<std::string>> guest_ids(const Settings& settings);
+struct GuestRemoval {
+  bool force = false;  // also one that runs, and the record of one that is no longer ours
+  bool purge = false;  // also what names it elsewhere in the cluster
+};
 /// Removes it from the cluster, then its record. InvalidState for a running one without `force`.
-Result<> remove_guest(const std::string& id, bool force, Services& with);
+Result<> remove_guest(const std::string& id, const GuestRemoval& how, Services& with);
 /// Asks it to end, and ends it when the time is over.
 Result<> stop_guest(const std::string& id, std::chrono::seconds time, Services& with);
 

@@ -41,6 +41,8 @@ struct Services {
   /// Brings an image that a container needs into the store. Without a watch here; cli/ puts one in.
   std::function<Result<registry::Pulled>(const std::string& image, const storage::Choice& storage)>
       pull;
+  /// The same for a guest: nothing is prepared here. Empty: without a watch.
+  std::function<Result<registry::Pulled>(const std::string& image)> pull_for_guest{};
 
   static Result<Services> open(const Settings& settings);
 };

@@ -119,6 +119,12 @@ Result<> start(const std::string& id, Services& with, Ending ending) {
     return {};
   }
   NX_TRY(auto lock, lock_container(found.record), "start " + id);
+  // What another command has written of a guest before the lock was ours counts.
+  if (found.backend->keeps_guests()) {
+    NX_TRY(found.record, load(id, with), "start " + id);
+    NX_TRY(auto recovered, found.backend->recover(found.record), "start " + id);
+    if (recovered) found.record.backend_data = std::move(*recovered);
+  }
   NX_CHECK(refresh_status(found.record, *found.backend));
   const bool is_stopped_guest =
       found.backend->keeps_guests() && found.record.state.status == Status::stopped;

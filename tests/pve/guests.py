@@ -13,6 +13,7 @@ NETWORK = "name=eth0,bridge=vmbr0,ip=dhcp"
 class GuestCase(support.Case):
     VERSION = "9.2"
     STORAGES = ()
+    NETWORK = NETWORK
 
     def setUp(self):
         self.double = Double(self.VERSION)
@@ -25,7 +26,7 @@ class GuestCase(support.Case):
         self.write("token", f"nexcage@pve!cli={self.secret}\n")
         self.write("password", "secret99\n")
         self.settings = {"hosts": f"127.0.0.1:{self.double.port}", "token_file": self.path("token"),
-                         "ca_file": self.double.ca_file, "network": NETWORK}
+                         "ca_file": self.double.ca_file, "network": self.NETWORK}
 
     def path(self, name):
         return os.path.join(self.directory, name)

@@ -47,6 +47,8 @@ class Guest:
         self.vmid, self.kind, self.node, self.config = vmid, kind, node, config
         self.pending, self.running, self.pid, self.snapshots, self.locked = {}, False, 0, {}, False
         self.starts = 0
+        # Its first process does nothing on a request to end; the task that waits for the end.
+        self.ignores_term, self.busy = False, None
 
     def digest(self):
         return hashlib.sha1(repr(sorted((key, str(value)) for key, value in self.config.items())).encode()).hexdigest()

@@ -36,7 +36,8 @@ class Lxc(LxcConfig):
         guest.locked = True
         guest.pool = pool
         return self.double.tasks.start("vzcreate", vmid, who, node,
-                                       lambda task: self.make(task, guest, config, template, values.get("start") == "1"))
+                                       lambda task: self.make(task, guest, config, template, values.get("start") == "1"),
+                                       lambda: self.cluster.guests.pop(vmid))
 
     def check_template(self, who, template):
         found = re.fullmatch(r"([^:]+):vztmpl/(.+)", template)
@@ -116,6 +117,9 @@ class Lxc(LxcConfig):
 
     def clone(self, who, values):
         guest = self.cluster.guest(values["vmid"], "lxc", values["node"])
+        if guest.locked:
+            raise ApiError(500, "CT is locked (disk)")
+        self.config_lock(guest)
         newid = int(values["newid"])
         full = values.get("full") in ("1", True)
         linked = bool(guest.config.get("template")) and not full
@@ -134,7 +138,8 @@ class Lxc(LxcConfig):
         copy = self.cluster.reserve(newid, "lxc", guest.node, {})
         copy.locked = True
         return self.double.tasks.start("vzclone", guest.vmid, who, guest.node,
-                                       lambda task: self.copy(task, guest, copy, config, linked, target))
+                                       lambda task: self.copy(task, guest, copy, config, linked, target),
+                                       lambda: self.cluster.guests.pop(newid))
 
     def copy(self, task, guest, copy, config, linked, target):
         made = []
@@ -188,6 +193,8 @@ class Lxc(LxcConfig):
 
     def start(self, who, values):
         guest = self.cluster.guests.get(int(values["vmid"]))
+        if guest:
+            self.config_lock(guest)
         if guest and guest.running:
             raise ApiError(500, f"CT {values['vmid']} already running")
         return self.double.tasks.start("vzstart", values["vmid"], who, values["node"],
@@ -219,13 +226,24 @@ class Lxc(LxcConfig):
         guest = self.cluster.guest(values["vmid"], "lxc", values["node"])
         if not guest.running:
             raise ApiError(500, f"{'VM' if kind == 'vzreboot' else 'CT'} {guest.vmid} not running")
+        if values.get("overrule-shutdown") == "1" and guest.busy:
+            guest.busy.stopping.set()
+            guest.busy = None
+        waits = kind == "vzshutdown" and guest.ignores_term
 
         def work(task):
+            guest.busy = None
+            if waits and values.get("forceStop") != "1":
+                raise TaskError(f"command 'lxc-stop -n {guest.vmid} --nokill' failed: exit code 1")
             guest.running = False
             self.apply_pending(guest)
             if kind == "vzreboot":
                 self.begin(task, guest)
-        return self.double.tasks.start(kind, guest.vmid, who, guest.node, work)
+        self.config_lock(guest)
+        upid = self.double.tasks.start(kind, guest.vmid, who, guest.node, work, seconds=float(values.get("timeout", 60)) if waits else 0)
+        if waits:
+            guest.busy = self.double.tasks.all[upid]
+        return upid
 
     def status(self, values):
         guest = self.cluster.guest(values["vmid"], "lxc", values["node"])
@@ -246,6 +264,7 @@ class Lxc(LxcConfig):
             raise ApiError(500, f"can't remove CT {guest.vmid} - protection mode enabled")
         if guest.running and values.get("force") != "1":
             raise ApiError(500, f"unable to destroy CT {guest.vmid} - container is running")
+        self.config_lock(guest)
 
         def work(task):
             guest.running = False

@@ -90,9 +90,17 @@ class LxcConfig:
 
     # --- changes --------------------------------------------------------------------------------------
 
+    @staticmethod
+    def config_lock(guest):
+        """One task at a time changes a guest; one that waits for its end holds the lock meanwhile."""
+        if guest.busy and not guest.busy.done.is_set():
+            raise ApiError(500, f"can't lock file '/run/lock/lxc/pve-config-{guest.vmid}.lock' - got timeout")
+
     def config(self, values):
+        """As it will be with the next start, unless `current` is asked for."""
         guest = self.cluster.guest(values["vmid"], "lxc", values["node"])
-        return {**guest.config, "digest": guest.digest()}
+        pending = {} if values.get("current") == "1" else {key: stored(key, value) for key, value in guest.pending.items()}
+        return {**guest.config, **pending, "digest": guest.digest(), **({"lock": "create"} if guest.locked else {})}
 
     def update(self, who, values):
         guest = self.cluster.guest(values["vmid"], "lxc", values["node"])
@@ -113,6 +121,7 @@ class LxcConfig:
             raise ApiError(500, "detected modified configuration - file changed by other user? Try again.")
         if guest.locked:
             raise ApiError(500, "CT is locked (create)")
+        self.config_lock(guest)
         if guest.config.get("protection") and any(VOLUME_KEY.fullmatch(key) for key in [*changes, *doomed]):
             raise ApiError(500, f"can't update CT {guest.vmid} drive '{next(iter(changes), doomed)}' - protection mode enabled")
         for key in reverted:

@@ -52,21 +52,23 @@ class Tasks:
         self.all, self.seconds, self.faults, self.state = {}, 0.0, faults, state
         self.pid, self.lock = 0x1000, threading.Lock()
 
-    def start(self, kind, about, user, node, work):
-        """Runs `work(task)` aside; returns the UPID."""
+    def start(self, kind, about, user, node, work, abandon=lambda: None, seconds=0.0):
+        """Runs `work(task)` aside; returns the UPID. `abandon`: what the product takes back when it fails at once.
+        `seconds`: what it takes beside what all tasks take."""
         with self.lock:
             self.pid += 7
             upid = f"UPID:{node}:{self.pid:08X}:{0x33000 + self.pid:08X}:{int(time.time()):08X}:{kind}:{about}:{user}:"
         task = self.all[upid] = Task(upid, kind, str(about), user, node)
-        threading.Thread(target=self.run, args=(task, work), daemon=True).start()
+        threading.Thread(target=self.run, args=(task, work, abandon, seconds), daemon=True).start()
         return upid
 
-    def run(self, task, work):
+    def run(self, task, work, abandon, seconds):
         fault = self.faults.take_task(task.kind)
         try:
             if fault and fault.early:
+                abandon()
                 raise TaskError(fault.text)
-            if task.stopping.wait(self.seconds + (fault.seconds if fault else 0)):
+            if task.stopping.wait(self.seconds + seconds + (fault.seconds if fault else 0)):
                 raise TaskError("received interrupt")
             if fault and fault.vanish:
                 return None  # the node is down: nobody ends this task

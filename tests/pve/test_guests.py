@@ -4,11 +4,15 @@ import base64
 import gzip
 import io
 import json
+import os
+import subprocess
 import tarfile
+import threading
 import unittest
 
 import support
 from guests import GuestCase, zfs
+from pve_cluster import Storage
 from pve_tasks import RequestFault, TaskFault
 
 MIB = 1 << 20
@@ -36,7 +40,9 @@ def images(world):
                {"Entrypoint": ["/app"], "User": "1000:1000", "Cmd": None})
     layout.add("wolfi:1", [support.Tar().dir("etc").add("etc/os-release", data=b"ID=wolfi\n").add("app", data=b"x", mode=0o755).finish()],
                {"Entrypoint": ["/app"], "WorkingDir": "/not/there", "Cmd": None})
-    for tag in ("guest:1", "guest:2", "nobody:1", "scratch:1", "wolfi:1"):
+    layout.add("comma:1", [one], {**config, "Volumes": {"/data,ro=0": {}}})
+    layout.add("debian:1", [one, support.Tar().add("etc/os-release", data=b"ID=debian\n").finish()], config)
+    for tag in ("guest:1", "guest:2", "nobody:1", "scratch:1", "wolfi:1", "comma:1", "debian:1"):
         answer = world.run("image", "import", "--name", tag, f"oci:{layout.path}:{tag}")
         if answer.code:
             raise AssertionError(str(answer))
@@ -66,9 +72,43 @@ class LifeCycle(GuestCase):
         self.ok("start", "web")
         self.assertIn("is running", self.refused("delete", "web"))
         self.ok("delete", "--force", "web")
+        # Templates stay, for the next guest of the image.
         volumes, guests, records = self.picture()
+        guests = {vmid: config for vmid, config in guests.items() if not config.get("template")}
         self.assertEqual((guests, records), (before[1], []))
-        self.assertEqual([name for name in volumes if "vztmpl" not in name], before[0])
+        self.assertEqual([name for name in volumes if "vztmpl" not in name and "basevol" not in name], before[0])
+
+    def test_guest_that_ignores_the_request_to_end(self):
+        self.create("web")
+        self.ok("start", "web")
+        self.guest().ignores_term = True
+        self.ok("stop", "--time", "1", "web")
+        self.assertFalse(self.guest().running)
+        self.ok("start", "web")
+        self.ok("kill", "web", "TERM")
+        self.assertTrue(self.guest().running)
+        # The request to end is still waited for, for a minute.
+        self.ok("kill", "web", "KILL")
+        self.assertFalse(self.guest().running)
+
+    def test_what_a_removal_asks_for(self):
+        self.create("web")
+        self.ok("delete", "web")
+        asked = [values for key, values in self.double.seen if key == "DELETE /nodes/{node}/lxc/{vmid}"]
+        self.assertEqual(asked, [{"force": "1"}])
+        self.create("web")
+        self.ok("delete", "--purge", "web")
+        asked = [values for key, values in self.double.seen if key == "DELETE /nodes/{node}/lxc/{vmid}"]
+        self.assertEqual(asked[1:], [{"force": "1", "purge": "1"}])
+
+    def test_one_id_is_one_container(self):
+        self.create("web")
+        for words in (("create", "--runtime", "lxc", "--name", "web", "guest:1"), ("run", "-d", "--runtime", "lxc", "--name", "web", "guest:1")):
+            self.assertIn("exists already", self.refused(*words))
+        self.ok("delete", "web")
+        os.makedirs(self.path("state/web"))
+        self.assertIn("exists already", self.refused("create", "--runtime", "proxmox-lxc", "--name", "web", "guest:1"))
+        self.assertEqual(self.picture()[2], [])
 
     def test_run_starts_it(self):
         self.assertEqual(self.ok("run", "-d", "--runtime", "proxmox-lxc", "--name", "web", "guest:1"), "web\n")
@@ -123,13 +163,25 @@ class LifeCycle(GuestCase):
         self.assertRegex(self.guest().config["mp0"], r"^[a-z]+:.*,mp=/data,")
 
     def test_network_mount_point_and_features(self):
-        self.create("web", "guest:1", "--annotation", "org.nexcage.proxmox.net0=name=eth0,bridge=vmbr0,tag=7,ip=10.0.0.2/24,gw=10.0.0.1",
+        self.create("web", "guest:1", "--annotation", "org.nexcage.proxmox.net0=name=eth0,bridge=vmbr0,tag=7" +
+                    (",ip=10.0.0.2/24,gw=10.0.0.1" if self.VERSION != "8.4" else ""),
                     "--annotation", "org.nexcage.proxmox.mp3=local:1,mp=/var/lib/x", "--annotation", "org.nexcage.proxmox.onboot=1",
                     "--annotation", "org.nexcage.proxmox.features=nesting=1")
         config = self.guest().config
         self.assertIn("tag=7", config["net0"])
         self.assertIn("mp=/var/lib/x", config["mp3"])
         self.assertEqual((config["onboot"], config["features"]), (1, "nesting=1"))
+
+    def test_who_gives_the_guest_its_address(self):
+        if self.VERSION == "8.4":
+            self.skipTest("the distribution's files, in this release")
+        self.create("web")
+        self.assertIn("host-managed=1", self.guest().config["net0"])
+        self.ok("delete", "web")
+        self.create("web", "guest:1", "--annotation", "org.nexcage.proxmox.net0=name=eth0,bridge=vmbr0")
+        self.assertNotIn("host-managed", self.guest().config["net0"])
+        self.assertIn("ip6=auto", self.refused("create", "--runtime", "proxmox-lxc", "--name", "more", "--annotation",
+                                               "org.nexcage.proxmox.net0=name=eth0,bridge=vmbr0,ip6=auto", "guest:1"))
 
     def test_exec_is_refused_with_the_reason(self):
         self.create("web")
@@ -177,6 +229,18 @@ class LifeCycle84(LifeCycle):
 
     def test_what_the_release_lacks_is_refused_by_name(self):
         self.assertIn("`entrypoint` and `env`", self.refused("create", "--runtime", "proxmox-lxc", "--name", "web", "-e", "B=1", "guest:1"))
+
+
+    def test_addresses_need_a_known_distribution(self):
+        self.assertIn("gives addresses only to distributions it knows",
+                      self.refused("create", "--runtime", "proxmox-lxc", "--name", "web", "guest:1"))
+        self.create("web", "debian:1")
+        self.assertEqual(self.guest().config["ostype"], "debian")
+
+    def setUp(self):
+        super().setUp()
+        if not self._testMethodName.startswith("test_addresses"):
+            self.settings["network"] = "name=eth0,bridge=vmbr0"
 
 
 class OnZfs(LifeCycle):
@@ -228,7 +292,7 @@ class Faults(GuestCase):
             self.double.cluster.reserve(100, "lxc", "pve1", {"hostname": "other"})
         self.double.faults.add(RequestFault("POST /nodes/pve1/lxc$", before=steal))
         self.create("web")
-        self.assertEqual(json.load(open(self.path("containers/@guests/web/state.json"), encoding="utf-8"))["backend_data"]["vmid"], 101)
+        self.assertEqual(set(self.double.cluster.guests), {100, 101})
         self.ok("delete", "web")
         self.assertEqual(set(self.double.cluster.guests), {100})
 
@@ -261,13 +325,140 @@ class Faults(GuestCase):
         self.settings["node"] = "pve1"
         self.fails("No route to host")
 
+    def test_node_away_for_a_moment_in_mid_task(self):
+        nodes = self.double.cluster.nodes
+        self.double.faults.add(TaskFault("vzcreate", seconds=1))
+
+        def down():
+            nodes["pve1"] = "offline"
+            threading.Timer(2, lambda: nodes.update(pve1="online")).start()
+        self.double.faults.add(RequestFault("GET /nodes/pve1/tasks/.*vzcreate.*/status", before=down))
+        self.create("web")
+
     def test_node_down_in_mid_task(self):
+        """For good: what was made is not forgotten, and goes when the node is back."""
+        before = self.picture()
+
         def down():
             self.double.cluster.nodes["pve1"] = "offline"
-        self.double.faults.add(TaskFault("vzcreate", vanish=True))
-        self.double.faults.add(RequestFault("GET /nodes/pve1/tasks/.*vzcreate.*/status", status=500, text="node is gone"))
+        self.double.faults.add(TaskFault("vzcreate", seconds=1))
+        self.double.faults.add(RequestFault("GET /nodes/pve1/tasks/.*vzcreate.*/status", before=down))
         error = self.refused("create", "--runtime", "proxmox-lxc", "--name", "web", "guest:1")
-        self.assertIn("node is gone", error)
+        self.assertIn("No route to host", error)
+        self.assertEqual(self.picture()[2], ["web"])
+        self.double.cluster.nodes["pve1"] = "online"
+        self.create("next")
+        self.assertEqual(self.guest().config["hostname"], "next")
+        self.ok("delete", "next")
+        self.assertEqual(self.picture()[1:], before[1:])
+
+    def test_answer_that_is_lost(self):
+        """The guest is made and nobody tells us: it does not stay."""
+        self.double.faults.add(RequestFault("POST /nodes/pve1/lxc$", drop="after"))
+        self.fails("POST /nodes/pve1/lxc")
+
+    def test_creation_that_fails_at_its_last_step(self):
+        self.double.cluster.storages["tank"] = zfs()
+        self.create("first")
+        self.ok("delete", "first")
+        before = self.picture()
+        self.double.faults.add(RequestFault("PUT /nodes/pve1/lxc/[0-9]+/config$", status=500, text="injected"))
+        self.fails("injected")
+        self.assertEqual(self.picture(), before)
+        self.double.faults.add(TaskFault("vzclone", "late"))
+        self.fails("late")
+        self.assertEqual(self.picture(), before)
+
+    def test_template_guest_that_cannot_be_finished(self):
+        self.double.cluster.storages["tank"] = zfs()
+        self.double.faults.add(RequestFault("POST /nodes/pve1/lxc/[0-9]+/template$", status=500, text="injected"))
+        self.fails("injected")
+        self.assertEqual(self.double.cluster.guests, {})
+        self.create("web")
+
+    def test_killed_while_the_template_is_made(self):
+        self.double.cluster.storages["tank"] = zfs()
+        killed = []
+
+        def kill():
+            killed.append(process.kill())
+        self.double.faults.add(RequestFault("POST /nodes/pve1/lxc/[0-9]+/template$", before=kill, status=500, text="killed"))
+        process = subprocess.Popen([support.NEXCAGE, "--config", self.config(), "create", "--runtime", "proxmox-lxc", "--name", "web", "guest:1"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        process.wait(120)
+        self.assertEqual(len(killed), 1)
+        self.assertEqual([guest.config.get("template") for guest in self.double.cluster.guests.values()], [None])
+        self.create("web")
+        self.assertEqual(sum(not guest.config.get("template") for guest in self.double.cluster.guests.values()), 1)
+        self.ok("delete", "web")
+        self.ok("pve", "templates", "prune")
+        self.assertEqual((self.picture()[0], self.double.cluster.guests), ([], {}))
+
+    def test_template_that_somebody_else_has_made(self):
+        """Its tags say it is ours, its notes do not: nothing is made of it, and it is not removed."""
+        self.double.cluster.storages["tank"] = zfs()
+        self.create("one")
+        base = next(guest for guest in self.double.cluster.guests.values() if guest.config.get("template"))
+        base.config["description"] = "somebody else's"
+        self.create("two")
+        self.assertEqual(sum(bool(guest.config.get("template")) for guest in self.double.cluster.guests.values()), 2)
+        self.ok("delete", "one")
+        self.ok("delete", "two")
+        self.ok("pve", "templates", "prune")
+        self.assertEqual(list(self.double.cluster.guests), [base.vmid])
+
+    def test_template_that_is_locked(self):
+        self.double.cluster.storages["tank"] = zfs()
+        self.create("one")
+        self.double.faults.add(RequestFault("POST /nodes/pve1/lxc/[0-9]+/clone$", status=500, text="CT is locked (disk)"))
+        self.create("two")
+
+    def test_configured_range_without_the_right_to_look(self):
+        self.settings.update(vmid_first=200, vmid_last=201)
+        self.double.faults.add(RequestFault("GET /cluster/nextid$", status=500, text="no quorum"))
+        self.fails("no quorum")
+        self.create("web")
+        self.assertEqual(self.guest().vmid, 200)
+
+    def test_btrfs_has_images(self):
+        self.double.cluster.storages["pool"] = Storage("pool", "btrfs", ("rootdir", "images"))
+        self.settings["storage"] = "pool"
+        self.create("web")
+        self.assertTrue(self.guest().config["rootfs"].split(",")[0].endswith(".raw"))
+        self.ok("update", "--image", "guest:2", "web")
+
+    def test_storages_of_this_machine_are_refused(self):
+        self.fails("on a storage of its cluster", "--storage", "dir:/srv")
+        self.create("web", "guest:1", "--storage", "local")
+
+    def test_options_that_a_guest_cannot_have(self):
+        for options in (("--dns", "10.0.0.1"), ("--dns-search", "example"), ("--add-host", "a:10.0.0.1"), ("--storage-size", "5g"),
+                        ("--raw", "ext4"), ("--layerfs", "copy"), ("--read-only", "--tmpfs-upper", "1g"), ("--publish", "80")):
+            with self.subTest(options):
+                self.fails(options[-2] if len(options) > 1 else options[0], *options)
+
+    def test_no_network(self):
+        self.create("web", "guest:1", "--network", "none")
+        self.assertFalse([key for key in self.guest().config if key.startswith("net")])
+
+    def test_limits_that_there_are_no_settings_for(self):
+        self.create("web")
+        self.ok("start", "web")
+        for option, value in (("--cpuset-cpus", "0"), ("--memory-reservation", "16m"), ("--pids-limit", "9"), ("--cpu-idle", "1")):
+            with self.subTest(option):
+                self.assertIn("no such setting", self.refused("update", option, value, "web"))
+        self.assertIn("cannot be combined", self.refused("update", "--image", "guest:2", "--memory", "64m", "web"))
+        self.assertIn("can only ask a guest to end", self.refused("kill", "web", "INT"))
+
+    def test_values_of_variables_are_not_logged(self):
+        done = self.nexcage("--debug", "create", "--runtime", "proxmox-lxc", "--name", "web", "-e", "PASSWORD=hunter2", "guest:1")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("PASSWORD=...", done.stderr)
+        self.assertNotIn("hunter2", done.stderr)
+
+    def test_volume_with_a_comma(self):
+        error = self.refused("create", "--runtime", "proxmox-lxc", "--name", "web", "--annotation", "org.nexcage.proxmox.volumes=1", "comma:1")
+        self.assertIn("comma", error)
 
     def test_changed_certificate(self):
         self.settings.update(ca_file=None, fingerprint=self.double.fingerprint())
@@ -278,8 +469,39 @@ class Faults(GuestCase):
     def test_guest_that_became_another(self):
         self.create("web")
         self.guest().config["description"] = "somebody else's"
-        self.assertIn("no longer the container's", self.refused("delete", "--force", "web"))
-        self.assertEqual(len(self.double.cluster.guests), 1)
+        self.assertIn("no longer the container's", self.refused("delete", "web"))
+        self.assertEqual(len(self.picture()[2]), 1)
+        # The record may go; the guest is left alone.
+        self.ok("delete", "--force", "web")
+        self.assertEqual((len(self.double.cluster.guests), self.picture()[2]), (1, []))
+
+    def test_guest_that_moved_to_another_node(self):
+        self.create("web")
+        self.double.cluster.nodes["pve2"] = "online"
+        self.guest().node = "pve2"
+        self.assertEqual(self.state("web")["status"], "created")
+        self.ok("start", "web")
+        with open(self.path("containers/@guests/web/state.json"), encoding="utf-8") as file:
+            self.assertEqual(json.load(file)["backend_data"]["node"], "pve2")
+        # A node that is down has lost its guests to another.
+        self.double.cluster.nodes["pve2"], self.guest().node = "offline", "pve1"
+        self.assertEqual(self.state("web")["status"], "running")
+        self.ok("delete", "--force", "web")
+        self.assertEqual([guest for guest in self.double.cluster.guests.values() if not guest.config.get("template")], [])
+
+    def test_another_guest_is_left_alone_by_every_verb(self):
+        self.create("web")
+        self.ok("start", "web")
+        guest = self.guest()
+        guest.config["description"] = "somebody else's"
+        before = self.picture()
+        for words in (("state", "web"), ("start", "web"), ("stop", "web"), ("kill", "web", "KILL"), ("exec", "web", "/bin/app"),
+                      ("update", "--memory", str(128 * MIB), "web"), ("update", "--image", "guest:2", "web"),
+                      ("update", "--rollback", "web"), ("delete", "web")):
+            with self.subTest(words[0]):
+                self.assertIn("no longer the container's", self.refused(*words))
+        self.assertTrue(guest.running)
+        self.assertEqual(self.picture(), before)
 
     def test_guest_deleted_behind_our_back(self):
         self.create("web")

@@ -160,6 +160,16 @@ class Helper(unittest.TestCase):
         self.assertEqual(session.call("POST", "/nodes/pve1/lxc/999/status/start")["ok"][:5], "UPID:")
         self.assertEqual(session.ask(op="host")["ok"], f"127.0.0.1:{self.double.port}")
 
+    def test_reading_goes_on_at_the_next_host(self):
+        """A host that takes the request and gives no answer is no better than one that is down."""
+        silent = Double("9.2", shared=self.double)
+        self.addCleanup(silent.stop)
+        silent.pem, silent.context = self.double.pem, self.double.context
+        silent.faults.add(RequestFault("GET /version", drop="before", times=9))
+        session = self.session(**self.access(hosts=[f"127.0.0.1:{silent.port}", f"127.0.0.1:{self.double.port}"]))
+        self.assertEqual(session.call("GET", "/version")["ok"]["release"], "9.2")
+        self.assertEqual(self.double.requests, ["GET /version"])
+
     def test_no_host_answers(self):
         self.assertEqual(self.error(self.session(**self.access(hosts=["127.0.0.1:1"])).call("POST", "/x"))[0], "ProxmoxError")
 

@@ -1,6 +1,11 @@
 """`update --image` and `--rollback`: what is kept, and that a failure at any step leaves the guest as it was."""
+import os
+import signal
+import subprocess
+import time
 import unittest
 
+import support
 from guests import GuestCase, zfs
 from pve_tasks import RequestFault, TaskFault
 from test_guests import images
@@ -10,6 +15,7 @@ KEPT = ("net0", "mp0", "memory", "hostname", "onboot", "unprivileged")
 
 class Update(GuestCase):
     ON = "local"
+    OPTIONS = ()
 
     @classmethod
     def prepare(cls):
@@ -19,8 +25,11 @@ class Update(GuestCase):
         super().setUp()
         if self.ON == "tank":
             self.double.cluster.storages["tank"] = zfs()
+        if "unprivileged" in str(self.OPTIONS):
+            for who in ("nexcage@pve", "nexcage@pve!cli"):
+                self.double.access.grant(who, "/", "Sys.Modify")
         self.create("web", "guest:1", "--memory", "64m", "--annotation", "org.nexcage.proxmox.mp0=local:1,mp=/data",
-                    "--annotation", "org.nexcage.proxmox.onboot=1")
+                    "--annotation", "org.nexcage.proxmox.onboot=1", *self.OPTIONS)
         self.ok("start", "web")
         self.data = self.volume("mp0").mark
 
@@ -91,11 +100,90 @@ class Update(GuestCase):
         self.ok("update", "--rollback", "web")
         last = max(index for index, line in enumerate(changing) if line.endswith("/status/start"))
         for index, line in enumerate(changing[:last + 1]):
-            if line.startswith("DELETE"):
-                continue  # of the second guest: told as a warning
             skip = changing[:index].count(line)
             with self.subTest(f"{index}: {line}"):
                 self.fails(RequestFault("^" + line.replace("/", "/") + "$", status=500, text="injected", skip=skip))
+
+    def test_killed_at_every_step(self):
+        """Killed where it has written what it is about to do: the next command takes it back."""
+        self.ok("update", "--image", "guest:2", "web")  # the template is there from now on
+        self.ok("update", "--rollback", "web")
+        before = dict(self.root_guest().config)
+        for step in range(1, 20):
+            if not self.kill_at(step, "update", "--image", "guest:2", "web"):
+                break
+            with self.subTest(step):
+                self.ok("create", "--runtime", "proxmox-lxc", "--name", "next", "guest:1")
+                self.ok("delete", "next")
+                guest = self.root_guest()
+                self.assertEqual((guest.config, guest.running, self.app()), (before, True, b"app 1\n"))
+                others = [one.vmid for one in self.double.cluster.guests.values() if one is not guest and not one.config.get("template")]
+                self.assertEqual(others, [])
+        self.assertGreater(step, 6)
+        self.assertEqual(self.app(), b"app 2\n")
+
+    def kill_at(self, step, *words):
+        """False: it came to its end before that step."""
+        process = subprocess.Popen([support.NEXCAGE, "--config", self.config(), *words], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+                                   env={**os.environ, "NEXCAGE_TESTPOINT": "guest-remembered"})
+        for _ in range(step):
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            if not os.WIFSTOPPED(status):
+                process.returncode = os.waitstatus_to_exitcode(status)
+                self.assertEqual(process.returncode, 0)
+                return False
+            os.kill(process.pid, signal.SIGKILL if _ == step - 1 else signal.SIGCONT)
+        process.wait(20)
+        return True
+
+    def test_unreadable_settings_do_not_stop_the_way_back(self):
+        """The exchange is done and the guest does not start: it gets its settings back although they cannot be read."""
+        before, running = dict(self.root_guest().config), self.root_guest().running
+        self.double.faults.add(TaskFault("vzstart", "injected", early=True))
+
+        def unreadable():
+            self.double.faults.add(RequestFault("GET .*/lxc/[0-9]+/config$", status=500, text="cannot read", times=1))
+        self.double.faults.add(RequestFault("POST .*/status/start$", before=unreadable))
+        self.assertIn("injected", self.refused("update", "--image", "guest:2", "web"))
+        self.ok("start", "web") if not self.root_guest().running else None
+        self.assertEqual((self.root_guest().running, self.app()), (running, b"app 1\n"))
+        self.ok("create", "--runtime", "proxmox-lxc", "--name", "next", "guest:1")  # takes the rest back
+        self.ok("delete", "next")
+        self.assertEqual(self.root_guest().config, before)
+
+    def test_root_is_as_large_as_it_was(self):
+        self.double.lxc.resize("root@pam", {"vmid": str(self.root_guest().vmid), "node": "pve1", "disk": "rootfs", "size": "9G"})
+        self.wait_for(lambda: "size=9G" in self.root_guest().config["rootfs"])
+        self.ok("update", "--image", "guest:2", "web")
+        self.assertEqual(self.volume("rootfs").size if self.ON == "local" else 9 << 30, 9 << 30)
+        self.assertIn("size=9G", self.root_guest().config["rootfs"])
+
+    def wait_for(self, holds):
+        end = time.monotonic() + 10
+        while not holds() and time.monotonic() < end:
+            time.sleep(0.02)
+        self.assertTrue(holds())
+
+    def test_rollback_to_a_root_that_is_gone(self):
+        self.ok("update", "--image", "guest:2", "web")
+        guest = self.root_guest()
+        old = next(value for key, value in guest.config.items() if key.startswith("unused"))
+        volumes = self.double.cluster.storages[old.partition(":")[0]].volumes
+        volumes.pop(old.partition(":")[2])
+        before = dict(guest.config)
+        self.assertIn("is gone", self.refused("update", "--rollback", "web"))
+        self.assertEqual((self.root_guest().config, self.root_guest().running), (before, True))
+
+    def test_settings_that_an_update_added_go_with_it(self):
+        self.root_guest().config.pop("cmode", None)
+        self.ok("update", "--image", "guest:2", "web")
+        self.ok("update", "--rollback", "web")
+        self.assertNotIn("cmode", self.root_guest().config)
+
+    def test_notes_hold_no_variables_of_earlier_roots(self):
+        self.ok("update", "--image", "guest:2", "web")
+        self.assertNotIn("A=b c", self.root_guest().config["description"])
 
     def test_every_task_that_fails(self):
         kinds = ["move_volume", "vzshutdown", "vzstart", "vzclone" if self.ON == "tank" else "vzcreate"]
@@ -114,6 +202,22 @@ class Update91(Update):
 
 class Update84(Update):
     VERSION = "8.4"
+
+    def setUp(self):
+        self.NETWORK = "name=eth0,bridge=vmbr0"  # addresses need a distribution that the release knows
+        super().setUp()
+
+
+class UpdateOfPrivileged(Update):
+    """A guest without a user namespace: its second root cannot come from the template guest, which has one."""
+
+    ON = "tank"
+    OPTIONS = ("--annotation", "org.nexcage.proxmox.unprivileged=0")
+
+    def test_every_task_that_fails(self):
+        for kind in ("move_volume", "vzshutdown", "vzstart", "vzcreate"):
+            with self.subTest(kind):
+                self.fails(TaskFault(kind, "injected", early=True))
 
 
 if __name__ == "__main__":

@@ -24,7 +24,11 @@ Result<> Api::run(const std::string& method, const std::string& path, const pve:
 Result<std::unique_ptr<Api>> open_api(const std::string& libexec, const ProxmoxSetup& setup) {
   if (!setup.hosts.empty()) return helper_api(libexec, setup);
   NX_TRY(const bool is_node, sys::exists(AT_FDCWD, kLocalNode));
-  if (is_node && ::geteuid() == 0) return local_api();
+  if (is_node && ::geteuid() == 0) {
+    // A link to nodes/NAME, whatever the machine's own name is.
+    NX_TRY(const std::string target, sys::read_link(AT_FDCWD, kLocalNode));
+    return local_api(target.substr(target.rfind('/') + 1));
+  }
   return fail(Error(Errc::ConfigError,
                     "no host of Proxmox VE is configured, and this machine is no node of a cluster")
                   .hint("set proxmox.hosts and proxmox.token_file in the configuration"));

@@ -34,6 +34,8 @@ class Api {
                           const File& file) = 0;
   /// True on a node itself, as root: what only root@pam may do is possible, and `pct exec`.
   virtual bool is_local() const = 0;
+  /// The name of the node that this is; empty when is_local() is false.
+  virtual std::string node() const { return {}; }
   /// For messages: "https://host:8006", "this node".
   virtual std::string place() const = 0;
 
@@ -43,8 +45,9 @@ class Api {
 
 /// Over `{libexec}/pve`, which is started with the first call.
 std::unique_ptr<Api> helper_api(const std::string& libexec, const ProxmoxSetup& setup);
-/// With pvesh on the node.
-std::unique_ptr<Api> local_api();
+/// With pvesh on the node `node`. It reads, starts, stops, removes and changes guests; what it
+/// cannot do is refused as Unsupported: uploads, and values with NUL in them, as variables have.
+std::unique_ptr<Api> local_api(std::string node);
 /// local_api on a node when no host is configured, else helper_api. ConfigError when there is
 /// neither a node nor a host.
 Result<std::unique_ptr<Api>> open_api(const std::string& libexec, const ProxmoxSetup& setup);

@@ -1,6 +1,7 @@
 #include "nexcage/backends/proxmox/cluster.h"
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "nexcage/base/text.h"
@@ -31,7 +32,13 @@ bool StorageInfo::holds(std::string_view kind) const {
 }
 
 bool StorageInfo::can_clone() const {
-  return type == "zfspool" || type == "lvmthin" || type == "rbd" || type == "btrfs";
+  return type == "zfspool" || type == "lvmthin" || type == "rbd";
+}
+
+bool StorageInfo::is_file_based() const {
+  constexpr std::array<std::string_view, 6> kTypes = {"btrfs", "cephfs",    "cifs",
+                                                      "dir",   "glusterfs", "nfs"};
+  return std::ranges::find(kTypes, type) != kTypes.end();
 }
 
 Result<Cluster> Cluster::open(std::shared_ptr<Api> api, const ProxmoxSetup& setup) {
@@ -41,7 +48,8 @@ Result<Cluster> Cluster::open(std::shared_ptr<Api> api, const ProxmoxSetup& setu
   if (cluster.version_ < pve::kOldest)
     return fail(Errc::Unsupported, "Proxmox VE " + cluster.version_.str() +
                                        " is too old: " + pve::kOldest.str() + " is the least");
-  NX_TRY(cluster.node_, choose_node(cluster.api(), setup.node));
+  const std::string here = cluster.api().node();
+  NX_TRY(cluster.node_, choose_node(cluster.api(), setup.node.empty() ? here : setup.node));
   return cluster;
 }
 
@@ -102,8 +110,10 @@ Result<std::uint64_t> Cluster::free_vmid() const {
   for (int vmid = setup_->vmid_first; vmid <= setup_->vmid_last; ++vmid) {
     if (taken.contains(vmid)) continue;
     // Guests that we may not see have numbers, too.
-    if (api_->call("GET", "/cluster/nextid", {{"vmid", std::to_string(vmid)}}))
-      return static_cast<std::uint64_t>(vmid);
+    const auto asked = api_->call("GET", "/cluster/nextid", {{"vmid", std::to_string(vmid)}});
+    if (asked) return static_cast<std::uint64_t>(vmid);
+    if (asked.error().message().find("already exists") == std::string::npos)
+      return fail(asked.error());
   }
   return fail(Error(Errc::ProxmoxError, "every VMID from " + std::to_string(setup_->vmid_first) +
                                             " to " + std::to_string(setup_->vmid_last) +
@@ -119,6 +129,15 @@ Result<std::optional<pve::Params>> Cluster::config(std::uint64_t vmid) const {
   if (data->if_object() != nullptr)
     for (const auto& [name, value] : *data->if_object()) params[name] = pve::as_text(&value);
   return std::optional(std::move(params));
+}
+
+Result<std::optional<std::string>> Cluster::node_of(std::uint64_t vmid) const {
+  NX_TRY(const json::Value list, api_->call("GET", "/cluster/resources", {{"type", "vm"}}));
+  for (const json::Value& one : list.if_array() != nullptr ? *list.if_array() : json::Array())
+    if (static_cast<std::uint64_t>(pve::as_number(one.find("vmid"))) == vmid &&
+        one.text("type") == "lxc")
+      return one.text("node");
+  return std::nullopt;
 }
 
 Result<> Cluster::set(std::uint64_t vmid, const pve::Params& changes) const {

@@ -19,8 +19,10 @@ struct StorageInfo {
   bool holds(std::string_view kind) const;
   /// Guests on it can be linked clones of a template guest.
   bool can_clone() const;
-  /// Containers' volumes are datasets or directories, not images.
-  bool has_subvolumes() const { return type == "zfspool" || type == "btrfs"; }
+  /// Containers' volumes are datasets, not images.
+  bool has_subvolumes() const { return type == "zfspool"; }
+  /// Volumes are files with names that end in their format.
+  bool is_file_based() const;
 };
 
 /// One node of a cluster.
@@ -50,6 +52,8 @@ class Cluster {
 
   /// A container's settings; nullopt when it is not there.
   Result<std::optional<pve::Params>> config(std::uint64_t vmid) const;
+  /// The node that has the container now; nullopt when no node has it.
+  Result<std::optional<std::string>> node_of(std::uint64_t vmid) const;
   /// PUT config: all at once or not at all.
   Result<> set(std::uint64_t vmid, const pve::Params& changes) const;
 

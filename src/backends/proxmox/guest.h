@@ -25,10 +25,12 @@ Result<GuestName> guest_name(const json::Value& backend_data);
 
 /// A guest with its settings, as they are now.
 struct FoundGuest {
+  GuestName name;  // with the node that has it now
   pve::Params config;
   pve::Notes notes;
 };
-/// nullopt when there is none. InvalidState when the VMID belongs to a guest that is not ours (the
+/// Looked for on its node, then, as it may have moved, on all others: nullopt when it is on none.
+/// InvalidState when the VMID belongs to a guest that is not ours (the
 /// token in its notes is another).
 Result<std::optional<FoundGuest>> find_guest(const Cluster& cluster, const GuestName& name);
 
@@ -37,7 +39,7 @@ Result<pve::Mapped> plan_guest(const Cluster& cluster, const CreateJob& job,
                                const StorageInfo& storage);
 /// The spec with what the configuration adds: the network of guests that name none, mount points
 /// for the image's volumes when annotation org.nexcage.proxmox.volumes=GIB asks for them.
-Result<oci::Spec> completed(const CreateJob& job, const ProxmoxSetup& setup,
+Result<oci::Spec> completed(const Cluster& cluster, const CreateJob& job,
                             const StorageInfo& storage);
 /// The storage of the root volume: annotation proxmox.storage, the configuration, or the best.
 Result<StorageInfo> root_storage(const Cluster& cluster, const oci::Spec& spec);
@@ -47,7 +49,9 @@ Result<GuestName> make_guest(const Cluster& cluster, const CreateJob& job,
                              const StorageInfo& storage, const pve::Mapped& settings,
                              const std::string& libexec);
 
-/// Removes exactly this guest, with its volumes. Not there is success.
-Result<> destroy_guest(const Cluster& cluster, const GuestName& name);
+enum class Purge : std::uint8_t { no, yes };
+/// Removes exactly this guest, with the volumes that its settings name; with Purge::yes also what
+/// names it elsewhere in the cluster, such as backup jobs. Not there is success.
+Result<> destroy_guest(const Cluster& cluster, const GuestName& name, Purge purge = Purge::no);
 
 }  // namespace nexcage::backends::proxmox

@@ -1,6 +1,7 @@
 // The API over the helper: one process, a line of JSON for each command and for each answer.
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <array>
@@ -31,6 +32,24 @@ Result<Pipe> make_pipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) return fail_errno("make a pipe");
   return Pipe{.read = UniqueFd(ends[0]), .write = UniqueFd(ends[1])};
+}
+
+/// A socket for what we write: a helper that has died is an error and no signal.
+Result<Pipe> make_channel() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+    return fail_errno("make a socket pair");
+  return Pipe{.read = UniqueFd(ends[0]), .write = UniqueFd(ends[1])};
+}
+
+Result<> send_all(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t n = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("write to the helper");
+    text.remove_prefix(static_cast<std::size_t>(n));
+  }
+  return {};
 }
 
 /// Lines out of a pipe.
@@ -156,7 +175,7 @@ json::Array words(const std::string& text) {
 Result<> HelperApi::start() {
   // The helper may read from there only if it exists when it starts.
   if (!setup_.work.empty()) NX_CHECK(sys::mkdirs(setup_.work, 0700));
-  NX_TRY(Pipe commands, make_pipe());
+  NX_TRY(Pipe commands, make_channel());
   NX_TRY(Pipe answers, make_pipe());
   NX_TRY(Pipe events, make_pipe());
   sys::Command command;
@@ -203,7 +222,7 @@ Result<std::string> HelperApi::read_answer() {
 }
 
 Result<json::Value> HelperApi::exchange(const json::Value& command) {
-  NX_CHECK(sys::write_all(commands_.get(), json::dump(command) + "\n"));
+  NX_CHECK(send_all(commands_.get(), json::dump(command) + "\n"));
   NX_TRY(const std::string line, read_answer());
   NX_TRY(const json::Value answer, json::parse(line, {.max_bytes = kMostLine}));
   if (const json::Value* error = answer.find("error")) return fail(error_of(*error));

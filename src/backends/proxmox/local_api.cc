@@ -1,4 +1,6 @@
 // The API on a node itself: pvesh, as root@pam, without HTTP.
+#include <unistd.h>
+
 #include <chrono>
 #include <thread>
 
@@ -13,6 +15,7 @@ namespace nexcage::backends::proxmox {
 namespace {
 
 constexpr std::chrono::minutes kCommandLimit{10};
+constexpr std::chrono::hours kTaskLimit{1};
 constexpr std::chrono::milliseconds kPause{200};
 
 std::string verb_of(const std::string& method) {
@@ -29,21 +32,38 @@ std::string reason_of(const std::string& text) {
   return "no reason given";
 }
 
+/// The tools' messages are compared with English ones.
+Result<sys::Command> command_of(std::vector<std::string> argv) {
+  sys::Command command;
+  NX_TRY(command.program, sys::find_program(argv.front()));
+  command.argv = std::move(argv);
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text(*entry);
+    if (!text.starts_with("LC_") && !text.starts_with("LANG")) command.env.emplace_back(text);
+  }
+  command.env.emplace_back("LC_ALL=C");
+  return command;
+}
+
 class LocalApi final : public Api {
  public:
+  explicit LocalApi(std::string node) : node_(std::move(node)) {}
+
   Result<json::Value> call(const std::string& method, const std::string& path,
                            const pve::Params& params) override {
-    sys::Command command;
-    command.argv = {"pvesh", verb_of(method), path};
-    for (const auto& [name, value] : params) {
-      command.argv.push_back("--" + name);
-      command.argv.push_back(value);
-    }
-    command.argv.insert(command.argv.end(), {"--output-format", "json"});
-    command.inherit_env = true;
-    NX_TRY(command.program, sys::find_program("pvesh"));
-    NX_TRY(const sys::Output output, sys::run(command, "", kCommandLimit));
     const std::string doing = method + " " + path;
+    std::vector<std::string> argv = {"pvesh", verb_of(method), path};
+    for (const auto& [name, value] : params) {
+      // An argument ends there, and everybody on the node may read it.
+      if (value.find('\0') != std::string::npos)
+        return fail(Error(Errc::Unsupported, doing + ": pvesh cannot take " + name)
+                        .hint("set proxmox.hosts to this node's address, and a token"));
+      argv.push_back("--" + name);
+      argv.push_back(value);
+    }
+    argv.insert(argv.end(), {"--output-format", "json"});
+    NX_TRY(const sys::Command command, command_of(std::move(argv)));
+    NX_TRY(const sys::Output output, sys::run(command, "", kCommandLimit));
     if (sys::exit_code(output.status) != 0)
       return fail(Errc::ProxmoxError, doing + ": " + reason_of(output.err));
     const std::string text(trim(output.out));
@@ -59,7 +79,8 @@ class LocalApi final : public Api {
   Result<> wait(const std::string& text) override {
     NX_TRY(const pve::Upid upid, pve::Upid::parse(text));
     const std::string path = "/nodes/" + upid.node + "/tasks/" + upid.text + "/status";
-    while (true) {
+    const auto limit = std::chrono::steady_clock::now() + kTaskLimit;
+    while (std::chrono::steady_clock::now() < limit) {
       NX_TRY(const json::Value status, call("GET", path, {}));
       if (status.text("status") != "stopped") {
         std::this_thread::sleep_for(kPause);
@@ -70,38 +91,29 @@ class LocalApi final : public Api {
       if (end.warnings > 0) log::warning("proxmox: task " + upid.type + ": " + end.text);
       return {};
     }
+    return fail(Error(Errc::Timeout, "task " + upid.type + " still runs after an hour")
+                    .hint("it goes on: " + upid.text));
   }
 
-  Result<> upload(const std::string& node, const std::string& storage, const File& file) override {
-    // The API has no upload without HTTP: the storage says where its files lie.
-    const std::string volume = storage + ":" + file.content + "/" + file.name;
-    sys::Command path;
-    path.argv = {"pvesm", "path", volume};
-    path.inherit_env = true;
-    NX_TRY(path.program, sys::find_program("pvesm"));
-    NX_TRY(const sys::Output where, sys::run(path, "", kCommandLimit));
-    if (sys::exit_code(where.status) != 0)
-      return fail(Errc::ProxmoxError, "pvesm path " + volume + ": " + reason_of(where.err));
-    const std::string target(trim(where.out));
-    sys::Command copy;
-    copy.argv = {"cp", "--no-preserve=all", "--", file.path, target + ".nexcage"};
-    copy.inherit_env = true;
-    NX_TRY(copy.program, sys::find_program("cp"));
-    NX_TRY(const sys::Output copied, sys::run(copy, "", kCommandLimit));
-    if (sys::exit_code(copied.status) != 0)
-      return fail(Errc::ProxmoxError,
-                  "copy to storage " + storage + " of node " + node + ": " + reason_of(copied.err));
-    if (::rename((target + ".nexcage").c_str(), target.c_str()) != 0)
-      return fail_errno("name " + target);
-    return {};
+  Result<> upload(const std::string& /*node*/, const std::string& storage,
+                  const File& file) override {
+    return fail(Error(Errc::Unsupported,
+                      "upload of " + file.name + " to storage " + storage + ": pvesh has none")
+                    .hint("set proxmox.hosts to this node's address, and a token"));
   }
 
   bool is_local() const override { return true; }
+  std::string node() const override { return node_; }
   std::string place() const override { return "this node"; }
+
+ private:
+  std::string node_;
 };
 
 }  // namespace
 
-std::unique_ptr<Api> local_api() { return std::make_unique<LocalApi>(); }
+std::unique_ptr<Api> local_api(std::string node) {
+  return std::make_unique<LocalApi>(std::move(node));
+}
 
 }  // namespace nexcage::backends::proxmox

@@ -7,9 +7,14 @@
 #include <set>
 #include <thread>
 
+#include "nexcage/backends/proxmox/guest.h"
+#include "nexcage/backends/proxmox/template_marks.h"
+#include "nexcage/backends/proxmox/volumes.h"
 #include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
 #include "nexcage/pve/answer.h"
+#include "nexcage/pve/notes.h"
+#include "nexcage/sys/fs.h"
 #include "nexcage/sys/process.h"
 
 namespace nexcage::backends::proxmox {
@@ -25,6 +30,12 @@ constexpr std::chrono::seconds kTemplateLimit{120};
 
 std::string short_digest(const std::string& digest) {
   return digest.substr(digest.find(':') + 1, kShortDigest);
+}
+
+/// The digest in "NODE:STORAGE:DIGEST.json".
+std::string short_digest_of_mark(const std::string& mark) {
+  const std::size_t begin = mark.rfind(':') + 1;
+  return mark.substr(begin, mark.find('.', begin) - begin);
 }
 
 /// Releases without `entrypoint` start /sbin/init: the archive then has our launcher there.
@@ -70,38 +81,74 @@ Result<> await_template(const Cluster& cluster, std::uint64_t vmid) {
   return fail(Errc::Timeout, "guest " + std::to_string(vmid) + " does not become a template");
 }
 
-/// A guest that is there and not ours to keep.
-void drop(const Cluster& cluster, std::uint64_t vmid, Error& error) {
-  auto removed = cluster.api().run("DELETE", cluster.lxc_path(vmid), {{"purge", "1"}});
-  if (!removed && !pve::says_missing(removed.error()))
-    error = std::move(error).also(std::move(removed).error());
+/// Its settings, without its VMID.
+Result<pve::Params> template_settings(const Cluster& cluster, const GuestImage& image,
+                                      const StorageInfo& storage, const Template& archive,
+                                      const std::string& token) {
+  pve::Params params = {{"ostemplate", archive.volume},
+                        {"rootfs", storage.name + ":" + root_size(archive.archive_bytes)},
+                        {"hostname", "nexcage-template"},
+                        {"ostype", "unmanaged"},
+                        {"unprivileged", "1"},
+                        {"tags", std::string(pve::kTag) + ";" + std::string(kTemplateTag) + ";" +
+                                     std::string(kPrefix) + short_digest(image.digest)}};
+  NX_TRY(params["description"], pve::print_notes({.token = token,
+                                                  .id = "@template",
+                                                  .image = image.reference,
+                                                  .digest = image.digest,
+                                                  .rest = {},
+                                                  .kept = {}}));
+  if (!cluster.setup().pool.empty()) params["pool"] = cluster.setup().pool;
+  return params;
 }
 
-Result<std::uint64_t> make_template_guest(const Cluster& cluster, const GuestImage& image,
-                                          const StorageInfo& storage, const Template& archive) {
-  pve::Params params = {
-      {"ostemplate", archive.volume},
-      {"rootfs", storage.name + ":" + root_size(archive.archive_bytes)},
-      {"hostname", "nexcage-template"},
-      {"ostype", "unmanaged"},
-      {"unprivileged", "1"},
-      {"tags", std::string(pve::kTag) + ";" + std::string(kTemplateTag) + ";" +
-                   std::string(kPrefix) + short_digest(image.digest)},
-      {"description", "OCI image " + image.reference + "\n" + image.digest + "\n"}};
-  if (!cluster.setup().pool.empty()) params["pool"] = cluster.setup().pool;
+Result<> make_base(const Cluster& cluster, const GuestName& guest, const pve::Params& params) {
+  NX_CHECK(cluster.api().run("POST", cluster.lxc_path(), params));
+  NX_CHECK(cluster.api().run("POST", cluster.lxc_path(guest.vmid) + "/template", {}));
+  return await_template(cluster, guest.vmid);
+}
+
+Result<std::uint64_t> make_template_guest(const Cluster& cluster, pve::Params params,
+                                          const TemplateMarks& marks, const std::string& mark,
+                                          const std::string& token) {
   for (int tries = 1;; ++tries) {
     NX_TRY(const std::uint64_t vmid, cluster.free_vmid());
+    const GuestName guest{.vmid = vmid, .node = cluster.node(), .token = token};
+    // Written first: one that is left half-made is found again.
+    NX_CHECK(marks.save(mark, guest));
     params["vmid"] = std::to_string(vmid);
-    auto made = cluster.api().run("POST", cluster.lxc_path(), params);
-    if (!made && pve::says_taken(made.error()) && tries < kTries) continue;
-    if (!made) return fail(std::move(made).error());
-    auto done = cluster.api().run("POST", cluster.lxc_path(vmid) + "/template", {});
-    if (done) done = await_template(cluster, vmid);
-    if (done) return vmid;
-    Error error = std::move(done).error();
-    drop(cluster, vmid, error);
+    auto made = make_base(cluster, guest, params);
+    if (made) return vmid;
+    Error error = std::move(made).error();
+    if (pve::says_taken(error) && tries < kTries) continue;
+    auto gone = destroy_guest(cluster, guest);
+    const bool is_foreign = !gone && gone.error().code() == Errc::InvalidState;
+    if (gone || is_foreign)
+      NX_CHECK(marks.forget(mark));
+    else
+      error = std::move(error).also(std::move(gone).error());
     return fail(std::move(error));
   }
+}
+
+/// The template guest that the mark speaks of, if it is whole. What a killed command has left of
+/// one goes.
+Result<std::optional<std::uint64_t>> find_template_guest(const Cluster& cluster,
+                                                         const StorageInfo& storage,
+                                                         const TemplateMarks& marks,
+                                                         const std::string& mark) {
+  NX_TRY(const auto guest, marks.load(mark));
+  if (!guest) return std::nullopt;
+  auto found = find_guest(cluster, *guest);
+  if (!found && found.error().code() == Errc::InvalidState) return std::nullopt;
+  if (!found) return fail(std::move(found).error());
+  if (!*found) return std::nullopt;
+  const FoundGuest& there = **found;
+  const bool is_whole = text_of(there.config, "template") == "1";
+  if (!is_whole) NX_CHECK(destroy_guest(cluster, *guest));
+  const bool is_usable = is_whole && there.name.node == cluster.node() &&
+                         text_of(there.config, "rootfs").starts_with(storage.name + ":");
+  return is_usable ? std::optional(guest->vmid) : std::nullopt;
 }
 
 }  // namespace
@@ -153,40 +200,67 @@ Result<Template> ensure_template(const Cluster& cluster, const GuestImage& image
 Result<std::uint64_t> ensure_template_guest(const Cluster& cluster, const GuestImage& image,
                                             const StorageInfo& storage,
                                             const std::string& libexec) {
-  NX_TRY(const json::Value guests,
-         cluster.api().call("GET", "/cluster/resources", {{"type", "vm"}}));
-  const std::string tag = std::string(kPrefix) + short_digest(image.digest);
-  for (const json::Value& one : array_of(guests)) {
-    if (one.text("node") != cluster.node() || !pve::as_bool(one.find("template")) ||
-        !has_tag(one, tag))
-      continue;
-    const auto vmid = static_cast<std::uint64_t>(pve::as_number(one.find("vmid")));
-    NX_TRY(const auto config, cluster.config(vmid));
-    const auto root = config ? config->find("rootfs") : pve::Params::const_iterator{};
-    if (config && root != config->end() && root->second.starts_with(storage.name + ":"))
-      return vmid;
-  }
+  NX_TRY(const TemplateMarks marks, TemplateMarks::open(cluster.setup().work));
+  NX_TRY(const sys::FileLock lock, marks.lock());
+  const std::string mark =
+      TemplateMarks::name(cluster.node(), storage.name, short_digest(image.digest));
+  NX_TRY(const auto found, find_template_guest(cluster, storage, marks, mark));
+  if (found) return *found;
   NX_TRY(const Template archive, ensure_template(cluster, image, libexec));
-  return make_template_guest(cluster, image, storage, archive);
+  NX_TRY(const std::string token, sys::random_hex(16));
+  NX_TRY(pve::Params params, template_settings(cluster, image, storage, archive, token));
+  return make_template_guest(cluster, std::move(params), marks, mark, token);
 }
 
-Result<std::vector<FoundTemplate>> list_templates(const Cluster& cluster) {
+Result<> clone_template(const Cluster& cluster, std::uint64_t base, const pve::Params& params) {
+  const auto end = std::chrono::steady_clock::now() + kTemplateLimit;
+  while (true) {
+    auto made = cluster.api().run("POST", cluster.lxc_path(base) + "/clone", params);
+    // While another clone of it is made, the template is locked.
+    const bool is_locked =
+        !made && (made.error().message().find("is locked") != std::string::npos ||
+                  made.error().message().find("can't lock file") != std::string::npos);
+    if (!is_locked || std::chrono::steady_clock::now() >= end) return made;
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  }
+}
+
+namespace {
+
+/// Tags of the images that guests of the cluster run, or ran and can go back to.
+Result<std::set<std::string>> used_tags(const Cluster& cluster) {
   NX_TRY(const json::Value guests,
          cluster.api().call("GET", "/cluster/resources", {{"type", "vm"}}));
   std::set<std::string> used;
-  std::vector<FoundTemplate> found;
   for (const json::Value& one : array_of(guests)) {
-    if (one.text("node") != cluster.node() || !has_tag(one, pve::kTag)) continue;
-    const bool is_template = has_tag(one, kTemplateTag);
+    if (!has_tag(one, pve::kTag) || has_tag(one, kTemplateTag)) continue;
     for (const std::string& tag : split(one.text("tags"), ';'))
-      if (!is_template && tag.starts_with(kPrefix)) used.insert(tag);
-    if (!is_template || !pve::as_bool(one.find("template"))) continue;
-    FoundTemplate guest{.volume = {},
-                        .vmid = static_cast<std::uint64_t>(pve::as_number(one.find("vmid")))};
-    for (const std::string& tag : split(one.text("tags"), ';'))
-      if (tag.starts_with(kPrefix) && tag != kTemplateTag) guest.volume = tag;
-    found.push_back(std::move(guest));
+      if (tag.starts_with(kPrefix)) used.insert(tag);
+    const auto vmid = static_cast<std::uint64_t>(pve::as_number(one.find("vmid")));
+    NX_TRY(const auto config, cluster.on(one.text("node")).config(vmid));
+    const auto notes = config ? pve::parse_notes(text_of(*config, "description")) : std::nullopt;
+    if (!notes) continue;
+    for (const pve::Generation& kept : notes->kept)
+      used.insert(std::string(kPrefix) + short_digest(kept.digest));
   }
+  return used;
+}
+
+Result<> add_guests(const Cluster& cluster, std::vector<FoundTemplate>& found) {
+  NX_TRY(const TemplateMarks marks, TemplateMarks::open(cluster.setup().work));
+  NX_TRY(const auto names, marks.names());
+  for (const std::string& mark : names) {
+    NX_TRY(const auto guest, marks.load(mark));
+    if (!guest) continue;
+    FoundTemplate one{.volume = std::string(kPrefix) + short_digest_of_mark(mark),
+                      .vmid = guest->vmid,
+                      .mark = mark};
+    found.push_back(std::move(one));
+  }
+  return {};
+}
+
+Result<> add_archives(const Cluster& cluster, std::vector<FoundTemplate>& found) {
   NX_TRY(const auto storages, cluster.storages());
   for (const StorageInfo& storage : storages) {
     if (!storage.holds("vztmpl")) continue;
@@ -199,6 +273,16 @@ Result<std::vector<FoundTemplate>> list_templates(const Cluster& cluster) {
         found.push_back({.volume = one.text("volid"),
                          .bytes = static_cast<std::uint64_t>(pve::as_number(one.find("size")))});
   }
+  return {};
+}
+
+}  // namespace
+
+Result<std::vector<FoundTemplate>> list_templates(const Cluster& cluster) {
+  std::vector<FoundTemplate> found;
+  NX_CHECK(add_guests(cluster, found));
+  NX_CHECK(add_archives(cluster, found));
+  NX_TRY(const auto used, used_tags(cluster));
   for (FoundTemplate& one : found)
     one.is_used = std::ranges::any_of(
         used, [&](const std::string& tag) { return one.volume.find(tag) != std::string::npos; });
@@ -206,11 +290,19 @@ Result<std::vector<FoundTemplate>> list_templates(const Cluster& cluster) {
 }
 
 Result<> remove_template(const Cluster& cluster, const FoundTemplate& found) {
-  if (found.vmid != 0)
-    return cluster.api().run("DELETE", cluster.lxc_path(found.vmid), {{"purge", "1"}});
-  const std::string storage = found.volume.substr(0, found.volume.find(':'));
-  return cluster.api().run(
-      "DELETE", cluster.node_path() + "/storage/" + storage + "/content/" + found.volume, {});
+  if (found.mark.empty()) {
+    const std::string storage = found.volume.substr(0, found.volume.find(':'));
+    return cluster.api().run(
+        "DELETE", cluster.node_path() + "/storage/" + storage + "/content/" + found.volume, {});
+  }
+  NX_TRY(const TemplateMarks marks, TemplateMarks::open(cluster.setup().work));
+  NX_TRY(const sys::FileLock lock, marks.lock());
+  NX_TRY(const auto guest, marks.load(found.mark));
+  if (!guest) return {};
+  auto gone = destroy_guest(cluster, *guest);
+  // A guest with other notes is left alone: ours is gone.
+  if (!gone && gone.error().code() != Errc::InvalidState) return gone;
+  return marks.forget(found.mark);
 }
 
 }  // namespace nexcage::backends::proxmox

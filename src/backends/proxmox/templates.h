@@ -26,21 +26,25 @@ Result<pve::Launch> launch_of_image(const GuestImage& image);
 Result<Template> ensure_template(const Cluster& cluster, const GuestImage& image,
                                  const std::string& libexec);
 
-/// The template guest of the image on this storage: found by its tags, or made. Nothing is left of
-/// one that could not be made.
+/// The template guest of the image on this storage: one that this machine has made and that still
+/// has the token in its notes, or a new one. Nothing is left of one that could not be made.
 Result<std::uint64_t> ensure_template_guest(const Cluster& cluster, const GuestImage& image,
                                             const StorageInfo& storage, const std::string& libexec);
+
+/// A linked clone of it; waits while another command clones it.
+Result<> clone_template(const Cluster& cluster, std::uint64_t base, const pve::Params& params);
 
 /// "SIZE" in GiB of a root volume that the archive fits into, with room to write.
 std::string root_size(std::uint64_t archive_bytes);
 
 struct FoundTemplate {
-  std::string volume;      // of an archive
+  std::string volume;      // of an archive; of a template guest, its tag
   std::uint64_t vmid = 0;  // of a template guest
   std::uint64_t bytes = 0;
-  bool is_used = false;  // a guest of this cluster has its digest
+  std::string mark{};    // of a template guest: its file (template_marks.h)
+  bool is_used = false;  // a guest of this cluster has its digest, or an earlier root of it
 };
-/// All that nexcage has made on the node.
+/// The archives on the node's storages and the template guests that this machine has made.
 Result<std::vector<FoundTemplate>> list_templates(const Cluster& cluster);
 Result<> remove_template(const Cluster& cluster, const FoundTemplate& found);
 

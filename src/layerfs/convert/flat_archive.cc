@@ -230,7 +230,7 @@ Result<InodeId> place_for(Tree& tree, const std::string& path) {
     if (tree.is_directory(*found)) return *found;
     return fail(Errc::InvalidImage, "/" + parent + " is no directory");
   }
-  NX_TRY(const InodeId above, place_for(tree, parent));  // NOLINT(misc-no-recursion): short paths
+  NX_TRY(const InodeId above, place_for(tree, parent));
   const std::string name = parent.substr(parent.rfind('/') + 1);
   if (tree.find(above, name)) return fail(Errc::InvalidImage, "/" + parent + " leads nowhere");
   return tree.add(above, name, tree::kImplicitDirectory);
@@ -303,8 +303,9 @@ Result<Flattened> write_archive(const FlattenJob& job) {
   image::content::SliceSource source(file.get(), 0, archive.bytes(), job.output);
   NX_TRY(const auto hashing, image::content::HashingSource::create(source));
   NX_CHECK(image::content::drain(*hashing));
-  return Flattened{
-      .sha256 = std::string(hashing->finish().hex()), .bytes = archive.bytes(), .unpacked = archive.unpacked()};
+  return Flattened{.sha256 = std::string(hashing->finish().hex()),
+                   .bytes = archive.bytes(),
+                   .unpacked = archive.unpacked()};
 }
 
 }  // namespace nexcage::layerfs::convert

@@ -167,6 +167,7 @@ Result<> Connection::authorize(http::HttpRequest& request) {
 }
 
 Result<> Connection::reach_next(const http::TransportFailure& failure, std::size_t tried) {
+  if (failure.kind != Kind::tls) is_away_ = tried >= access_.hosts.size();
   if (failure.kind == Kind::tls || tried >= access_.hosts.size())
     return fail(unreachable(host(), failure));
   log::warning(host() + ": " + failure.text + "; trying the next host");
@@ -176,6 +177,7 @@ Result<> Connection::reach_next(const http::TransportFailure& failure, std::size
 
 Result<json::Value> Connection::attempts(const http::HttpRequest& request,
                                          const std::string& path) {
+  is_away_ = false;
   bool logged_in_again = false;
   std::size_t hosts_tried = 1;
   for (int tries = 1;; ++tries) {
@@ -203,8 +205,15 @@ Result<json::Value> Connection::attempts(const http::HttpRequest& request,
         NX_CHECK(reach_next(*sent.failure, hosts_tried++));
         continue;
       }
-    } else if (request.method != http::Method::get || tries >= kTries) {
+    } else if (request.method == http::Method::get && tries < kTries) {
+      // A host that takes requests and does not answer is no better than one that is down.
+      if (access_.hosts.size() > 1) {
+        log::warning(host() + ": " + sent.failure->text + "; trying the next host");
+        current_ = (current_ + 1) % access_.hosts.size();
+      }
+    } else {
       Error error = unreachable(host(), *sent.failure);
+      is_away_ = true;
       if (request.method == http::Method::get) return fail(std::move(error));
       return fail(std::move(error).hint(
           "the request may have been carried out: look at the task log of the node"));

@@ -42,6 +42,8 @@ class Connection {
   Result<json::Value> upload(const std::string& path, const Upload& upload);
   /// The host that answered last.
   const std::string& host() const { return access_.hosts[current_]; }
+  /// The last call failed because no host answered: they may come back.
+  bool is_away() const { return is_away_; }
 
  private:
   Connection(Access access, std::unique_ptr<http::HttpSession> session)
@@ -67,6 +69,7 @@ class Connection {
   std::unique_ptr<http::HttpSession> session_;
   std::vector<std::optional<http::TlsMaterial>> pins_;  // by host, once it was looked at
   std::size_t current_ = 0;
+  bool is_away_ = false;
   registry::Secret ticket_, csrf_;
   std::chrono::steady_clock::time_point ticket_made_;
 };

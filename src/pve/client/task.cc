@@ -80,7 +80,8 @@ Result<FollowedTask> follow_task(Connection& connection, const Upid& upid,
     if (status) {
       last_seen = Clock::now();
       follower.read_log();
-    } else if (!is_node_away(status.error()) || Clock::now() - last_seen > kNodeAway) {
+    } else if ((!connection.is_away() && !is_node_away(status.error())) ||
+               Clock::now() - last_seen > kNodeAway) {
       return fail(
           Error(status.error())
               .wrap(what)
