@@ -146,6 +146,15 @@ struct GuestImage {
 };
 
 /// Everything phase 6 needs: all decided, all paths absolute. References live as long as the flow.
+/// A network of the virtual machine's own, into which nothing but these ports of the host leads.
+struct UserNetwork {
+  struct Port {
+    std::string address;  // of the host; empty: all
+    std::uint16_t port = 0, inner = 0;
+  };
+  std::vector<Port> ports;
+};
+
 struct CreateJob {
   std::string id;
   const oci::Spec& spec;
@@ -162,6 +171,8 @@ struct CreateJob {
   /// Not a new container but one from a checkpoint: the options of the runtime's verb `restore`.
   std::optional<std::vector<std::string>> restore;
   const RootDisks* disks = nullptr;  // with RootForm::disks, for an image: in place of `rootfs`
+  /// With RootForm::disks; its ports are there when the environment is created.
+  const UserNetwork* user_network = nullptr;
   // For complete runtimes only.
   std::string config_file;  // what the spec was read from; empty: {bundle}/config.json
   std::string pid_file;     // to be written by the backend; may be empty

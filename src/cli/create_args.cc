@@ -78,7 +78,7 @@ void CreateArgs::declare(Options& options) {
             "user namespace with these users; the image is not changed")
       .list("--gidmap", "CONTAINER:HOST:COUNT", gid_map, "the same for groups (default: --uidmap)")
       .text("--network", "NETWORK", network.network,
-            "none, host, bridge[:NAME][,ip=,mac=,vlan=], ns:PATH or cni:NAME")
+            "none, host, user, bridge[:NAME][,ip=,mac=,vlan=], ns:PATH or cni:NAME")
       .list("-p,--publish", "[IP:][HOST:]PORT", network.publish,
             "lead a port of the host to one of the container; /udp")
       .list("--dns", "ADDRESS", network.dns, "name server, instead of the host's")

@@ -160,6 +160,10 @@ Result<Checked> check_request(const Request& request, Services& with) {
   NX_CHECK(refuse_duplicate(request.id, with.settings, image != nullptr));
   // Before anything is made: a backend that cannot work here must not cost a roll-back.
   NX_TRY(auto backend, with.open_backend(checked.backend));
+  const bool user_network = checked.network && checked.network->mode == network::Mode::user;
+  if (user_network && backend->root_form() != backends::RootForm::disks)
+    return fail(Errc::Unsupported, "--network user: the backend " + checked.backend +
+                                       " makes no virtual machines, which alone have it");
   NX_CHECK(backend->probe());
   return checked;
 }

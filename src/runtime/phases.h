@@ -90,7 +90,9 @@ struct Ready : Stored {
   std::string state_dir;
   std::unique_ptr<backends::Backend> handler;
   std::unique_ptr<oci::Spec> final_spec;  // stable address: `configured` refers to it
-  std::string config_text;                // for {state_dir}/config.json
+  /// With the network `user`; likewise. Its ports are chosen in phase 8.
+  std::unique_ptr<backends::UserNetwork> user_network{};
+  std::string config_text;  // for {state_dir}/config.json
   std::unique_ptr<backends::Configured> configured;
 };
 

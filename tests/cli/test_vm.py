@@ -10,6 +10,7 @@ import struct
 import subprocess
 import termios
 import unittest
+import urllib.request
 
 import machine_kernel
 import support
@@ -165,6 +166,32 @@ class VirtualMachine(support.Case):
                 process.stderr.close()
                 self.assertEqual(self.world.run("list", "--format", "json").json(), [])
                 self.assert_same_host(before)
+
+    def test_published_ports_lead_into_a_machine_from_which_nothing_goes_out(self):
+        ports = ("-p", "127.0.0.1::80", "--network", "user")
+        script = ("mkdir /www; echo fetched > /www/page; httpd -p 80 -h /www; "
+                  "ip address show eth0; ip route; wget -T 5 -qO- http://10.0.2.2:1/ 2>&1; echo up; sleep 1000")
+        name = self.detached("sh", "-c", script, options=ports)
+        support.wait_for(lambda: "up\n" in self.world.run("logs", name).out, seconds=60, what="the server")
+        self.assertIn("10.0.2.15/24", self.world.run("logs", name).out)
+        published = self.world.run("state", name).json()["annotations"]["org.nexcage.network.ports"]
+        address = published.split("->")[0]
+        self.assertRegex(address, r"^127\.0\.0\.1:[0-9]+$")
+        for _ in range(3):
+            with urllib.request.urlopen(f"http://{address}/page", timeout=30) as answer:
+                self.assertEqual(answer.read(), b"fetched\n")
+        again = self.world.run("create", "--runtime", "vm", "--network", "user", "-p", f"{address}:80",
+                               "--name", self.world.new_id(), self.image, "true", timeout=BOOT)
+        self.assertIn("port " + address.split(":")[1], again.err.replace("127.0.0.1:", "port "))
+        self.assertNotEqual(again.code, 0)
+        self.assertEqual(self.world.run("delete", "--force", name).code, 0)
+        with self.assertRaises(OSError):
+            urllib.request.urlopen(f"http://{address}/page", timeout=5)
+
+    def test_the_user_network_is_for_machines(self):
+        answer = self.world.run("run", "--rm", "--runtime", "lxc", "--network", "user", self.image, "true")
+        self.assertEqual(answer.code, 125, str(answer))
+        self.assertIn("--network user", answer.err)
 
     def test_terminal(self):
         argv = self.world.argv("run", "--rm", "-it", "--runtime", "vm", self.image, "sh", "-c",

@@ -118,6 +118,11 @@ Result<VmConfigured::Running> VmConfigured::spawn_helper(int cgroup, const Guest
   }
   for (const GuestNetwork::Tap& tap : network.taps)
     machine.nics.push_back({.tap = pass(tap.fd.get()), .mac = tap.mac});
+  if (network.user_mac) machine.nics.push_back({.tap = -1, .mac = *network.user_mac});
+  for (const GuestNetwork::Forward& one : network.forwards) {
+    plan_.launch.forwards.push_back({.listener = pass(one.listener.get()), .outer = one.outer});
+    machine.nics.back().forwards.push_back({.outer = one.outer, .inner = one.inner});
+  }
   const sys::Cgroup group(layout_, plan_.cgroup);
   plan_.launch.cgroup_files = group.v1_thread_files();
   NX_TRY(const UniqueFd launch, sys::sealed_data(host::to_text(plan_.launch), "vm-launch"));
@@ -133,6 +138,7 @@ Result<VmConfigured::Running> VmConfigured::spawn_helper(int cgroup, const Guest
   const int given = network.network_namespace.get();
   NX_TRY(const sys::NetworkVisit visit,
          given >= 0 ? sys::NetworkVisit::enter(given) : sys::NetworkVisit::make());
+  if (!network.forwards.empty()) NX_CHECK(sys::set_up_link("lo", {}));
   NX_TRY(sys::Child helper, sys::Child::spawn(command), "start the machine's helper");
   return Running{std::move(helper), std::move(channel.first)};
 }
@@ -179,7 +185,9 @@ Result<Created> VmConfigured::create(UndoLog& undo, const RunHooks& hooks) {
   NX_CHECK(lock_disks());
   NX_CHECK(choose_accelerator());
   // First, to be undone last: when nothing has its tap devices open any more.
-  NX_TRY(const GuestNetwork network, connect_guest(plan_.network_namespace, undo));
+  NX_TRY(const GuestNetwork network, plan_.user_network != nullptr
+                                         ? publish_guest(*plan_.user_network)
+                                         : connect_guest(plan_.network_namespace, undo));
   NX_CHECK(announce(undo));
   NX_TRY(Running running, start_in_cgroup(undo, network));
   Created created;

@@ -1,5 +1,6 @@
 #include "nexcage/backends/vm/network.h"
 
+#include <arpa/inet.h>
 #include <fcntl.h>
 
 #include <array>
@@ -9,6 +10,8 @@
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/netns.h"
 #include "nexcage/sys/tap.h"
+#include "nexcage/vm/host/forward.h"
+#include "nexcage/vm/qemu/machine.h"
 
 namespace nexcage::backends::vm {
 namespace {
@@ -87,6 +90,33 @@ Result<GuestNetwork> connect_guest(const std::string& path, UndoLog& undo) {
     out.interfaces.push_back(std::move(interface));
   }
   testpoint("vm-network-connected");
+  return out;
+}
+
+Result<GuestNetwork> publish_guest(const UserNetwork& wanted) {
+  // In a namespace of the helper's own every port is free.
+  constexpr std::uint16_t kFirstOuter = 20'000;
+  constexpr std::uint8_t kPrefix = 24;
+  // Locally administered; there is nobody else in this network.
+  const std::string mac("\x02\x6e\x78\x00\x00\x01", 6);
+  GuestNetwork out;
+  out.user_mac = text_of(mac);
+  for (const UserNetwork::Port& port : wanted.ports) {
+    NX_TRY(UniqueFd listener, nexcage::vm::host::listen_tcp(port.address, port.port));
+    const auto outer = static_cast<std::uint16_t>(kFirstOuter + out.forwards.size());
+    out.forwards.push_back({.listener = std::move(listener), .outer = outer, .inner = port.inner});
+  }
+  in_addr address{};
+  (void)::inet_pton(AF_INET, std::string(nexcage::vm::qemu::kUserAddress).c_str(), &address);
+  out.interfaces.push_back(
+      {.mac = mac,
+       .name = "eth0",
+       .mtu = 0,
+       .addresses = {{.family = AF_INET,
+                      .prefix = kPrefix,
+                      .local = std::string(reinterpret_cast<const char*>(&address), sizeof address),
+                      .broadcast = {}}},
+       .routes = {}});
   return out;
 }
 

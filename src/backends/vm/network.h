@@ -1,6 +1,8 @@
 // The network that a container's namespace has, for its machine.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +19,14 @@ struct GuestNetwork {
     UniqueFd fd;  // the device goes with it
     std::string mac;
   };
+  struct Forward {
+    UniqueFd listener;                   // on the host
+    std::uint16_t outer = 0, inner = 0;  // of QEMU, in the guest
+  };
   UniqueFd network_namespace;  // that the machine's helper belongs in; none: one of its own
   std::vector<Tap> taps;
+  std::optional<std::string> user_mac;  // with a user-mode network
+  std::vector<Forward> forwards;        // its ports
   std::vector<nexcage::vm::protocol::Interface> interfaces;
   std::vector<sys::Redirection> redirections;  // to be ended with the container
 };
@@ -28,5 +36,9 @@ struct GuestNetwork {
 /// empty path: nothing. Unsupported for the caller's own namespace, and for one that has a machine
 /// already.
 Result<GuestNetwork> connect_guest(const std::string& path, UndoLog& undo);
+
+/// QEMU's user-mode network: an interface eth0 in the guest, to which the ports of the host lead
+/// and from which nothing goes out. Listens on them.
+Result<GuestNetwork> publish_guest(const UserNetwork& wanted);
 
 }  // namespace nexcage::backends::vm

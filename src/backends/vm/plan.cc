@@ -175,6 +175,7 @@ Result<MachinePlan> plan_machine(const CreateJob& job, const Setup& setup,
   plan_throttles(job.spec, out);
   NX_CHECK(find_virtiofsd(out));
   NX_CHECK(check_size(out));
+  out.user_network = job.user_network;
   out.network_namespace = job.spec.linux_->find(oci::NamespaceType::network)->path;
   if (job.spec.linux_->resources)
     out.prepare.pids_max = static_cast<std::uint64_t>(

@@ -49,6 +49,7 @@ struct MachinePlan {
   std::string cgroup;
   std::vector<CgroupLimit> cgroup_limits;
   std::string network_namespace;  // path of one to join; empty: none
+  const UserNetwork* user_network = nullptr;
 };
 
 /// Unsupported or InvalidConfig naming the field; RuntimeNotAvailable without a kernel, QEMU, or

@@ -95,6 +95,7 @@ Result<> Host::set_up() {
   boot_until_ = Clock::now() + std::chrono::seconds(launch_.boot_seconds);
   NX_TRY(machine_, Machine::start(launch_));
   close_given(launch_.machine);
+  if (!launch_.forwards.empty()) forwarder_.emplace(launch_.forwards);
   guest_.emplace(machine_->take_port(), static_cast<GuestEvents&>(*this));
   // What is left to do needs none: but QEMU is another user's process.
   NX_CHECK(sys::keep_capabilities(sys::CapSet{1} << CAP_KILL));
@@ -128,6 +129,7 @@ void Host::watch(Poller& poller) {
     return {};
   });
   poller.add(signals_.get(), POLLIN, [this](short) { return take_signal(); });
+  if (forwarder_) forwarder_->add_to(poller);
   watch_clients(poller);
 }
 

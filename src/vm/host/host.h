@@ -14,6 +14,7 @@
 #include "nexcage/base/unique_fd.h"
 #include "nexcage/json/value.h"
 #include "nexcage/sys/pty.h"
+#include "nexcage/vm/host/forward.h"
 #include "nexcage/vm/host/guest.h"
 #include "nexcage/vm/host/launch.h"
 #include "nexcage/vm/host/machine.h"
@@ -100,6 +101,7 @@ class Host : private GuestEvents {
   UniqueFd terminal_;  // the slave, with a terminal
   std::optional<Machine> machine_;
   std::optional<Guest> guest_;
+  std::optional<Forwarder> forwarder_;  // with a user-mode network
   std::list<Client> clients_;
   Stage stage_ = Stage::booting;
   bool paused_ = false;

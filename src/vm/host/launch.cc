@@ -162,9 +162,15 @@ void each(Is<qemu::Disk> auto& self, auto& field) {
   field("throttle", self.throttle);
 }
 
+void each(Is<qemu::PortForward> auto& self, auto& field) {
+  field("outer", self.outer);
+  field("inner", self.inner);
+}
+
 void each(Is<qemu::Nic> auto& self, auto& field) {
   field("tap", self.tap);
   field("mac", self.mac);
+  field("forwards", self.forwards);
 }
 
 void each(Is<qemu::Machine> auto& self, auto& field) {
@@ -190,9 +196,15 @@ void each(Is<Share> auto& self, auto& field) {
   field("recursive", self.recursive);
 }
 
+void each(Is<Forward> auto& self, auto& field) {
+  field("listener", self.listener);
+  field("outer", self.outer);
+}
+
 void each(Is<Launch> auto& self, auto& field) {
   field("qemu", self.qemu);
   field("machine", self.machine);
+  field("forwards", self.forwards);
   field("shares", self.shares);
   field("virtiofsd", self.virtiofsd);
   field("dialect", self.dialect);

@@ -24,6 +24,12 @@ inline constexpr const char* kSharedFile = "file";
 /// The dialects of virtiofsd.
 enum class Virtiofsd : std::uint8_t { c, rust };
 
+/// A port of the host that leads to one of QEMU's user-mode network.
+struct Forward {
+  int listener = -1;        // a listening socket; descriptor of the helper
+  std::uint16_t outer = 0;  // qemu::PortForward's
+};
+
 inline constexpr int kNoOomScore = 10'000;  // as the creator has it
 
 struct Launch {
@@ -31,6 +37,7 @@ struct Launch {
   /// Descriptors of disks and taps are the helper's own; those of monitor, agent and shares, which
   /// it makes itself, are filled in there.
   qemu::Machine machine;
+  std::vector<Forward> forwards;
   std::vector<Share> shares;
   std::string virtiofsd;  // path; empty without shares
   Virtiofsd dialect = Virtiofsd::c;

@@ -34,7 +34,9 @@ Launch full() {
        .device = true,
        .throttle = {
            .read_bytes = 1, .write_bytes = 2, .read_operations = 3, .write_operations = 4}}};
-  machine.nics = {{.tap = 12, .mac = "02:00:00:00:00:01"}};
+  machine.nics = {
+      {.tap = 12, .mac = "02:00:00:00:00:01", .forwards = {{.outer = 20000, .inner = 80}}}};
+  out.forwards = {{.listener = 13, .outer = 20000}};
   out.shares = {
       {.source = "/srv", .tag = "s0", .file = true, .read_only = true, .recursive = true}};
   out.virtiofsd = "/usr/libexec/virtiofsd";

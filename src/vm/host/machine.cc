@@ -96,7 +96,8 @@ Result<Machine> Machine::start(const Launch& launch) {
   machine.kernel = sys::fd_path(pass(kernel.get()));
   if (machine.initrd >= 0) machine.initrd = pass(machine.initrd);
   for (qemu::Disk& disk : machine.disks) disk.fd = pass(disk.fd);
-  for (qemu::Nic& nic : machine.nics) nic.tap = pass(nic.tap);
+  for (qemu::Nic& nic : machine.nics)
+    if (nic.tap >= 0) nic.tap = pass(nic.tap);
   for (const ServedShare& share : shares)
     machine.shares.push_back({.fd = pass(share.connection.get()), .tag = share.tag});
   command.fds.emplace_back(null.get(), STDIN_FILENO);

@@ -111,9 +111,19 @@ void add_share(Words& out, const Machine& machine, const Share& share, std::size
   add(out, "-device", device(machine, "vhost-user-fs") + ",chardev=" + name + ",tag=" + share.tag);
 }
 
+/// Restricted: the guest reaches nothing, not even QEMU's own namespace; it is reached.
+std::string user_network(const Nic& nic, const std::string& name) {
+  std::string out = "user,id=" + name + ",restrict=on,ipv6=off";
+  for (const PortForward& one : nic.forwards)
+    out += ",hostfwd=tcp:127.0.0.1:" + number(one.outer) + "-" + std::string(kUserAddress) + ":" +
+           number(one.inner);
+  return out;
+}
+
 void add_nic(Words& out, const Machine& machine, const Nic& nic, std::size_t index) {
   const std::string name = "net" + number(index);
-  add(out, "-netdev", "tap,id=" + name + ",fd=" + std::to_string(nic.tap));
+  add(out, "-netdev",
+      nic.tap >= 0 ? "tap,id=" + name + ",fd=" + std::to_string(nic.tap) : user_network(nic, name));
   // Without a boot ROM: nobody boots from this network.
   std::string text = device(machine, "virtio-net") + ",netdev=" + name + ",mac=" + nic.mac;
   if (machine.board == Board::q35) text += ",romfile=";

@@ -40,10 +40,20 @@ struct Share {
   std::string tag;  // that the guest mounts
 };
 
-struct Nic {
-  int tap = -1;  // a tap device's descriptor, its number in QEMU
-  std::string mac;
+/// A TCP port of QEMU's user-mode network: what connects to `outer` on the loopback interface of
+/// QEMU's network namespace reaches `inner` in the guest.
+struct PortForward {
+  std::uint16_t outer = 0, inner = 0;
 };
+
+struct Nic {
+  int tap = -1;  // a tap device's descriptor, its number in QEMU; -1: a user-mode network
+  std::string mac;
+  std::vector<PortForward> forwards{};  // of a user-mode network
+};
+
+/// The guest's address in a user-mode network.
+inline constexpr std::string_view kUserAddress = "10.0.2.15";
 
 struct Machine {
   std::string name;  // shown in the list of processes

@@ -130,5 +130,18 @@ TEST(Argv, OnPciDevicesHaveOtherNames) {
               Contains("virtio-net-pci,netdev=net0,mac=02:00:00:00:00:01,romfile="));
 }
 
+TEST(Argv, AUserNetworkIsReachedByItsPortsAndReachesNothing) {
+  Machine machine = small();
+  machine.nics = {{.tap = -1,
+                   .mac = "02:00:00:00:00:01",
+                   .forwards = {{.outer = 20000, .inner = 80}, {.outer = 20001, .inner = 443}}}};
+  const auto argv = plan_argv("q", machine);
+  EXPECT_THAT(values_of(argv, "-netdev"),
+              ElementsAre("user,id=net0,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:20000-10.0.2.15:"
+                          "80,hostfwd=tcp:127.0.0.1:20001-10.0.2.15:443"));
+  EXPECT_THAT(values_of(argv, "-device"),
+              Contains("virtio-net-device,netdev=net0,mac=02:00:00:00:00:01"));
+}
+
 }  // namespace
 }  // namespace nexcage::vm::qemu
