@@ -95,8 +95,8 @@ Result<> VmConfigured::lock_disks() const {
 
 /// `cgroup`: its directory in version 2, -1 without.
 Result<VmConfigured::Running> VmConfigured::spawn_helper(int cgroup, const GuestNetwork& network) {
-  NX_TRY(const UniqueFd initrd,
-         nexcage::vm::boot::assemble_initrd(plan_.initrd, setup_.libexec + "/init"));
+  NX_TRY(const UniqueFd initrd, nexcage::vm::boot::assemble_initrd(
+                                    plan_.initrd, setup_.libexec + "/init", plan_.file_systems));
   NX_CHECK(read_copies(plan_), "mounts");
   plan_.prepare.interfaces = network.interfaces;
   plan_.prepare.seconds = static_cast<std::int64_t>(::time(nullptr));

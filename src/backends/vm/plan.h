@@ -45,7 +45,8 @@ struct MachinePlan {
   };
   std::vector<Copy> copies;
   sys::plan::Plan plan;
-  std::string initrd;  // path; empty: the agent alone
+  std::string initrd;                     // path; empty: the agent alone
+  std::vector<std::string> file_systems;  // of the disks
   std::string cgroup;
   std::vector<CgroupLimit> cgroup_limits;
   std::string network_namespace;  // path of one to join; empty: none

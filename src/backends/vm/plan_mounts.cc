@@ -176,6 +176,7 @@ protocol::Root disk_root(const RootDisks& disks, MachinePlan& out) {
   protocol::Volume upper = volume_of("tmpfs", {});
   if (disks.upper >= 0) {
     upper.fstype = disks.upper_type;
+    out.file_systems.push_back(upper.fstype);
     upper.source = add_disk(out, {.fd = disks.upper}, false, false);
     out.launch.persistent = true;
   } else {
@@ -193,6 +194,7 @@ Result<protocol::Root> image_root(const oci::VmImage& image, bool readonly, Mach
   protocol::Volume volume =
       volume_of(disk.file_system,
                 add_disk(out, {.fd = -1, .owned = std::move(disk.file)}, readonly, disk.qcow2));
+  out.file_systems.push_back(volume.fstype);
   if (readonly) {
     volume.attributes = MOUNT_ATTR_RDONLY;
     volume.options = {"ro"};

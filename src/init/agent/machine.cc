@@ -63,14 +63,18 @@ std::string entry_with(const char* directory, const char* file, std::string_view
 
 Modules Modules::read() {
   Modules modules;
-  auto text = sys::read_file(AT_FDCWD, std::string(kModules) + "list");
-  if (!text) return modules;
-  for (const std::string& line : split(*text, '\n')) {
-    std::vector<std::string> words = split(line, ' ');
-    if (words.size() < 2) continue;
-    const std::string name = std::move(words.front());
-    words.erase(words.begin());
-    modules.files_[name] = std::move(words);
+  // "list", and "list.NAME" of the archives behind the first.
+  for (const std::string& file : entries(kModules)) {
+    if (file != "list" && !file.starts_with("list.")) continue;
+    const auto text = sys::read_file(AT_FDCWD, kModules + file);
+    if (!text) continue;
+    for (const std::string& line : split(*text, '\n')) {
+      std::vector<std::string> words = split(line, ' ');
+      if (words.size() < 2) continue;
+      const std::string name = std::move(words.front());
+      words.erase(words.begin());
+      modules.files_[name] = std::move(words);
+    }
   }
   return modules;
 }

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "nexcage/sys/fs.h"
 #include "nexcage/vm/boot/bzimage.h"
 #include "nexcage/vm/boot/cpio.h"
 #include "nexcage/vm/boot/kernel.h"
@@ -139,6 +140,31 @@ TEST(SlimModule, leaves_alone_what_is_damaged) {
        {std::string(), std::string("text"), "x" + info + "~Module signature appended~\n",
         std::string("~Module signature appended~\n"), object(".BTF").substr(0, 70)})
     EXPECT_EQ(slim_module(file), file);
+}
+
+TEST(Initrd, has_the_archives_of_the_file_systems_that_are_needed_and_the_agent_last) {
+  auto dir = sys::TempDir::create("/tmp", "nxtest");
+  ASSERT_OK(dir);
+  const std::string initrd = dir->path() + "/initrd", init = dir->path() + "/init";
+  const auto write = [](const std::string& path, std::string_view text) {
+    return sys::write_file_atomic(path, text, 0600, sys::Durable::no);
+  };
+  ASSERT_OK(write(initrd, "FIRST"));
+  ASSERT_OK(write(archive_apart(initrd, "xfs"), "SECOND"));
+  ASSERT_OK(write(init, "AGENT"));
+  const auto bytes_with = [&](const std::vector<std::string>& file_systems) {
+    const auto file = assemble_initrd(initrd, init, file_systems);
+    return file ? sys::read_all(file->get(), 1u << 20).value_or("") : std::string();
+  };
+  EXPECT_TRUE(
+      bytes_with({"ext4"}).starts_with(std::string("FIRST\0\0\0"
+                                                   "070701",
+                                                   14)));
+  EXPECT_TRUE(bytes_with({"ext4", "xfs"})
+                  .starts_with(std::string("FIRST\0\0\0SECOND\0\0"
+                                           "070701",
+                                           22)));
+  EXPECT_THAT(bytes_with({}), HasSubstr("AGENT"));
 }
 
 TEST(Kernel, that_is_missing_names_the_command_that_prepares_one) {

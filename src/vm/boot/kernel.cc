@@ -31,13 +31,26 @@ Result<Kernel> find_kernel(const std::string& directory) {
   return Kernel{.release = *release, .kernel = place + "/vmlinux", .initrd = place + "/initrd"};
 }
 
-Result<UniqueFd> assemble_initrd(const std::string& initrd, const std::string& init) {
+std::string archive_apart(const std::string& initrd, std::string_view file_system) {
+  return initrd + "." + std::string(file_system);
+}
+
+Result<UniqueFd> assemble_initrd(const std::string& initrd, const std::string& init,
+                                 const std::vector<std::string>& file_systems) {
   std::string bytes;
-  if (!initrd.empty()) {
-    NX_TRY(bytes, sys::read_file(AT_FDCWD, initrd, kMaxInitrd), "initrd");
+  const auto append = [&](const std::string& path) -> Result<> {
+    NX_TRY(const std::string part, sys::read_file(AT_FDCWD, path, kMaxInitrd), "initrd");
+    // An archive begins at a multiple of four bytes; the kernel skips what is zero before it.
+    bytes += part;
+    bytes.resize((bytes.size() + 3) & ~std::size_t{3}, '\0');
+    return {};
+  };
+  if (!initrd.empty()) NX_CHECK(append(initrd));
+  for (const std::string& name : file_systems) {
+    const std::string apart = archive_apart(initrd, name);
+    NX_TRY(const bool there, sys::exists(AT_FDCWD, apart));
+    if (there) NX_CHECK(append(apart));
   }
-  // An archive begins at a multiple of four bytes; the kernel skips what is zero before it.
-  bytes.resize((bytes.size() + 3) & ~std::size_t{3}, '\0');
   NX_TRY(const std::string program, sys::read_file(AT_FDCWD, init, kMaxInit), "agent");
   return sys::sealed_data(bytes + as_archive(program), "nexcage-initrd");
 }

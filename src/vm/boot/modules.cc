@@ -13,6 +13,7 @@ namespace {
 constexpr std::array<std::string_view, 10> kWanted = {
     "virtio_pci", "virtio_mmio", "virtio_console", "virtio_blk", "erofs",
     "overlay",    "virtiofs",    "virtio_net",     "ext4",       "squashfs"};
+constexpr std::array<std::string_view, 1> kApart = {"xfs"};
 constexpr std::string_view kHiddenNeed = "crc32c_generic";
 
 /// "kernel/fs/fuse/virtiofs.ko.xz" -> "virtiofs". File names may have "-" where names have "_".
@@ -26,6 +27,8 @@ std::string module_name(std::string_view file) {
 }  // namespace
 
 std::span<const std::string_view> wanted_modules() { return kWanted; }
+
+std::span<const std::string_view> modules_apart() { return kApart; }
 
 std::string plain_name(std::string_view file) {
   const std::size_t slash = file.rfind('/');

@@ -22,6 +22,8 @@ struct Module {
 /// systems, network. One that a kernel does not have as a module is built in, or missed when it is
 /// needed.
 std::span<const std::string_view> wanted_modules();
+/// Those that are large and seldom needed, in archives of their own: file systems.
+std::span<const std::string_view> modules_apart();
 
 /// Resolves names against modules.dep (modules.dep(5): "file: what it needs", to be loaded from the
 /// right to the left). Names without a file are left out. FileError for a text that is none.
@@ -32,7 +34,8 @@ Result<std::vector<Module>> plan_modules(std::string_view modules_dep,
 /// compressed.
 std::string plain_name(std::string_view file);
 
-/// /modules/list of the initramfs: one line for each module, its name and the files to load.
+/// /modules/list of the initramfs, or /modules/list.NAME of an archive apart: one line for each
+/// module, its name and the files to load.
 std::string module_list(const std::vector<Module>& modules);
 
 }  // namespace nexcage::vm::boot

@@ -128,19 +128,28 @@ Result<std::string> read_module(const Work& work, const std::string& file) {
   return sys::read_file(AT_FDCWD, plain, kMaxModule);
 }
 
-Result<std::vector<Module>> choose_modules(const Work& work) {
+/// Both kinds of archives.
+struct Chosen {
+  std::vector<Module> common, apart;
+};
+
+Result<Chosen> choose_modules(const Work& work) {
   // depmod looks below lib/modules of a directory.
   const std::string base = work.lib.substr(0, work.lib.rfind("/lib"));
   NX_CHECK(run_tool({"depmod", "-b", base, work.release}, "/"));
   NX_TRY(const std::string text,
          sys::read_file(AT_FDCWD, work.lib + "/modules/" + work.release + "/modules.dep"));
-  return plan_modules(text, wanted_modules());
+  Chosen chosen;
+  NX_TRY(chosen.common, plan_modules(text, wanted_modules()));
+  NX_TRY(chosen.apart, plan_modules(text, modules_apart()));
+  return chosen;
 }
 
-Result<> make_initrd(const Work& work, const std::vector<Module>& modules) {
+Result<> make_archive(const Work& work, const std::vector<Module>& modules, const std::string& list,
+                      const std::string& target) {
   CpioWriter archive;
   archive.directory("modules", 0755);
-  archive.file("modules/list", 0644, module_list(modules));
+  archive.file("modules/" + list, 0644, module_list(modules));
   std::set<std::string> done;
   for (const Module& module : modules)
     for (const std::string& file : module.files) {
@@ -148,17 +157,25 @@ Result<> make_initrd(const Work& work, const std::vector<Module>& modules) {
       NX_TRY(const std::string bytes, read_module(work, file));
       archive.file("modules/" + plain_name(file), 0644, slim_module(bytes));
     }
-  return sys::write_file_atomic(work.made + "/initrd", std::move(archive).finish(), 0644,
-                                sys::Durable::yes);
+  return sys::write_file_atomic(target, std::move(archive).finish(), 0644, sys::Durable::yes);
 }
 
-Result<> write_config(const Work& work, const std::string& package,
-                      const std::vector<Module>& modules) {
+Result<> make_initrd(const Work& work, const Chosen& chosen) {
+  const std::string initrd = work.made + "/initrd";
+  NX_CHECK(make_archive(work, chosen.common, "list", initrd));
+  for (const Module& module : chosen.apart)
+    NX_CHECK(
+        make_archive(work, {module}, "list." + module.name, archive_apart(initrd, module.name)));
+  return {};
+}
+
+Result<> write_config(const Work& work, const std::string& package, const Chosen& chosen) {
   json::Object config;
   config.set("release", work.release);
   config.set("package", package.substr(package.rfind('/') + 1));
   json::Array names;
-  for (const Module& module : modules) names.push_back(module.name);
+  for (const auto* modules : {&chosen.common, &chosen.apart})
+    for (const Module& module : *modules) names.push_back(module.name);
   config.set("modules", std::move(names));
   return sys::write_file_atomic(work.made + "/config.json",
                                 json::dump(json::Value(std::move(config))) + "\n", 0644,
@@ -199,7 +216,7 @@ Result<Kernel> setup(const SetupOptions& options) {
   NX_CHECK(find_release(work));
   say("Preparing kernel " + work.release);
   NX_CHECK(make_kernel(work));
-  NX_TRY(const auto modules, choose_modules(work));
+  NX_TRY(const Chosen modules, choose_modules(work));
   NX_CHECK(make_initrd(work, modules));
   NX_CHECK(write_config(work, package, modules));
   NX_CHECK(keep(work, options.directory));
