@@ -113,7 +113,9 @@ class ContainerTest : public ::testing::Test {
     spec.root = oci::Root{.path = rootfs, .readonly = false};
     spec.process->args = {"sleep", "100"};
     spec.process->no_new_privileges = false;
-    auto opened = backends::open(backend_name(), setup());
+    const backends::Setup wanted = setup();
+    if (IsSkipped() || HasFatalFailure()) return;
+    auto opened = backends::open(backend_name(), wanted);
     ASSERT_OK(opened);
     if (backend_name() == "crun") let_crun_run();
     auto probed = (*opened)->probe();
@@ -132,11 +134,14 @@ class ContainerTest : public ::testing::Test {
     }
   }
 
-  backends::Setup setup() const {
+  /// May skip the test, or add to what setup() begins with.
+  virtual void prepare(backends::Setup&) {}
+  backends::Setup setup() {
     backends::Setup setup;
     setup.libexec = NEXCAGE_TEST_LIBEXEC;
     setup.root = scratch;
     setup.cgroup_parent = parent;
+    prepare(setup);
     return setup;
   }
   backends::CreateJob job() const {

@@ -105,7 +105,9 @@ Result<json::Object> Host::answer(Client& client, const json::Value& request,
     return out;
   }
   if (paused_) return in_state(status());
-  if (verb == "start" && stage_ == Stage::prepared) {
+  if (verb == "start" && stage_ != Stage::prepared)
+    return fail(Errc::InvalidState, "the container is not waiting to be started");
+  if (verb == "start") {
     guest_->start();
     stage_ = Stage::starting;
     client.waits = Waits::start;
