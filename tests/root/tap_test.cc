@@ -90,14 +90,14 @@ TEST_F(Tap, FiltersOfSomebodyElseAreLeftAlone) {
   ASSERT_EQ(
       shell(
           "tc qdisc add dev eth0 ingress && tc filter add dev eth0 ingress protocol ip prio 5 u32 "
-          "match u32 0 0 action drop"),
+          "match u32 0 0 flowid 1:7"),
       "");
   const auto tap = sys::make_tap("nxtap0", 1500);
   ASSERT_OK(tap);
   EXPECT_ERROR(sys::redirect_packets("eth0", "nxtap0"), Errc::InvalidConfig,
                HasSubstr("filters of its own"));
   ASSERT_OK(sys::stop_redirecting("eth0"));
-  EXPECT_THAT(shell("tc filter show dev eth0 ingress"), HasSubstr("drop"));
+  EXPECT_THAT(shell("tc filter show dev eth0 ingress"), HasSubstr("flowid 1:7"));
 }
 
 TEST_F(Tap, RoutesKeepWhatTheySay) {

@@ -99,11 +99,11 @@ TEST_F(VmAgent, further_processes_are_in_the_container_and_streams_are_their_own
 TEST_F(VmAgent, terminals_have_a_size_and_echo) {
   ASSERT_NO_FATAL_FAILURE(
       running("stty size; read line; stty size; echo \"got $line\"; exit 4", true));
-  ASSERT_TRUE(machine.until([&] { return seen().out.find("33 99\r\n") != std::string::npos; }));
+  ASSERT_TRUE(machine.until([&] { return seen().out.find("33 99\n") != std::string::npos; }));
   machine.mux.send(Type::winsize, 0, encode(vm::protocol::WindowSize{.rows = 20, .columns = 60}));
   machine.mux.send_data(0, Stream::in, "word\n");
   ASSERT_TRUE(ended());
-  EXPECT_EQ(seen().out, "33 99\r\nword\r\n20 60\r\ngot word\r\n");
+  EXPECT_EQ(seen().out, "33 99\nword\n20 60\ngot word\n");
   EXPECT_EQ(how(seen()), (End{4, 0}));
 }
 

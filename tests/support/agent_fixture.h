@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -20,33 +19,19 @@
 #include <vector>
 
 #include "loop_fs.h"
+#include "machine_kernel.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/mount.h"
 #include "nexcage/sys/plan.h"
 #include "nexcage/sys/plan_message.h"
 #include "nexcage/sys/process.h"
 #include "nexcage/vm/boot/kernel.h"
-#include "nexcage/vm/boot/setup.h"
 #include "nexcage/vm/protocol/mux.h"
 #include "result_matchers.h"
 
 namespace nexcage::testing {
 
 namespace protocol = vm::protocol;
-
-/// The kernel, prepared by the first test that needs it, below $NX_CACHE or the build's cache.
-inline Result<vm::boot::Kernel> kernel_for_tests() {
-  const char* cache = std::getenv("NX_CACHE");
-  const std::string directory =
-      (cache != nullptr ? std::string(cache) : std::string(NEXCAGE_TEST_BIN) + "/../../cache") +
-      "/boot";
-  auto found = vm::boot::find_kernel(directory);
-  if (found) return found;
-  return vm::boot::setup({.directory = directory,
-                          .package_file = {},
-                          .package_name = "linux-image-cloud-amd64",
-                          .progress = {}});
-}
 
 /// What a session did until now, as the host saw it.
 struct Seen {

@@ -57,7 +57,7 @@ TEST_F(VmPlan, AMachineWithAWritableBindIsShutDown) {
 }
 
 TEST_F(VmPlan, OptionsThatNoBindIntoAMachineHasAreRefused) {
-  for (const char* word : {"shared", "rslave", "unbindable", "tmpcopyup", "sync", "size=1m"}) {
+  for (const char* word : {"shared", "rslave", "unbindable", "dirsync", "sync", "size=1m"}) {
     SCOPED_TRACE(word);
     EXPECT_ERROR(mount(dir_->path(), {"bind", word}), Errc::Unsupported, HasSubstr("/data"));
   }
