@@ -37,26 +37,28 @@ std::vector<std::string> values_of(const std::vector<std::string>& argv, std::st
 }
 
 TEST(Argv, OfASmallMachine) {
-  EXPECT_THAT(
-      plan_argv("/usr/bin/qemu", small()),
-      ElementsAre(
-          "/usr/bin/qemu", "-name", "nexcage-c1", "-nodefaults", "-no-user-config", "-nographic",
-          "-no-reboot", "-sandbox",
-          "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny", "-machine",
-          "microvm,pit=on,pic=on,rtc=on,isa-serial=on", "-accel", "tcg,tb-size=64", "-cpu", "max",
-          "-m", "size=512M", "-smp", "1", "-global", "virtio-mmio.force-legacy=false", "-kernel",
-          "/k/vmlinux", "-initrd", "/proc/self/fd/12", "-append",
-          "console=ttyS0 panic=-1 quiet no_timer_check tsc_early_khz=2600000 lpj=5200000",
-          "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console", "-chardev",
-          "socket,id=monitor,fd=11", "-mon", "chardev=monitor,mode=control", "-chardev",
-          "socket,id=agent,fd=10", "-device", "virtio-serial-device,max_ports=2", "-device",
-          "virtserialport,chardev=agent,name=nexcage.0"));
+  EXPECT_THAT(plan_argv("/usr/bin/qemu", small()),
+              ElementsAre("/usr/bin/qemu", "-name", "nexcage-c1", "-nodefaults", "-no-user-config",
+                          "-nographic", "-no-reboot", "-sandbox",
+                          "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+                          "-machine", "microvm,pit=on,pic=on,rtc=on,isa-serial=on", "-accel",
+                          "tcg,tb-size=64", "-cpu", "max,-erms,-fsrm", "-m", "size=512M", "-smp",
+                          "1", "-global", "virtio-mmio.force-legacy=false", "-kernel", "/k/vmlinux",
+                          "-initrd", "/proc/self/fd/12", "-append",
+                          "console=ttyS0 panic=-1 quiet cryptomgr.notests no_timer_check "
+                          "tsc_early_khz=2600000 lpj=5200000",
+                          "-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
+                          "-chardev", "socket,id=monitor,fd=11", "-mon",
+                          "chardev=monitor,mode=control", "-chardev", "socket,id=agent,fd=10",
+                          "-device", "virtio-serial-device,max_ports=2", "-device",
+                          "virtserialport,chardev=agent,name=nexcage.0"));
 }
 
 TEST(Argv, ClockParametersAreForEmulationOnly) {
   Machine machine = small();
   machine.accelerator = Accelerator::kvm;
-  EXPECT_THAT(kernel_parameters(machine), ElementsAre("console=ttyS0", "panic=-1", "quiet"));
+  EXPECT_THAT(kernel_parameters(machine),
+              ElementsAre("console=ttyS0", "panic=-1", "quiet", "cryptomgr.notests"));
   EXPECT_THAT(values_of(plan_argv("q", machine), "-cpu"), ElementsAre("host"));
 }
 
