@@ -8,6 +8,7 @@ import pty
 import signal
 import struct
 import subprocess
+import tempfile
 import termios
 import unittest
 import urllib.request
@@ -150,22 +151,39 @@ class VirtualMachine(support.Case):
                 self.assertEqual((process.returncode, out), (0, b"here\n"))
         self.assert_same_host(before)
 
+    def kill_create_at(self, point, *options):
+        before = self.world.snapshot()
+        with tempfile.TemporaryFile() as errors:
+            process = self.world.popen("create", "--runtime", "vm", "--name", self.world.new_id(), *options, self.image, "true",
+                                       env={"NEXCAGE_TESTPOINT": point}, stdin=subprocess.DEVNULL,
+                                       stdout=subprocess.DEVNULL, stderr=errors)
+            state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+            if state.si_code != os.CLD_STOPPED:
+                process.wait()
+                errors.seek(0)
+                self.fail(f"{point} was not reached: {errors.read().decode()}")
+            process.send_signal(signal.SIGKILL)
+            process.wait(10)
+        self.assertEqual(self.world.run("list", "--format", "json").json(), [])
+        self.assert_same_host(before)
+
     def test_a_create_that_is_killed_leaves_nothing(self):
-        for point in ("vm-network-connected", "vm-helper-started", "vm-prepared"):
+        for point in ("vm-helper-started", "vm-prepared"):
             with self.subTest(point=point):
-                before = self.world.snapshot()
-                process = self.world.popen("create", "--runtime", "vm", "--name", self.world.new_id(), self.image, "true",
-                                           env={"NEXCAGE_TESTPOINT": point}, stdin=subprocess.DEVNULL,
-                                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-                state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-                if state.si_code != os.CLD_STOPPED:
-                    process.wait()
-                    self.fail(f"{point} was not reached: {process.stderr.read().decode()}")
-                process.send_signal(signal.SIGKILL)
-                process.wait(10)
-                process.stderr.close()
-                self.assertEqual(self.world.run("list", "--format", "json").json(), [])
-                self.assert_same_host(before)
+                self.kill_create_at(point)
+
+    def test_a_create_that_is_killed_leaves_the_network_as_it_was(self):
+        def run(*words):
+            return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+        name = self.world.new_id()
+        run("ip", "netns", "add", name)
+        self.addCleanup(run, "ip", "netns", "delete", name)
+        run("ip", "-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
+        for interface in ("eth0", "eth1"):
+            run("ip", "-n", name, "link", "set", interface, "up")
+        self.kill_create_at("vm-network-connected", "--network", f"ns:/run/netns/{name}")
+        self.assertNotIn("nxtap", run("ip", "-n", name, "link"))
+        self.assertNotIn("ingress", run("tc", "-n", name, "qdisc", "show"))
 
     def test_published_ports_lead_into_a_machine_from_which_nothing_goes_out(self):
         ports = ("-p", "127.0.0.1::80", "--network", "user")
