@@ -66,12 +66,12 @@ void read_resources(const Params& params, const json::Object& rest, oci::Resourc
       resources.memory->swap = (*mib + *swap) * kMiB;
   }
   const std::string* limit = find(params, "cpulimit");
-  const auto quota = limit != nullptr ? cpu_quota(*limit) : std::nullopt;
+  const std::int64_t quota = limit != nullptr ? cpu_quota(*limit).value_or(0) : 0;
   const auto weight = number(params, rest, "cpuunits");
-  if ((!quota || *quota == 0) && !weight) return;
+  if (quota <= 0 && !weight) return;
   oci::CpuLimits& cpu = resources.cpu.emplace();
-  if (quota && *quota > 0) {
-    cpu.quota = *quota;
+  if (quota > 0) {
+    cpu.quota = quota;
     cpu.period = kPeriod;
   }
   if (!weight) return;
