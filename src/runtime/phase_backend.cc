@@ -73,7 +73,7 @@ backends::CreateJob job_of(const Ready& ready) {
 }  // namespace
 
 Result<Ready> configure_backend(Stored stored, Services& with) {
-  Ready ready{std::move(stored), {}, {}, {}, {}, {}};
+  Ready ready{std::move(stored), {}, {}, {}, {}, {}, {}};
   ready.state_dir = Paths(with.settings).state_dir(ready.request->id);
   NX_TRY(ready.handler, with.open_backend(ready.backend));
   settle_spec(ready, with.settings);
