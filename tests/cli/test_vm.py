@@ -132,7 +132,7 @@ class VirtualMachine(support.Case):
 
         def fields(process):
             with open(f"/proc/{process}/status", encoding="utf-8") as file:
-                return dict(line.rstrip().split(":\t", 1) for line in file if ":\t" in line)
+                return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
         of_qemu = fields(qemu)
         self.assertNotIn("0", of_qemu["Uid"].split())
         self.assertNotIn("0", of_qemu["Gid"].split())
