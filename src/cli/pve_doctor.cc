@@ -48,9 +48,10 @@ it lacks, with the commands that give them. Exits with 1 when something is missi
     }
     text += storages.text() + "\n";
     if (!found.needs.empty()) {
-      Table needs({"PATH", "MISSING PRIVILEGES"});
+      Table needs({"PATH", "MISSING PRIVILEGES", "PRESENT PRIVILEGES"});
       for (const proxmox::Need& need : found.needs)
-        needs.add({need.path, need.missing.empty() ? "none" : join(need.missing, " ")});
+        needs.add({need.path, need.missing.empty() ? "none" : join(need.missing, " "),
+                   need.present.empty() ? "none" : join(need.present, " ")});
       text += needs.text();
     }
     for (const std::string& problem : found.problems) text += "problem: " + problem + "\n";

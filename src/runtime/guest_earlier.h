@@ -1,5 +1,6 @@
 // What a guest was asked to be before each of the updates that can be taken back:
-// {record.state_dir}/earlier.json, newest first.
+// {record.state_dir}/earlier.json, newest first; and next.json, what an update that is under way
+// makes of the record's files.
 #pragma once
 
 #include "nexcage/backends/backend.h"
@@ -8,10 +9,14 @@
 
 namespace nexcage::runtime {
 
-/// Keeps config.json and source.json as they are now; no more of them than old roots are kept.
-Result<> push_earlier(const backends::Record& record, const Settings& settings);
-/// Brings those of the last update back, and the record's annotations with them. Nothing when there
-/// are none.
-Result<> pop_earlier(backends::Record& record);
+/// Before Backend::replace_image: when that has counted the change, these are config.json and
+/// source.json, and those of now are earlier ones; no more of them than old roots are kept.
+Result<> announce_update(const backends::Record& record, const Settings& settings,
+                         json::Value config, json::Value source);
+/// Before Backend::roll_back: those of the last update come back.
+Result<> announce_rollback(const backends::Record& record);
+/// Carries out what was announced if the record's backend_data have counted the change, else drops
+/// it; the record has its annotations then. It may be repeated when it was killed.
+Result<> settle_change(backends::Record& record);
 
 }  // namespace nexcage::runtime

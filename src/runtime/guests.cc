@@ -152,12 +152,12 @@ Result<Found> load_guest(const std::string& id, const Services& with) {
   return found;
 }
 
-/// What a killed update has left is taken back.
+/// What a killed update has left is taken back, or brought to its end if the guest has changed.
 Result<> recover(Found& found) {
   NX_TRY(auto data, found.backend->recover(found.record));
-  if (!data) return {};
-  found.record.backend_data = std::move(*data);
-  return save_record(found.record);
+  if (data) found.record.backend_data = std::move(*data);
+  NX_CHECK(settle_change(found.record));
+  return data ? save_record(found.record) : Result<>();
 }
 
 /// A guest that nobody else changes meanwhile.
@@ -348,12 +348,11 @@ Result<> update_image(const std::string& id, const std::string& image, Services&
   NX_TRY(ImageSource source, load_source(record));
   if (!image.empty()) source.image = image;
   NX_TRY(const auto plan, plan_guest_image(id, source, with), "update " + id);
+  NX_CHECK(announce_update(record, with.settings, oci::to_json(plan->spec), to_json(source)),
+           "update " + id);
   NX_TRY(record.backend_data, found.backend->replace_image(record, job_of(record, *plan)),
          "update " + id);
-  NX_CHECK(push_earlier(record, with.settings), "update " + id);
-  record.state.annotations = plan->spec.annotations;
-  NX_CHECK(write_file(record.state_dir + "/config.json", oci::to_json(plan->spec)));
-  NX_CHECK(write_file(record.state_dir + "/source.json", to_json(source)));
+  NX_CHECK(settle_change(record), "update " + id);
   return save_record(record);
 }
 
@@ -364,9 +363,10 @@ Result<> roll_back(const std::string& id, Services& with) {
   NX_TRY(Held held, hold_guest(id, with), "update " + id);
   Found& found = held.guest;
   NX_CHECK(recover(found), "update " + id);
+  NX_CHECK(announce_rollback(found.record), "update " + id);
   NX_TRY(found.record.backend_data,
          found.backend->roll_back(found.record, remember_in(found.record)), "update " + id);
-  NX_CHECK(pop_earlier(found.record), "update " + id);
+  NX_CHECK(settle_change(found.record), "update " + id);
   return save_record(found.record);
 }
 

@@ -48,7 +48,9 @@ def images(world):
             raise AssertionError(str(answer))
 
 
-class LifeCycle(GuestCase):
+class LifeCycleCase(GuestCase):
+    """What holds in each release, on each storage."""
+
     @classmethod
     def prepare(cls):
         images(cls.world)
@@ -78,6 +80,71 @@ class LifeCycle(GuestCase):
         self.assertEqual((guests, records), (before[1], []))
         self.assertEqual([name for name in volumes if "vztmpl" not in name and "basevol" not in name], before[0])
 
+    def test_what_it_runs(self):
+        self.create("web", "guest:1", "-e", "B=caller", "-e", "odd.name=x")
+        config = self.guest().config
+        self.assertEqual(config["entrypoint"], "/.nexcage/launch")
+        self.assertIn("A=b c", config["env"].split("\0"))
+        self.assertIn("B=caller", config["env"].split("\0"))
+        fields = record_of(config["env"])
+        self.assertEqual(fields[:5], [b"1", b"101", b"102", b"1", b"103"])
+        self.assertIn(b"3", fields[6:8])  # SIGQUIT
+        self.assertIn(b"it's", fields)
+        self.assertIn(b'a "test"', fields)
+        self.assertIn(b"odd.name=x", fields)
+        self.assertIn(b"/srv/data", fields)
+
+    def test_the_archive_is_the_flat_image(self):
+        self.create("web")
+        volume = next(name for name in self.double.cluster.storages["local"].volumes if name.startswith("vztmpl/"))
+        data = gzip.decompress(self.double.cluster.storages["local"].volumes[volume].data)
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            names = tar.getnames()
+            self.assertEqual(tar.extractfile("./bin/more").read(), b"more\n")
+            self.assertTrue(tar.getmember("./.nexcage/launch").mode & 0o111)
+        self.assertNotIn("./gone", names)
+        self.assertEqual("./sbin/init" in names, self.VERSION == "8.4")
+
+    def test_images_that_the_product_refuses(self):
+        for name in ("scratch:1", "wolfi:1"):
+            with self.subTest(name):
+                self.create("odd", name)
+                self.ok("start", "odd")
+                self.ok("delete", "--force", "odd")
+
+    def test_volumes_become_mount_points(self):
+        self.create("web", "guest:1", "--annotation", "org.nexcage.proxmox.volumes=2")
+        self.assertRegex(self.guest().config["mp0"], r"^[a-z]+:.*,mp=/data,")
+
+    def test_network_mount_point_and_features(self):
+        self.create("web", "guest:1", "--annotation", "org.nexcage.proxmox.net0=name=eth0,bridge=vmbr0,tag=7" +
+                    (",ip=10.0.0.2/24,gw=10.0.0.1" if self.VERSION != "8.4" else ""),
+                    "--annotation", "org.nexcage.proxmox.mp3=local:1,mp=/var/lib/x", "--annotation", "org.nexcage.proxmox.onboot=1",
+                    "--annotation", "org.nexcage.proxmox.features=nesting=1")
+        config = self.guest().config
+        self.assertIn("tag=7", config["net0"])
+        self.assertIn("mp=/var/lib/x", config["mp3"])
+        self.assertEqual((config["onboot"], config["features"]), (1, "nesting=1"))
+
+    def test_ticket(self):
+        self.settings.update(token_file=None, user="nexcage@pve", password_file=self.path("password"))
+        self.create("web")
+        self.ok("start", "web")
+        self.ok("delete", "--force", "web")
+
+    def test_doctor_is_content(self):
+        text = self.ok("pve", "doctor")
+        self.assertIn(f"Proxmox VE {self.VERSION}", text)
+        self.assertNotIn("problem:", text)
+
+    def test_limits_are_changed(self):
+        self.create("web", "guest:1", "--memory", "64m")
+        self.ok("start", "web")
+        self.ok("update", "--memory", str(128 * MIB), "web")
+        self.assertEqual(self.guest().config["memory"], 128)
+
+
+class LifeCycle(LifeCycleCase):
     def test_guest_that_ignores_the_request_to_end(self):
         self.create("web")
         self.ok("start", "web")
@@ -114,67 +181,17 @@ class LifeCycle(GuestCase):
         self.assertEqual(self.ok("run", "-d", "--runtime", "proxmox-lxc", "--name", "web", "guest:1"), "web\n")
         self.assertTrue(self.guest().running)
 
-    def test_what_it_runs(self):
-        if self.VERSION == "8.4":
-            self.skipTest("no entrypoint in this release: the template's file says what runs")
-        self.create("web", "guest:1", "-e", "B=caller", "-e", "odd.name=x")
-        config = self.guest().config
-        self.assertEqual(config["entrypoint"], "/.nexcage/launch")
-        self.assertIn("A=b c", config["env"].split("\0"))
-        self.assertIn("B=caller", config["env"].split("\0"))
-        fields = record_of(config["env"])
-        self.assertEqual(fields[:5], [b"1", b"101", b"102", b"1", b"103"])
-        self.assertIn(b"3", fields[6:8])  # SIGQUIT
-        self.assertIn(b"it's", fields)
-        self.assertIn(b'a "test"', fields)
-        self.assertIn(b"odd.name=x", fields)
-        self.assertIn(b"/srv/data", fields)
-
-    def test_the_archive_is_the_flat_image(self):
-        self.create("web")
-        volume = next(name for name in self.double.cluster.storages["local"].volumes if name.startswith("vztmpl/"))
-        data = gzip.decompress(self.double.cluster.storages["local"].volumes[volume].data)
-        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-            names = tar.getnames()
-            self.assertEqual(tar.extractfile("./bin/more").read(), b"more\n")
-            self.assertTrue(tar.getmember("./.nexcage/launch").mode & 0o111)
-        self.assertNotIn("./gone", names)
-        self.assertEqual("./sbin/init" in names, self.VERSION == "8.4")
-
     def test_the_image_is_uploaded_once(self):
         self.create("one")
         self.create("two")
         self.assertEqual(len(self.double.uploads), 1)
-
-    def test_images_that_the_product_refuses(self):
-        for name in ("scratch:1", "wolfi:1"):
-            with self.subTest(name):
-                self.create("odd", name)
-                self.ok("start", "odd")
-                self.ok("delete", "--force", "odd")
 
     def test_unknown_user_is_an_error(self):
         before = self.picture()
         self.assertIn("no user", self.refused("create", "--runtime", "proxmox-lxc", "--name", "web", "nobody:1"))
         self.assertEqual(self.picture(), before)
 
-    def test_volumes_become_mount_points(self):
-        self.create("web", "guest:1", "--annotation", "org.nexcage.proxmox.volumes=2")
-        self.assertRegex(self.guest().config["mp0"], r"^[a-z]+:.*,mp=/data,")
-
-    def test_network_mount_point_and_features(self):
-        self.create("web", "guest:1", "--annotation", "org.nexcage.proxmox.net0=name=eth0,bridge=vmbr0,tag=7" +
-                    (",ip=10.0.0.2/24,gw=10.0.0.1" if self.VERSION != "8.4" else ""),
-                    "--annotation", "org.nexcage.proxmox.mp3=local:1,mp=/var/lib/x", "--annotation", "org.nexcage.proxmox.onboot=1",
-                    "--annotation", "org.nexcage.proxmox.features=nesting=1")
-        config = self.guest().config
-        self.assertIn("tag=7", config["net0"])
-        self.assertIn("mp=/var/lib/x", config["mp3"])
-        self.assertEqual((config["onboot"], config["features"]), (1, "nesting=1"))
-
     def test_who_gives_the_guest_its_address(self):
-        if self.VERSION == "8.4":
-            self.skipTest("the distribution's files, in this release")
         self.create("web")
         self.assertIn("host-managed=1", self.guest().config["net0"])
         self.ok("delete", "web")
@@ -194,17 +211,6 @@ class LifeCycle(GuestCase):
         self.assertIn("exists already", self.refused("create", "--runtime", "proxmox-lxc", "--name", "web", "guest:1"))
         self.assertEqual(self.picture(), before)
 
-    def test_ticket(self):
-        self.settings.update(token_file=None, user="nexcage@pve", password_file=self.path("password"))
-        self.create("web")
-        self.ok("start", "web")
-        self.ok("delete", "--force", "web")
-
-    def test_doctor_is_content(self):
-        text = self.ok("pve", "doctor")
-        self.assertIn(f"Proxmox VE {self.VERSION}", text)
-        self.assertNotIn("problem:", text)
-
     def test_templates_are_listed_and_pruned(self):
         self.create("web")
         self.assertIn("yes", self.ok("pve", "templates", "list"))
@@ -213,23 +219,33 @@ class LifeCycle(GuestCase):
         self.assertEqual(self.picture()[0], [])
         self.assertEqual(self.double.cluster.guests, {})
 
-    def test_limits_are_changed(self):
-        self.create("web", "guest:1", "--memory", "64m")
-        self.ok("start", "web")
-        self.ok("update", "--memory", str(128 * MIB), "web")
-        self.assertEqual(self.guest().config["memory"], 128)
 
-
-class LifeCycle91(LifeCycle):
+class LifeCycle91(LifeCycleCase):
     VERSION = "9.1"
 
+    test_who_gives_the_guest_its_address = LifeCycle.test_who_gives_the_guest_its_address
 
-class LifeCycle84(LifeCycle):
+
+class LifeCycle84(LifeCycleCase):
     VERSION = "8.4"
+
+    def setUp(self):
+        super().setUp()
+        if not self._testMethodName.startswith("test_addresses"):
+            self.settings["network"] = "name=eth0,bridge=vmbr0"
+
+    def test_what_it_runs(self):
+        """There is no entrypoint in this release: the template's file says it."""
+        self.create("web")
+        (volume,) = (one for name, one in self.double.cluster.storages["local"].volumes.items() if name.startswith("vztmpl/"))
+        with tarfile.open(fileobj=io.BytesIO(gzip.decompress(volume.data))) as tar:
+            fields = tar.extractfile("./.nexcage/run").read().split(b"\0")
+        self.assertEqual(fields[:5], [b"1", b"101", b"102", b"1", b"103"])
+        for text in (b"it's", b'a "test"', b"A=b c", b"/srv/data"):
+            self.assertIn(text, fields)
 
     def test_what_the_release_lacks_is_refused_by_name(self):
         self.assertIn("`entrypoint` and `env`", self.refused("create", "--runtime", "proxmox-lxc", "--name", "web", "-e", "B=1", "guest:1"))
-
 
     def test_addresses_need_a_known_distribution(self):
         self.assertIn("gives addresses only to distributions it knows",
@@ -237,16 +253,9 @@ class LifeCycle84(LifeCycle):
         self.create("web", "debian:1")
         self.assertEqual(self.guest().config["ostype"], "debian")
 
-    def setUp(self):
-        super().setUp()
-        if not self._testMethodName.startswith("test_addresses"):
-            self.settings["network"] = "name=eth0,bridge=vmbr0"
 
-
-class OnZfs(LifeCycle):
+class OnZfs(LifeCycleCase):
     """Guests are linked clones of one template guest."""
-
-    STORAGES = ()
 
     def setUp(self):
         super().setUp()
@@ -259,21 +268,32 @@ class OnZfs(LifeCycle):
         self.assertEqual(sum("/subvol-" in root for root in kinds), 2, kinds)
         self.assertEqual(sum(task.kind == "vzcreate" for task in self.double.tasks.all.values()), 1)
 
+    test_templates_are_listed_and_pruned = LifeCycle.test_templates_are_listed_and_pruned
 
-class Faults(GuestCase):
+
+class FaultCase(GuestCase):
+    """What may go wrong in each release, on each storage: the right error, and nothing that was not there before."""
+
     @classmethod
     def prepare(cls):
         images(cls.world)
 
     def fails(self, text, *options):
-        """The creation fails with these words and leaves what was there before, templates aside."""
+        """The creation fails with these words and leaves what was there before."""
         before = self.picture()
         error = self.refused("create", "--runtime", "proxmox-lxc", "--name", "web", *options, "guest:1")
         self.assertIn(text, error)
-        volumes, guests, records = self.picture()
-        self.assertEqual((guests, records), (before[1], before[2]), error)
-        self.assertEqual([name for name in volumes if "vztmpl" not in name], [name for name in before[0] if "vztmpl" not in name])
+        self.assertEqual(self.picture(), before, error)
         return error
+
+    def poor_token(self, without):
+        for who in ("poor@pve", "poor@pve!cli"):
+            self.double.access.acl.pop(who, None)
+        self.secret = self.double.least_token("poor@pve!cli", without=(without,))
+        self.write("token", f"poor@pve!cli={self.secret}\n")
+
+    def use_ticket(self):
+        self.settings.update(token_file=None, user="nexcage@pve", password_file=self.path("password"))
 
     def test_task_that_fails_late(self):
         self.double.faults.add(TaskFault("vzcreate", "unable to create CT - something at the end"))
@@ -284,7 +304,8 @@ class Faults(GuestCase):
         self.fails("disk is gone")
 
     def test_storage_full(self):
-        self.double.cluster.storages["local"].space = 1 * MIB * 1024
+        for storage in self.double.cluster.storages.values():
+            storage.space = 1024 * MIB
         self.fails("No space left on device")
 
     def test_vmid_taken_in_between(self):
@@ -307,18 +328,18 @@ class Faults(GuestCase):
         self.create("two")
         self.assertEqual(len(self.double.uploads), 2)
 
-    def test_missing_privilege(self):
-        self.secret = self.double.least_token("poor@pve!cli", without=("VM.Allocate",))
-        self.write("token", f"poor@pve!cli={self.secret}\n")
-        self.fails("Permission check failed")
-        text = self.nexcage("pve", "doctor").stdout
-        self.assertIn("VM.Allocate", text)
-        self.assertIn("pveum role add", text)
-
     def test_missing_privilege_is_named_with_its_path(self):
-        self.secret = self.double.least_token("poor@pve!cli", without=("VM.Config.Network",))
-        self.write("token", f"poor@pve!cli={self.secret}\n")
-        self.assertRegex(self.fails("VM.Config.Network"), r"/vms/100")
+        for privilege, path in (("VM.Allocate", "/vms/100"), ("VM.Config.Network", "/vms/100"), ("VM.Config.Options", "/vms/100"),
+                                ("Datastore.AllocateTemplate", "/storage/local"), ("Datastore.AllocateSpace", "/storage/"),
+                                ("SDN.Use", "/sdn/zones/localnetwork/vmbr0")):
+            with self.subTest(privilege):
+                self.poor_token(privilege)
+                error = self.fails(privilege)
+                self.assertIn(path, error)
+                text = self.nexcage("pve", "doctor").stdout
+                self.assertRegex(text, rf"{path.removesuffix('/100')}\S* +[^ ]*{privilege}")
+                self.assertRegex(text, rf"pveum role add Nexcage .*{privilege}")
+                self.assertIn("VM.Audit", text)  # one that is there
 
     def test_node_down(self):
         self.double.cluster.nodes["pve1"] = "offline"
@@ -335,6 +356,58 @@ class Faults(GuestCase):
         self.double.faults.add(RequestFault("GET /nodes/pve1/tasks/.*vzcreate.*/status", before=down))
         self.create("web")
 
+    def test_answer_that_is_lost(self):
+        """The guest is made and nobody tells us: it does not stay."""
+        self.double.faults.add(RequestFault("POST /nodes/pve1/lxc$", drop="after"))
+        self.fails("POST /nodes/pve1/lxc")
+
+    def test_changed_certificate(self):
+        self.settings.update(ca_file=None, fingerprint=self.double.fingerprint())
+        self.create("old")
+        self.double.new_certificate()
+        self.fails("is not the pinned one")
+        self.assertIn("is not the pinned one", self.refused("state", "old"))
+
+    def test_certificate_that_changes_in_mid_task(self):
+        """What was made goes when the new one is accepted."""
+        before = self.picture()
+        self.settings.update(ca_file=None, fingerprint=self.double.fingerprint())
+        self.double.faults.add(RequestFault("POST /nodes/pve1/lxc(/[0-9]+/clone)?$", before=self.double.new_certificate, drop="after"))
+        self.assertRegex(self.refused("create", "--runtime", "proxmox-lxc", "--name", "web", "guest:1"),
+                         "is not the pinned one|does not match pinned public key")
+        self.assertEqual(self.picture()[2], ["web"])
+        self.settings["fingerprint"] = self.double.fingerprint()
+        self.ok("delete", "--force", "web")
+        self.ok("pve", "templates", "prune")
+        self.assertEqual(self.picture(), before)
+
+    def test_clock_that_is_set(self):
+        """The ticket is old from one moment to the next: another log-in, and it goes on."""
+        self.use_ticket()
+
+        def set_clock():
+            self.double.access.clock_skew = 3 * 3600
+        self.double.faults.add(RequestFault("POST /nodes/pve1/lxc", before=set_clock))
+        self.create("web")
+
+    def test_clocks_that_differ(self):
+        self.use_ticket()
+        self.double.access.skew_of_checks = -3600
+        self.fails("clocks of the nodes differ")
+
+        def differ():
+            self.double.access.skew_of_checks = 3 * 3600
+        self.double.access.skew_of_checks = 0
+        before = self.picture()
+        self.double.faults.add(RequestFault("GET /nodes/pve1/tasks/.*(vzcreate|vzclone).*/status", before=differ))
+        self.assertIn("clocks of the nodes differ", self.refused("create", "--runtime", "proxmox-lxc", "--name", "web", "guest:1"))
+        self.double.access.skew_of_checks = 0
+        self.ok("delete", "--force", "web")
+        self.ok("pve", "templates", "prune")
+        self.assertEqual(self.picture(), before)
+
+
+class Faults(FaultCase):
     def test_node_down_in_mid_task(self):
         """For good: what was made is not forgotten, and goes when the node is back."""
         before = self.picture()
@@ -351,11 +424,6 @@ class Faults(GuestCase):
         self.assertEqual(self.guest().config["hostname"], "next")
         self.ok("delete", "next")
         self.assertEqual(self.picture()[1:], before[1:])
-
-    def test_answer_that_is_lost(self):
-        """The guest is made and nobody tells us: it does not stay."""
-        self.double.faults.add(RequestFault("POST /nodes/pve1/lxc$", drop="after"))
-        self.fails("POST /nodes/pve1/lxc")
 
     def test_creation_that_fails_at_its_last_step(self):
         self.double.cluster.storages["tank"] = zfs()
@@ -460,12 +528,6 @@ class Faults(GuestCase):
         error = self.refused("create", "--runtime", "proxmox-lxc", "--name", "web", "--annotation", "org.nexcage.proxmox.volumes=1", "comma:1")
         self.assertIn("comma", error)
 
-    def test_changed_certificate(self):
-        self.settings.update(ca_file=None, fingerprint=self.double.fingerprint())
-        self.create("web")
-        self.double.new_certificate()
-        self.assertIn("is not the pinned one", self.refused("state", "web"))
-
     def test_guest_that_became_another(self):
         self.create("web")
         self.guest().config["description"] = "somebody else's"
@@ -482,7 +544,7 @@ class Faults(GuestCase):
         self.assertEqual(self.state("web")["status"], "created")
         self.ok("start", "web")
         with open(self.path("containers/@guests/web/state.json"), encoding="utf-8") as file:
-            self.assertEqual(json.load(file)["backend_data"]["node"], "pve2")
+            self.assertEqual(json.load(file)["backendData"]["node"], "pve2")
         # A node that is down has lost its guests to another.
         self.double.cluster.nodes["pve2"], self.guest().node = "offline", "pve1"
         self.assertEqual(self.state("web")["status"], "running")
@@ -515,6 +577,41 @@ class Faults(GuestCase):
     def test_control_characters(self):
         self.fails("control character", "--annotation", "org.nexcage.proxmox.net0=name=eth0,bridge=vmbr0\nlxc.hook.start: /x")
 
+
+class Faults91(FaultCase):
+    VERSION = "9.1"
+
+
+class Faults84(FaultCase):
+    VERSION, NETWORK = "8.4", "name=eth0,bridge=vmbr0"
+
+
+class FaultsOnZfs(FaultCase):
+    def setUp(self):
+        super().setUp()
+        self.double.cluster.storages["tank"] = zfs()
+
+    def test_vmid_taken_in_between(self):
+        def steal():
+            self.double.cluster.reserve(101, "lxc", "pve1", {"hostname": "other"})
+        self.double.faults.add(RequestFault("POST /nodes/pve1/lxc/100/clone$", before=steal))
+        self.create("web")
+        self.assertEqual(set(self.double.cluster.guests), {100, 101, 102})
+        self.ok("delete", "web")
+        self.assertEqual(set(self.double.cluster.guests), {100, 101})
+
+    def test_template_deleted_behind_our_back(self):
+        self.create("one")
+        self.ok("delete", "one")
+
+        def remove():
+            self.double.cluster.destroy(self.double.cluster.guests[100])
+        self.double.faults.add(RequestFault("POST /nodes/pve1/lxc/100/clone$", before=remove))
+        self.create("two")
+        self.assertEqual(sorted(bool(guest.config.get("template")) for guest in self.double.cluster.guests.values()), [False, True])
+
+
+del LifeCycleCase, FaultCase  # no tests of their own
 
 if __name__ == "__main__":
     unittest.main()

@@ -184,6 +184,14 @@ class Helper(unittest.TestCase):
         self.assertIn("may have been carried out", answer["error"]["hint"])
         self.assertEqual(self.double.requests.count("POST /nodes/pve1/lxc"), 1)
 
+    def test_a_connection_that_was_kept_does_not_send_it_again_either(self):
+        session = self.session()
+        session.call("GET", "/version")
+        self.double.faults.add(RequestFault("POST /nodes/pve1/lxc", drop="after"))
+        answer = session.call("POST", "/nodes/pve1/lxc", vmid="300", ostemplate="local:vztmpl/a.tar.gz", rootfs="local:1")
+        self.assertIn("may have been carried out", answer["error"]["hint"])
+        self.assertEqual(self.double.requests.count("POST /nodes/pve1/lxc"), 1)
+
     def test_errors_have_the_servers_words(self):
         session = self.session()
         self.double.cluster.nodes["pve2"] = "offline"

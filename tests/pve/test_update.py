@@ -13,8 +13,10 @@ from test_guests import images
 KEPT = ("net0", "mp0", "memory", "hostname", "onboot", "unprivileged")
 
 
-class Update(GuestCase):
-    ON = "local"
+class UpdateCase(GuestCase):
+    """A guest that runs, of guest:1, with data in a volume of its own."""
+
+    ON, MADE_BY = "local", "vzcreate"  # the storage, the task that makes the second guest
     OPTIONS = ()
 
     @classmethod
@@ -45,6 +47,28 @@ class Update(GuestCase):
     def kept(self):
         return {key: self.root_guest().config[key] for key in KEPT}
 
+    def fails(self, fault):
+        before, running = dict(self.root_guest().config), self.root_guest().running
+        volumes = [name for name in self.picture()[0] if "vztmpl" not in name and "base" not in name]
+        self.double.faults.add(fault)
+        self.refused("update", "--image", "guest:2", "web")
+        self.double.faults.clear()
+        guest = self.root_guest()
+        self.assertEqual((guest.config, guest.running, self.app(), self.volume("mp0").mark), (before, running, b"app 1\n", self.data))
+        self.assertEqual([name for name in self.picture()[0] if "vztmpl" not in name and "base" not in name], volumes)
+        others = [one.vmid for one in self.double.cluster.guests.values() if one is not guest and not one.config.get("template")]
+        self.assertEqual(others, [])
+
+    def wait_for(self, holds):
+        end = time.monotonic() + 10
+        while not holds() and time.monotonic() < end:
+            time.sleep(0.02)
+        self.assertTrue(holds())
+
+
+class Basics(UpdateCase):
+    """What holds in each release, on each storage."""
+
     def test_update_and_rollback(self):
         before, vmid, root = self.kept(), self.root_guest().vmid, self.root_guest().config["rootfs"]
         self.ok("update", "--image", "guest:2", "web")
@@ -67,29 +91,13 @@ class Update(GuestCase):
         self.ok("pve", "templates", "prune")
         self.assertEqual((self.picture()[0], self.double.cluster.guests), ([], {}))
 
-    def test_stopped_guest_stays_stopped(self):
-        self.ok("stop", "web")
-        self.ok("update", "--image", "guest:2", "web")
-        self.assertEqual((self.app(), self.root_guest().running), (b"app 2\n", False))
+    def test_every_task_that_fails(self):
+        for kind in ("move_volume", "vzshutdown", "vzstart", self.MADE_BY):
+            with self.subTest(kind):
+                self.fails(TaskFault(kind, "injected", early=True))
 
-    def test_old_roots_go(self):
-        self.settings["generations"] = None
-        for image in ("guest:2", "guest:1", "guest:2"):
-            self.ok("update", "--image", image, "web")
-        self.assertEqual(sum(key.startswith("unused") for key in self.root_guest().config), 1)
 
-    def fails(self, fault):
-        before, running = dict(self.root_guest().config), self.root_guest().running
-        volumes = [name for name in self.picture()[0] if "vztmpl" not in name and "base" not in name]
-        self.double.faults.add(fault)
-        self.refused("update", "--image", "guest:2", "web")
-        self.double.faults.clear()
-        guest = self.root_guest()
-        self.assertEqual((guest.config, guest.running, self.app(), self.volume("mp0").mark), (before, running, b"app 1\n", self.data))
-        self.assertEqual([name for name in self.picture()[0] if "vztmpl" not in name and "base" not in name], volumes)
-        others = [one.vmid for one in self.double.cluster.guests.values() if one is not guest and not one.config.get("template")]
-        self.assertEqual(others, [])
-
+class EveryRequest(Basics):
     def test_every_request_that_fails(self):
         """Each request of an update, the first to the last that counts, is refused once."""
         self.ok("update", "--image", "guest:2", "web")  # the template is there from now on
@@ -104,22 +112,41 @@ class Update(GuestCase):
             with self.subTest(f"{index}: {line}"):
                 self.fails(RequestFault("^" + line.replace("/", "/") + "$", status=500, text="injected", skip=skip))
 
+
+class Update(EveryRequest):
+    def test_stopped_guest_stays_stopped(self):
+        self.ok("stop", "web")
+        self.ok("update", "--image", "guest:2", "web")
+        self.assertEqual((self.app(), self.root_guest().running), (b"app 2\n", False))
+
+    def test_old_roots_go(self):
+        self.settings["generations"] = None
+        for image in ("guest:2", "guest:1", "guest:2"):
+            self.ok("update", "--image", image, "web")
+        self.assertEqual(sum(key.startswith("unused") for key in self.root_guest().config), 1)
+
     def test_killed_at_every_step(self):
         """Killed where it has written what it is about to do: the next command takes it back."""
         self.ok("update", "--image", "guest:2", "web")  # the template is there from now on
         self.ok("update", "--rollback", "web")
-        before = dict(self.root_guest().config)
+        before, done = dict(self.root_guest().config), 0
         for step in range(1, 20):
             if not self.kill_at(step, "update", "--image", "guest:2", "web"):
                 break
             with self.subTest(step):
                 self.ok("create", "--runtime", "proxmox-lxc", "--name", "next", "guest:1")
                 self.ok("delete", "next")
+                if self.app() == b"app 2\n":  # killed when all was done: the record knows it
+                    done += 1
+                    self.assertEqual(len([key for key in self.root_guest().config if key.startswith("unused")]), 1)
+                    self.ok("update", "--rollback", "web")
                 guest = self.root_guest()
                 self.assertEqual((guest.config, guest.running, self.app()), (before, True, b"app 1\n"))
+                self.assertIn("guest:1", self.state("web")["annotations"]["org.nexcage.image"])
                 others = [one.vmid for one in self.double.cluster.guests.values() if one is not guest and not one.config.get("template")]
                 self.assertEqual(others, [])
-        self.assertGreater(step, 6)
+        self.assertGreater(step - done, 6)
+        self.assertGreater(done, 0)
         self.assertEqual(self.app(), b"app 2\n")
 
     def kill_at(self, step, *words):
@@ -127,13 +154,13 @@ class Update(GuestCase):
         process = subprocess.Popen([support.NEXCAGE, "--config", self.config(), *words], stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
                                    env={**os.environ, "NEXCAGE_TESTPOINT": "guest-remembered"})
-        for _ in range(step):
+        for number in range(1, step + 1):
             _, status = os.waitpid(process.pid, os.WUNTRACED)
             if not os.WIFSTOPPED(status):
                 process.returncode = os.waitstatus_to_exitcode(status)
                 self.assertEqual(process.returncode, 0)
                 return False
-            os.kill(process.pid, signal.SIGKILL if _ == step - 1 else signal.SIGCONT)
+            os.kill(process.pid, signal.SIGKILL if number == step else signal.SIGCONT)
         process.wait(20)
         return True
 
@@ -151,19 +178,6 @@ class Update(GuestCase):
         self.ok("create", "--runtime", "proxmox-lxc", "--name", "next", "guest:1")  # takes the rest back
         self.ok("delete", "next")
         self.assertEqual(self.root_guest().config, before)
-
-    def test_root_is_as_large_as_it_was(self):
-        self.double.lxc.resize("root@pam", {"vmid": str(self.root_guest().vmid), "node": "pve1", "disk": "rootfs", "size": "9G"})
-        self.wait_for(lambda: "size=9G" in self.root_guest().config["rootfs"])
-        self.ok("update", "--image", "guest:2", "web")
-        self.assertEqual(self.volume("rootfs").size if self.ON == "local" else 9 << 30, 9 << 30)
-        self.assertIn("size=9G", self.root_guest().config["rootfs"])
-
-    def wait_for(self, holds):
-        end = time.monotonic() + 10
-        while not holds() and time.monotonic() < end:
-            time.sleep(0.02)
-        self.assertTrue(holds())
 
     def test_rollback_to_a_root_that_is_gone(self):
         self.ok("update", "--image", "guest:2", "web")
@@ -185,22 +199,29 @@ class Update(GuestCase):
         self.ok("update", "--image", "guest:2", "web")
         self.assertNotIn("A=b c", self.root_guest().config["description"])
 
-    def test_every_task_that_fails(self):
-        kinds = ["move_volume", "vzshutdown", "vzstart", "vzclone" if self.ON == "tank" else "vzcreate"]
-        for kind in kinds:
-            with self.subTest(kind):
-                self.fails(TaskFault(kind, "injected", early=True))
+    def test_root_is_as_large_as_it_was(self):
+        self.double.lxc.resize("root@pam", {"vmid": str(self.root_guest().vmid), "node": "pve1", "disk": "rootfs", "size": "9G"})
+        self.wait_for(lambda: "size=9G" in self.root_guest().config["rootfs"])
+        self.ok("update", "--image", "guest:2", "web")
+        self.assertEqual(self.volume("rootfs").size, 9 << 30)
+        self.assertIn("size=9G", self.root_guest().config["rootfs"])
 
 
-class UpdateOnZfs(Update):
-    ON = "tank"
+class UpdateOnZfs(EveryRequest):
+    ON, MADE_BY = "tank", "vzclone"
+
+    def test_root_is_as_large_as_it_was(self):
+        self.double.lxc.resize("root@pam", {"vmid": str(self.root_guest().vmid), "node": "pve1", "disk": "rootfs", "size": "9G"})
+        self.wait_for(lambda: "size=9G" in self.root_guest().config["rootfs"])
+        self.ok("update", "--image", "guest:2", "web")
+        self.assertIn("size=9G", self.root_guest().config["rootfs"])
 
 
-class Update91(Update):
+class Update91(Basics):
     VERSION = "9.1"
 
 
-class Update84(Update):
+class Update84(EveryRequest):
     VERSION = "8.4"
 
     def setUp(self):
@@ -208,17 +229,14 @@ class Update84(Update):
         super().setUp()
 
 
-class UpdateOfPrivileged(Update):
+class UpdateOfPrivileged(Basics):
     """A guest without a user namespace: its second root cannot come from the template guest, which has one."""
 
     ON = "tank"
     OPTIONS = ("--annotation", "org.nexcage.proxmox.unprivileged=0")
 
-    def test_every_task_that_fails(self):
-        for kind in ("move_volume", "vzshutdown", "vzstart", "vzcreate"):
-            with self.subTest(kind):
-                self.fails(TaskFault(kind, "injected", early=True))
 
+del UpdateCase, Basics, EveryRequest  # they are no tests of their own
 
 if __name__ == "__main__":
     unittest.main()

@@ -189,10 +189,10 @@ class LxcBackend final : public Backend {
   Result<std::optional<json::Value>> recover(const Record& record) const override {
     if (record.backend_data.is_null()) return std::nullopt;
     NX_TRY(GuestData data, guest_data(record.backend_data));
-    if (!data.update) return std::nullopt;
+    if (!data.update && data.spare.empty()) return std::nullopt;  // without asking the cluster
     NX_TRY(const Cluster* there, cluster());
-    NX_CHECK(take_back(*there, data));
-    return std::optional(to_json(data));
+    NX_TRY(const bool was_left, settle(*there, data));
+    return was_left ? std::optional(to_json(data)) : std::nullopt;
   }
 
  private:
@@ -308,15 +308,15 @@ Result<> LxcBackend::update(const Record& record, const oci::Resources& resource
   // What is named as 0 stays as it is.
   const oci::MemoryLimits memory = resources.memory.value_or(oci::MemoryLimits());
   const oci::CpuLimits cpu = resources.cpu.value_or(oci::CpuLimits());
-  if (!now.memory) now.memory.emplace();
-  if (memory.limit.value_or(0) != 0) now.memory->limit = memory.limit;
-  if (memory.swap.value_or(0) != 0) now.memory->swap = memory.swap;
-  if (!now.cpu) now.cpu.emplace();
+  // A section without a limit is no setting: it is there only with one.
+  const auto section = [](auto& one) -> auto& { return one ? *one : one.emplace(); };
+  if (memory.limit.value_or(0) != 0) section(now.memory).limit = memory.limit;
+  if (memory.swap.value_or(0) != 0) section(now.memory).swap = memory.swap;
   if (cpu.quota.value_or(0) > 0) {
-    now.cpu->quota = cpu.quota;
+    section(now.cpu).quota = cpu.quota;
     now.cpu->period = cpu.period.value_or(100'000);
   }
-  if (cpu.shares.value_or(0) != 0) now.cpu->shares = cpu.shares;
+  if (cpu.shares.value_or(0) != 0) section(now.cpu).shares = cpu.shares;
   // Only limits are taken from it: what the guest runs is not in question, whatever the release.
   NX_TRY(const pve::Mapped mapped,
          pve::to_settings(spec, {.version = {9, 2}, .rootfs = "unchanged"}));

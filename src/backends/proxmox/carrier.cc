@@ -28,10 +28,11 @@ Result<Recipe> plan_carrier(const Swap& swap, const CreateJob& job, const Storag
   Recipe recipe{.params = {{"hostname", "nexcage-update"}}, .base = {}};
   if (!cluster.setup().pool.empty()) recipe.params["pool"] = cluster.setup().pool;
   if (storage.can_clone() && !has_privileges) {
-    NX_TRY(recipe.base, ensure_template_guest(cluster, *job.image, storage, libexec));
+    NX_TRY(recipe.base,
+           ensure_template_guest(cluster, *job.image, storage, libexec, swap.templates));
     return recipe;
   }
-  NX_TRY(const Template archive, ensure_template(cluster, *job.image, libexec));
+  NX_TRY(const Template archive, ensure_template(cluster, *job.image, libexec, swap.templates));
   const std::uint64_t needed = parse_u64(root_size(archive.archive_bytes)).value_or(0);
   const std::uint64_t size = std::max(needed, gib_of(text_of(config, "rootfs")));
   recipe.params["ostemplate"] = archive.volume;
@@ -101,7 +102,7 @@ Result<> make_carrier(const Swap& swap, const CreateJob& job, const StorageInfo&
     NX_CHECK(swap.save());
     recipe.params[recipe.base ? "newid" : "vmid"] = std::to_string(vmid);
     auto made = recipe.base ? clone_template(cluster, *recipe.base, recipe.params)
-                            : cluster.api().run("POST", cluster.lxc_path(), recipe.params);
+                            : cluster.make(recipe.params);
     if (made) break;
     const bool is_taken = pve::says_taken(made.error());
     if (is_taken) swap.journal().carrier.reset();

@@ -13,6 +13,7 @@ struct Swap {
   const Cluster& cluster;  // on the guest's node
   GuestData& data;
   const Remember& remember;
+  NewTemplates& templates;
 
   SwapJournal& journal() const { return *data.update; }
   Result<> save() const { return remember(to_json(data)); }

@@ -140,6 +140,17 @@ Result<std::optional<std::string>> Cluster::node_of(std::uint64_t vmid) const {
   return std::nullopt;
 }
 
+Result<> Cluster::make(const pve::Params& params) const {
+  auto made = api_->run("POST", lxc_path(), params);
+  // Of this privilege alone Proxmox VE does not say the name.
+  const bool is_unnamed = !made && made.error().code() == Errc::PermissionDenied &&
+                          made.error().message().find(" (/") == std::string::npos;
+  if (!is_unnamed) return made;
+  const std::string where =
+      setup_->pool.empty() ? "/vms/" + params.at("vmid") : "/pool/" + setup_->pool;
+  return fail(std::move(made).error().wrap("privilege VM.Allocate on " + where));
+}
+
 Result<> Cluster::set(std::uint64_t vmid, const pve::Params& changes) const {
   return api_->run("PUT", lxc_path(vmid) + "/config", changes);
 }

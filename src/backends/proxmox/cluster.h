@@ -54,6 +54,8 @@ class Cluster {
   Result<std::optional<pve::Params>> config(std::uint64_t vmid) const;
   /// The node that has the container now; nullopt when no node has it.
   Result<std::optional<std::string>> node_of(std::uint64_t vmid) const;
+  /// POST lxc, to the end of the task. PermissionDenied names the privilege.
+  Result<> make(const pve::Params& params) const;
   /// PUT config: all at once or not at all.
   Result<> set(std::uint64_t vmid, const pve::Params& changes) const;
 

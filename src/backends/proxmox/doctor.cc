@@ -33,9 +33,9 @@ Result<std::set<std::string>> held(const Cluster& cluster, const std::string& pa
 Result<Need> look(const Cluster& cluster, const std::string& path,
                   const std::vector<std::string>& wanted) {
   NX_TRY(const auto names, held(cluster, path));
-  Need need{.path = path, .missing = {}};
+  Need need{.path = path, .present = {}, .missing = {}};
   for (const std::string& one : wanted)
-    if (!names.contains(one)) need.missing.push_back(one);
+    (names.contains(one) ? need.present : need.missing).push_back(one);
   return need;
 }
 
@@ -54,10 +54,12 @@ Result<> check_privileges(const Cluster& cluster, Diagnosis& out) {
   const std::string& pool = cluster.setup().pool;
   NX_CHECK(add(pool.empty() ? "/vms" : "/pool/" + pool, guest_privileges(cluster.version())));
   NX_CHECK(add("/nodes/" + cluster.node(), {"Sys.Audit"}));
-  if (!out.root_storage.empty())
-    NX_CHECK(add("/storage/" + out.root_storage, storage_privileges()));
-  if (!out.template_storage.empty())
-    NX_CHECK(add("/storage/" + out.template_storage, template_privileges()));
+  // A storage that cannot be seen cannot be chosen: then it is a matter of all of them.
+  const auto at = [](const std::string& storage) {
+    return storage.empty() ? std::string("/storage") : "/storage/" + storage;
+  };
+  NX_CHECK(add(at(out.root_storage), storage_privileges()));
+  NX_CHECK(add(at(out.template_storage), template_privileges()));
   if (const std::string bridge = bridge_of(cluster.setup().network); !bridge.empty())
     NX_CHECK(add("/sdn/zones/localnetwork/" + bridge, {"SDN.Use"}));
   return {};
@@ -83,15 +85,16 @@ std::vector<std::string> Diagnosis::repair(const std::string& who) const {
   std::set<std::string> all;
   std::vector<std::string> paths;
   for (const Need& need : needs) {
+    all.insert(need.present.begin(), need.present.end());
     all.insert(need.missing.begin(), need.missing.end());
     if (!need.missing.empty()) paths.push_back(need.path);
   }
-  if (all.empty()) return {};
-  const std::vector<std::string> names(all.begin(), all.end());
-  std::vector<std::string> commands = {"pveum role add Nexcage --privs \"" + join(names, " ") +
-                                       "\""};
+  if (paths.empty()) return {};
+  const std::string privileges = join(std::vector<std::string>(all.begin(), all.end()), " ");
+  const std::string kind = who.find('!') == std::string::npos ? " --users '" : " --tokens '";
+  std::vector<std::string> commands = {"pveum role add Nexcage --privs \"" + privileges + "\""};
   for (const std::string& path : paths)
-    commands.push_back("pveum acl modify " + path + " --roles Nexcage --tokens '" + who + "'");
+    commands.push_back("pveum acl modify " + path + " --roles Nexcage" + kind + who + "'");
   return commands;
 }
 

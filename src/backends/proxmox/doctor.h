@@ -12,7 +12,7 @@ namespace nexcage::backends::proxmox {
 /// A path of the access control and what is needed there.
 struct Need {
   std::string path;
-  std::vector<std::string> missing;  // privileges that the caller lacks there
+  std::vector<std::string> present, missing;  // privileges that the caller has and lacks there
 };
 
 struct Diagnosis {
@@ -23,7 +23,8 @@ struct Diagnosis {
   std::vector<Need> needs;                     // every path that was looked at
   std::vector<std::string> problems;           // sentences
   bool is_well() const;
-  /// The commands that make the role and give it to the token; empty when nothing is missing.
+  /// The commands that make the role, with all that is needed, and give it to `who`, a user or a
+  /// token, where something is missing; empty when nothing is.
   std::vector<std::string> repair(const std::string& who) const;
 };
 

@@ -36,28 +36,36 @@ Result<pve::Notes> notes_of(const CreateJob& job, const pve::Mapped& settings,
 
 /// Made from the archive: everything at once.
 Result<> make_from_archive(const Cluster& cluster, const CreateJob& job, pve::Params params,
-                           const std::string& libexec) {
-  NX_TRY(Template archive, ensure_template(cluster, *job.image, libexec));
+                           const std::string& libexec, NewTemplates& made_templates) {
+  NX_TRY(Template archive, ensure_template(cluster, *job.image, libexec, made_templates));
   params["ostemplate"] = archive.volume;
   std::string& root = params["rootfs"];
   const std::string tail = root.substr(std::min(root.find(','), root.size()));
   root = root.substr(0, root.find(':') + 1) + root_size(archive.archive_bytes) + tail;
-  auto made = cluster.api().run("POST", cluster.lxc_path(), params);
+  auto made = cluster.make(params);
   if (made || !pve::says_missing(made.error())) return made;
   // The archive was removed since we saw it.
-  NX_TRY(archive, ensure_template(cluster, *job.image, libexec));
-  return cluster.api().run("POST", cluster.lxc_path(), params);
+  NX_TRY(archive, ensure_template(cluster, *job.image, libexec, made_templates));
+  return cluster.make(params);
 }
 
 /// A linked clone of the image's template guest, then its settings.
 Result<> make_from_clone(const Cluster& cluster, const CreateJob& job, const StorageInfo& storage,
-                         pve::Params params, const std::string& libexec) {
-  NX_TRY(const std::uint64_t base, ensure_template_guest(cluster, *job.image, storage, libexec));
+                         pve::Params params, const std::string& libexec,
+                         NewTemplates& made_templates) {
   const std::string vmid = params.at("vmid");
   pve::Params clone = {{"newid", vmid}, {"description", params.at("description")}};
   if (params.contains("hostname")) clone["hostname"] = params.at("hostname");
   if (params.contains("pool")) clone["pool"] = params.at("pool");
-  NX_CHECK(clone_template(cluster, base, clone));
+  const auto make = [&]() -> Result<> {
+    NX_TRY(const std::uint64_t base,
+           ensure_template_guest(cluster, *job.image, storage, libexec, made_templates));
+    return clone_template(cluster, base, clone);
+  };
+  auto made = make();
+  // The template guest was removed since we saw it.
+  if (!made && pve::says_missing(made.error())) made = make();
+  NX_CHECK(std::move(made));
   const auto number = parse_u64(vmid).value_or(0);
   NX_TRY(const auto config, cluster.config(number));
   if (!config) return fail(Errc::ProxmoxError, "the clone " + vmid + " is gone");
@@ -254,13 +262,14 @@ Result<GuestName> make_guest(const Cluster& cluster, const CreateJob& job,
   pve::Params params = settings.params;
   NX_TRY(params["description"], pve::print_notes(notes));
   const bool clones = storage.can_clone() && !wants_privileges(params);
+  NewTemplates templates;
   for (int tries = 1;; ++tries) {
     NX_TRY(const std::uint64_t vmid, cluster.free_vmid());
     GuestName name{.vmid = vmid, .node = cluster.node(), .token = token};
     NX_CHECK(job.image->remember(to_json(name)));
     params["vmid"] = std::to_string(vmid);
-    auto made = clones ? make_from_clone(cluster, job, storage, params, libexec)
-                       : make_from_archive(cluster, job, params, libexec);
+    auto made = clones ? make_from_clone(cluster, job, storage, params, libexec, templates)
+                       : make_from_archive(cluster, job, params, libexec, templates);
     if (made) return name;
     Error error = std::move(made).error();
     const bool is_taken = pve::says_taken(error);
@@ -269,7 +278,8 @@ Result<GuestName> make_guest(const Cluster& cluster, const CreateJob& job,
     // A guest that is not ours is not to be removed by what the record remembers of it.
     if (is_taken || is_foreign) NX_CHECK(job.image->remember(json::Value()));
     if (is_taken && tries < kTries) continue;
-    if (!undone && !is_foreign) error = std::move(error).also(std::move(undone).error());
+    if (undone || is_foreign) undone = remove_new(cluster, templates);
+    if (!undone) error = std::move(error).also(std::move(undone).error());
     return fail(std::move(error));
   }
 }

@@ -14,6 +14,18 @@ json::Object object_of(const pve::Params& params) {
   return out;
 }
 
+json::Array array_of(const std::vector<std::string>& texts) {
+  return json::Array(texts.begin(), texts.end());
+}
+
+std::vector<std::string> texts_at(const json::Value& value, std::string_view name) {
+  std::vector<std::string> out;
+  const json::Value* member = value.find(name);
+  if (member != nullptr && member->if_array() != nullptr)
+    for (const json::Value& text : *member->if_array()) out.push_back(text.text());
+  return out;
+}
+
 pve::Params params_at(const json::Value& value, std::string_view name) {
   pve::Params out;
   const json::Value* member = value.find(name);
@@ -31,7 +43,7 @@ json::Value to_json(const SwapJournal& journal) {
   out.set("new_root", journal.new_root);
   out.set("stops_guest", journal.stops_guest);
   out.set("before", object_of(journal.before));
-  out.set("added", json::Array(journal.added.begin(), journal.added.end()));
+  out.set("added", array_of(journal.added));
   return out;
 }
 
@@ -43,13 +55,10 @@ Result<SwapJournal> journal_of(const json::Value& value) {
                       .new_root = value.text("new_root"),
                       .stops_guest = pve::as_bool(value.find("stops_guest")),
                       .before = params_at(value, "before"),
-                      .added = {}};
+                      .added = texts_at(value, "added")};
   if (const json::Value* carrier = value.find("carrier")) {
     NX_TRY(journal.carrier, guest_name(*carrier), "guest of the update");
   }
-  const json::Value* added = value.find("added");
-  if (added != nullptr && added->if_array() != nullptr)
-    for (const json::Value& name : *added->if_array()) journal.added.push_back(name.text());
   return journal;
 }
 
@@ -62,6 +71,9 @@ json::Value to_json(const GuestData& data) {
   for (const pve::Generation& one : data.kept) kept.push_back(pve::to_json(one));
   if (!kept.empty()) out.set("kept", std::move(kept));
   if (data.update) out.set("update", to_json(*data.update));
+  if (data.changes > 0) out.set("changes", data.changes);
+  if (!data.root.empty()) out.set("root", data.root);
+  if (!data.spare.empty()) out.set("spare", array_of(data.spare));
   return out;
 }
 
@@ -75,6 +87,9 @@ Result<GuestData> guest_data(const json::Value& value) {
   if (const json::Value* update = value.find("update")) {
     NX_TRY(data.update, journal_of(*update));
   }
+  data.changes = static_cast<std::uint64_t>(pve::as_number(value.find("changes")));
+  data.root = value.text("root");
+  data.spare = texts_at(value, "spare");
   return data;
 }
 

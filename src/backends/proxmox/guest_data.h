@@ -2,6 +2,7 @@
 // update that is under way has made.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,6 +27,9 @@ struct GuestData {
   GuestName name;
   std::vector<pve::Generation> kept;  // newest first
   std::optional<SwapJournal> update;
+  std::uint64_t changes = 0;       // exchanges of the root that are done
+  std::string root;                // volume: the root since the last of them
+  std::vector<std::string> spare;  // volumes that are to lose their places among the unused
 };
 
 json::Value to_json(const GuestData& data);

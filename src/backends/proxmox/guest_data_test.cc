@@ -14,7 +14,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 GuestData full_data() {
-  GuestData data{.name = {.vmid = 300, .node = "pve1", .token = "abc"}, .kept = {}, .update = {}};
+  GuestData data;
+  data.name = {.vmid = 300, .node = "pve1", .token = "abc"};
   json::Object rest;
   rest.set("oci", "1.2.0");
   data.kept.push_back({.volume = "local:300/vm-300-disk-0.raw,size=4G",
@@ -30,6 +31,9 @@ GuestData full_data() {
                             .stops_guest = true,
                             .before = {{"rootfs", "local:300/vm-300-disk-0.raw,size=4G"}},
                             .added = {"cmode"}};
+  data.changes = 2;
+  data.root = "local:300/vm-300-disk-2.raw";
+  data.spare = {"local:300/vm-300-disk-3.raw"};
   return data;
 }
 
@@ -43,6 +47,7 @@ TEST(GuestData, ComesBackFromTheRecord) {
   ASSERT_TRUE(again->update && again->update->carrier);
   EXPECT_EQ(again->update->carrier->vmid, 301U);
   EXPECT_TRUE(again->update->stops_guest);
+  EXPECT_EQ(again->changes, 2U);
   EXPECT_THAT(again->update->added, ElementsAre("cmode"));
   ASSERT_EQ(again->kept.size(), 1U);
   EXPECT_EQ(again->kept[0].settings.at("env"), std::string("A=1\0B=2", 7));

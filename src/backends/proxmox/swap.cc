@@ -70,29 +70,42 @@ Result<> describe(Changes& changes, const FoundGuest& guest, pve::Notes notes,
   return {};
 }
 
-/// Unused volumes that are of no use any more. That one cannot go is no failure of the update.
-void tidy(const Cluster& cluster, std::uint64_t vmid, const std::string& root,
-          const std::vector<std::string>& volumes) {
-  for (const std::string& volume : volumes)
-    if (auto gone = forget_unused(cluster, vmid, volume, root); !gone)
-      log::warning("volume " + volume + ": " + gone.error().message());
+/// Volumes that are of no use any more lose their places; those that cannot go yet keep them.
+void tidy(const Cluster& cluster, GuestData& data) {
+  std::erase_if(data.spare, [&](const std::string& volume) {
+    auto gone = forget_unused(cluster, data.name.vmid, volume, data.root);
+    if (!gone) log::warning("volume " + volume + ": " + gone.error().message());
+    return gone.has_value();
+  });
 }
 
-/// Ends an update: what it has done is taken back, unless it has succeeded.
-Result<> finish(const Swap& swap, Result<> done) {
-  if (done) {
-    swap.data.update.reset();
-    return {};
-  }
-  Error error = std::move(done).error();
-  if (auto undone = take_back(swap.cluster, swap.data); !undone)
-    error = std::move(error)
-                .also(std::move(undone).error())
-                .hint(
-                    "the next `nexcage update`, `start`, `create` or `delete` tries again to take "
-                    "it back");
+/// An exchange that has failed is taken back.
+Result<> give_up(const Swap& swap, Error error) {
+  auto undone = take_back(swap.cluster, swap.data);
+  const bool is_back = undone.has_value();
+  if (is_back) undone = remove_new(swap.cluster, swap.templates);
+  if (!undone) error = std::move(error).also(std::move(undone).error());
+  if (!is_back)
+    error = std::move(error).hint(
+        "the next `nexcage update`, `start`, `create` or `delete` tries again to take it back");
   if (auto saved = swap.save(); !saved) error = std::move(error).also(std::move(saved).error());
   return fail(std::move(error));
+}
+
+/// An exchange that is done: from the moment that the record says so there is no way back but
+/// swap_back().
+Result<> complete(const Swap& swap, const std::string& root, std::vector<pve::Generation> kept,
+                  const std::vector<std::string>& spare) {
+  GuestData& data = swap.data;
+  data.root = root;
+  data.kept = std::move(kept);
+  data.spare.insert(data.spare.end(), spare.begin(), spare.end());
+  ++data.changes;
+  data.update.reset();
+  NX_CHECK(swap.save());
+  // That one cannot go is no failure of the update.
+  tidy(swap.cluster, data);
+  return swap.save();
 }
 
 Result<> replace(const Swap& swap, const FoundGuest& before, const CreateJob& job,
@@ -130,15 +143,14 @@ Result<> swap_image(const Cluster& given, GuestData& data, const CreateJob& job,
   const auto most = static_cast<std::size_t>(std::max(0, cluster.setup().generations));
   for (; kept.size() > most; kept.pop_back()) dropped.push_back(volume_of(kept.back().volume));
   data.update.emplace();
-  const Swap swap{.cluster = cluster, .data = data, .remember = job.image->remember};
-  auto done = replace(swap, before, job, libexec, kept);
+  NewTemplates templates;
+  const Swap swap{
+      .cluster = cluster, .data = data, .remember = job.image->remember, .templates = templates};
+  if (auto done = replace(swap, before, job, libexec, kept); !done)
+    return give_up(swap, std::move(done).error());
   const std::string new_root = swap.journal().new_root;
-  if (done) data.kept = std::move(kept);
-  NX_CHECK(finish(swap, std::move(done)));
-  NX_CHECK(swap.save());
   dropped.push_back(new_root);  // only its place among the unused: it is the root
-  tidy(cluster, data.name.vmid, new_root, dropped);
-  return {};
+  return complete(swap, new_root, std::move(kept), dropped);
 }
 
 Result<> swap_back(const Cluster& given, GuestData& data, const Remember& remember) {
@@ -166,14 +178,22 @@ Result<> swap_back(const Cluster& given, GuestData& data, const Remember& rememb
                      .kept = {}},
                     kept));
   data.update.emplace();
-  const Swap swap{.cluster = cluster, .data = data, .remember = remember};
-  auto done = exchange(swap, old.volume, changes);
-  if (done) data.kept = kept;
-  NX_CHECK(finish(swap, std::move(done)));
-  NX_CHECK(swap.save());
+  NewTemplates none;
+  const Swap swap{.cluster = cluster, .data = data, .remember = remember, .templates = none};
+  if (auto done = exchange(swap, old.volume, changes); !done)
+    return give_up(swap, std::move(done).error());
   // What was rolled back from is of no use any more; the root that came back is unused no longer.
-  tidy(cluster, data.name.vmid, volume, {leaving, volume});
-  return {};
+  return complete(swap, volume, kept, {leaving, volume});
+}
+
+Result<bool> settle(const Cluster& given, GuestData& data) {
+  if (!data.update && data.spare.empty()) return false;
+  if (data.update) {
+    NX_CHECK(take_back(given, data));
+  } else {
+    tidy(given.on(data.name.node), data);
+  }
+  return true;
 }
 
 }  // namespace nexcage::backends::proxmox

@@ -16,4 +16,8 @@ Result<> swap_image(const Cluster& cluster, GuestData& data, const CreateJob& jo
 /// or its volume is gone.
 Result<> swap_back(const Cluster& cluster, GuestData& data, const Remember& remember);
 
+/// What a swap that was killed has left is taken back, or, if it was done, tidied up. False: there
+/// was nothing.
+Result<bool> settle(const Cluster& cluster, GuestData& data);
+
 }  // namespace nexcage::backends::proxmox

@@ -103,7 +103,7 @@ Result<pve::Params> template_settings(const Cluster& cluster, const GuestImage& 
 }
 
 Result<> make_base(const Cluster& cluster, const GuestName& guest, const pve::Params& params) {
-  NX_CHECK(cluster.api().run("POST", cluster.lxc_path(), params));
+  NX_CHECK(cluster.make(params));
   NX_CHECK(cluster.api().run("POST", cluster.lxc_path(guest.vmid) + "/template", {}));
   return await_template(cluster, guest.vmid);
 }
@@ -172,7 +172,7 @@ std::string root_size(std::uint64_t archive_bytes) {
 }
 
 Result<Template> ensure_template(const Cluster& cluster, const GuestImage& image,
-                                 const std::string& libexec) {
+                                 const std::string& libexec, NewTemplates& made) {
   NX_TRY(const StorageInfo storage,
          cluster.storage_for("vztmpl", cluster.setup().template_storage));
   const std::string name = archive_name(cluster, image);
@@ -188,6 +188,7 @@ Result<Template> ensure_template(const Cluster& cluster, const GuestImage& image
   NX_TRY(const pve::Launch launch, launch_of_image(image));
   NX_TRY(const GuestImage::Archive archive, image.make_archive(extras(cluster, launch, libexec)));
   log::info("proxmox: uploading " + name + " to storage " + storage.name);
+  made.push_back({.volume = wanted.volume});  // also when its end is not known
   auto done = cluster.api().upload(
       cluster.node(), storage.name,
       {.path = archive.file, .name = name, .content = "vztmpl", .sha256 = archive.sha256});
@@ -198,18 +199,21 @@ Result<Template> ensure_template(const Cluster& cluster, const GuestImage& image
 }
 
 Result<std::uint64_t> ensure_template_guest(const Cluster& cluster, const GuestImage& image,
-                                            const StorageInfo& storage,
-                                            const std::string& libexec) {
+                                            const StorageInfo& storage, const std::string& libexec,
+                                            NewTemplates& made) {
   NX_TRY(const TemplateMarks marks, TemplateMarks::open(cluster.setup().work));
   NX_TRY(const sys::FileLock lock, marks.lock());
   const std::string mark =
       TemplateMarks::name(cluster.node(), storage.name, short_digest(image.digest));
   NX_TRY(const auto found, find_template_guest(cluster, storage, marks, mark));
   if (found) return *found;
-  NX_TRY(const Template archive, ensure_template(cluster, image, libexec));
+  NX_TRY(const Template archive, ensure_template(cluster, image, libexec, made));
   NX_TRY(const std::string token, sys::random_hex(16));
   NX_TRY(pve::Params params, template_settings(cluster, image, storage, archive, token));
-  return make_template_guest(cluster, std::move(params), marks, mark, token);
+  NX_TRY(const std::uint64_t vmid,
+         make_template_guest(cluster, std::move(params), marks, mark, token));
+  made.push_back({.volume = {}, .vmid = vmid, .mark = mark});
+  return vmid;
 }
 
 Result<> clone_template(const Cluster& cluster, std::uint64_t base, const pve::Params& params) {
@@ -292,8 +296,9 @@ Result<std::vector<FoundTemplate>> list_templates(const Cluster& cluster) {
 Result<> remove_template(const Cluster& cluster, const FoundTemplate& found) {
   if (found.mark.empty()) {
     const std::string storage = found.volume.substr(0, found.volume.find(':'));
-    return cluster.api().run(
+    auto gone = cluster.api().run(
         "DELETE", cluster.node_path() + "/storage/" + storage + "/content/" + found.volume, {});
+    return !gone && pve::says_missing(gone.error()) ? Result<>() : gone;
   }
   NX_TRY(const TemplateMarks marks, TemplateMarks::open(cluster.setup().work));
   NX_TRY(const sys::FileLock lock, marks.lock());
@@ -303,6 +308,18 @@ Result<> remove_template(const Cluster& cluster, const FoundTemplate& found) {
   // A guest with other notes is left alone: ours is gone.
   if (!gone && gone.error().code() != Errc::InvalidState) return gone;
   return marks.forget(found.mark);
+}
+
+Result<> remove_new(const Cluster& cluster, NewTemplates& made) {
+  for (; !made.empty(); made.pop_back()) {
+    auto gone = remove_template(cluster, made.back());
+    const bool is_cloned =
+        !gone && gone.error().message().find("in use by linked clones") != std::string::npos;
+    if (is_cloned) break;  // then its archive may stay, too
+    NX_CHECK(std::move(gone));
+  }
+  made.clear();
+  return {};
 }
 
 }  // namespace nexcage::backends::proxmox

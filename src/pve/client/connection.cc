@@ -117,6 +117,7 @@ Result<Connection::Sent> Connection::exchange(http::HttpRequest request, const s
   request.tls = &*pins_[current_];
   request.url = "https://" + host() + "/api2/json" + path;
   request.own_connection = true;
+  request.new_connection = request.method != http::Method::get;
   http::TextSink sink(kMostAnswer, "the answer");
   http::Finished done = session_->perform(request, &sink);
   Sent sent;
@@ -175,6 +176,18 @@ Result<> Connection::reach_next(const http::TransportFailure& failure, std::size
   return {};
 }
 
+namespace {
+
+/// A ticket that was just given is refused only when its time is not that of who reads it.
+Result<json::Value> answer_of(const std::string& what, const Answer& answer, bool logged_in_again) {
+  auto data = parse_answer(what, answer);
+  if (data || answer.status != 401 || !logged_in_again) return data;
+  return fail(std::move(data).error().wrap(
+      "a ticket that was just given is refused, as when the clocks of the nodes differ"));
+}
+
+}  // namespace
+
 Result<json::Value> Connection::attempts(const http::HttpRequest& request,
                                          const std::string& path) {
   is_away_ = false;
@@ -193,7 +206,7 @@ Result<json::Value> Connection::attempts(const http::HttpRequest& request,
     if (!sent.failure) {
       // A 401 was not carried out. The server's clock may have made the ticket old.
       const bool again = sent.answer.status == 401 && access_.token.empty() && !logged_in_again;
-      if (!again) return parse_answer(what(request, path), sent.answer);
+      if (!again) return answer_of(what(request, path), sent.answer, logged_in_again);
       logged_in_again = true;
       ticket_ = {};
       continue;

@@ -46,11 +46,14 @@ class BodySource {
 struct HttpRequest {
   Method method = Method::get;
   std::string url;
-  std::vector<std::string> headers;    // "Name: value"
-  std::string body;                    // sent when there is no `upload`
-  BodySource* upload = nullptr;        // borrowed
-  const TlsMaterial* tls = nullptr;    // borrowed; nullptr: verified, system certificates
-  bool own_connection = false;         // HTTP/1.1: not one of many streams of one connection
+  std::vector<std::string> headers;  // "Name: value"
+  std::string body;                  // sent when there is no `upload`
+  BodySource* upload = nullptr;      // borrowed
+  const TlsMaterial* tls = nullptr;  // borrowed; nullptr: verified, system certificates
+  bool own_connection = false;       // HTTP/1.1: not one of many streams of one connection
+  /// On a new connection. On one that was kept and that the server has closed, libcurl sends the
+  /// request a second time by itself, although the first one may have been carried out.
+  bool new_connection = false;
   bool tell_certificate = false;       // Finished::certificate is wanted
   std::chrono::milliseconds limit{0};  // for all of it; 0: none, only a stall ends it
 };

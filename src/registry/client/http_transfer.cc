@@ -116,6 +116,7 @@ bool Transfer::prepare(const HttpRequest& request, const HttpSettings& settings)
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   set(CURLOPT_HTTP_VERSION,
       static_cast<long>(request.own_connection ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS));
+  if (request.new_connection) set(CURLOPT_FRESH_CONNECT, 1L);
   set(CURLOPT_LOW_SPEED_LIMIT, kSlowest);
   set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(settings.stall.count()));
   set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(settings.connect.count()));
