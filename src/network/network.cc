@@ -131,7 +131,6 @@ Result<> check_outcome(const Outcome& outcome, const Wanted& wanted, const std::
 
 Result<Attached> attach_user(const Job& job) {
   Attachment attachment;
-  attachment.list = {.name = "user", .version = "1.0.0", .plugins = {}};
   NX_CHECK(register_attachment(attachment, job));
   Outcome outcome;
   if (const auto address = parse_prefix(kUserAddress)) outcome.addresses.push_back(*address);
