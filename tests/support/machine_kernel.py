@@ -58,7 +58,7 @@ kernel = "{kernel}/vmlinux"
 initrd = "{kernel}/initrd"
 accelerator = "tcg"
 memory = "256m"
-boot_timeout = "280s"
+boot_timeout = 280
 """
 
 
