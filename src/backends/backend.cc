@@ -12,12 +12,36 @@ Error no_checkpoint(std::string_view backend) {
       .hint("run the container on runc");
 }
 
+std::map<std::string, std::string> Backend::details(const Record& /*record*/) const { return {}; }
+
 Result<> Backend::announce_removal(UndoLog& /*undo*/, const Record& /*record*/) const { return {}; }
 
 Result<> Backend::update(const Record& /*record*/, const oci::Resources& /*resources*/) const {
   return fail(Errc::Unsupported,
               "backend " + std::string(name()) + " cannot change the limits of a container");
 }
+
+Result<json::Value> Backend::replace_image(const Record& /*record*/,
+                                           const CreateJob& /*job*/) const {
+  return fail(Errc::Unsupported,
+              "backend " + std::string(name()) + " cannot give a container another image");
+}
+
+Result<json::Value> Backend::roll_back(const Record& /*record*/,
+                                       const Remember& /*remember*/) const {
+  return fail(Errc::Unsupported,
+              "backend " + std::string(name()) + " keeps no earlier root file system");
+}
+
+Result<std::optional<json::Value>> Backend::recover(const Record& /*record*/) const {
+  return std::nullopt;
+}
+
+Result<> Backend::stop(const Record& /*record*/, std::chrono::seconds /*time*/) const {
+  return fail(Errc::Unsupported, "backend " + std::string(name()) + " keeps no guests");
+}
+
+Result<> Backend::purge(const Record& record) const { return remove(record); }
 
 Result<> Backend::check_checkpoint() const { return fail(no_checkpoint(name())); }
 

@@ -5,6 +5,8 @@
 #include "nexcage/backends/backend.h"
 #include "nexcage/backends/lxc/backend.h"
 #include "nexcage/backends/oci_runtime/backend.h"
+#include "nexcage/backends/proxmox/backend.h"
+#include "nexcage/backends/vm/backend.h"
 #include "nexcage/base/text.h"
 
 namespace nexcage::backends {
@@ -21,8 +23,8 @@ constexpr std::array<Entry, 6> kBackends = {{
     {"lxc", &lxc::make_backend},
     {"crun", &oci_runtime::make_crun},
     {"runc", &oci_runtime::make_runc},
-    {"vm", nullptr},
-    {"proxmox-lxc", nullptr},
+    {"vm", &vm::make_backend},
+    {"proxmox-lxc", &proxmox::make_lxc},
     {"proxmox-vm", nullptr},
 }};
 

@@ -14,6 +14,7 @@
 namespace nexcage::cli {
 namespace {
 
+using backends::ProxmoxSetup;
 using runtime::Settings;
 
 constexpr std::array kKeys = {
@@ -50,9 +51,52 @@ constexpr std::array kKeys = {
     ConfigKey{"pull.retries", "NEXCAGE_PULL_RETRIES", ConfigKind::number, &Settings::pull_retries},
     ConfigKey{"pull.stall_timeout", "NEXCAGE_PULL_STALL_TIMEOUT", ConfigKind::seconds,
               &Settings::pull_stall_timeout},
+    ConfigKey{"vm.kernel", "NEXCAGE_VM_KERNEL", ConfigKind::text, &Settings::vm_kernel},
+    ConfigKey{"vm.initrd", "NEXCAGE_VM_INITRD", ConfigKind::text, &Settings::vm_initrd},
+    ConfigKey{"vm.qemu", "NEXCAGE_QEMU", ConfigKind::word, &Settings::qemu},
+    ConfigKey{"vm.accelerator", "NEXCAGE_VM_ACCELERATOR", ConfigKind::word,
+              &Settings::vm_accelerator},
+    ConfigKey{"vm.board", "NEXCAGE_VM_BOARD", ConfigKind::word, &Settings::vm_board},
+    ConfigKey{"vm.memory", "NEXCAGE_VM_MEMORY", ConfigKind::word, &Settings::vm_memory},
+    ConfigKey{"vm.boot_timeout", "NEXCAGE_VM_BOOT_TIMEOUT", ConfigKind::seconds,
+              &Settings::vm_boot_timeout},
     ConfigKey{"hooks.timeout", "NEXCAGE_HOOK_TIMEOUT", ConfigKind::seconds,
               &Settings::hook_timeout},
+    ConfigKey{"proxmox.hosts", "NEXCAGE_PVE_HOSTS", ConfigKind::text, &ProxmoxSetup::hosts},
+    ConfigKey{"proxmox.node", "NEXCAGE_PVE_NODE", ConfigKind::text, &ProxmoxSetup::node},
+    ConfigKey{"proxmox.token_file", "NEXCAGE_PVE_TOKEN_FILE", ConfigKind::text,
+              &ProxmoxSetup::token_file},
+    ConfigKey{"proxmox.user", "NEXCAGE_PVE_USER", ConfigKind::text, &ProxmoxSetup::user},
+    ConfigKey{"proxmox.password_file", "NEXCAGE_PVE_PASSWORD_FILE", ConfigKind::text,
+              &ProxmoxSetup::password_file},
+    ConfigKey{"proxmox.ca_file", "NEXCAGE_PVE_CA_FILE", ConfigKind::text, &ProxmoxSetup::ca_file},
+    ConfigKey{"proxmox.fingerprint", "NEXCAGE_PVE_FINGERPRINT", ConfigKind::text,
+              &ProxmoxSetup::fingerprint},
+    ConfigKey{"proxmox.storage", "NEXCAGE_PVE_STORAGE", ConfigKind::text, &ProxmoxSetup::storage},
+    ConfigKey{"proxmox.template_storage", "NEXCAGE_PVE_TEMPLATE_STORAGE", ConfigKind::text,
+              &ProxmoxSetup::template_storage},
+    ConfigKey{"proxmox.pool", "NEXCAGE_PVE_POOL", ConfigKind::text, &ProxmoxSetup::pool},
+    ConfigKey{"proxmox.network", "NEXCAGE_PVE_NETWORK", ConfigKind::text, &ProxmoxSetup::network},
+    ConfigKey{"proxmox.vmid_first", "NEXCAGE_PVE_VMID_FIRST", ConfigKind::number,
+              &ProxmoxSetup::vmid_first},
+    ConfigKey{"proxmox.vmid_last", "NEXCAGE_PVE_VMID_LAST", ConfigKind::number,
+              &ProxmoxSetup::vmid_last},
+    ConfigKey{"proxmox.generations", "NEXCAGE_PVE_GENERATIONS", ConfigKind::number,
+              &ProxmoxSetup::generations},
 };
+
+/// The member of a key, as `visit` takes it: text or number of these settings.
+template <class SettingsType, class Visit>
+auto with_member(const ConfigKey& key, SettingsType& settings, const Visit& visit) {
+  return std::visit(
+      [&](auto member) {
+        if constexpr (std::is_invocable_v<decltype(member), Settings&>)
+          return visit(settings.*member);
+        else
+          return visit(settings.proxmox.*member);
+      },
+      key.member);
+}
 
 std::size_t index_of(std::string_view name) {
   const auto found = std::ranges::find(kKeys, name, &ConfigKey::name);
@@ -182,11 +226,12 @@ Result<> Configuration::assign(std::size_t index, const std::string& value,
   const ConfigKey& key = kKeys[index];
   if (const std::string_view why = misfit(key.kind, value); !why.empty())
     return bad_value(origin, key.name, why);
-  if (const auto* text = std::get_if<std::string Settings::*>(&key.member))
-    settings_.*(*text) = key.kind == ConfigKind::directory ? sys::clean_path(value) : value;
-  else
-    settings_.*(std::get<int Settings::*>(key.member)) =
-        static_cast<int>(parse_u64(value).value_or(0));
+  with_member(key, settings_, [&](auto& place) {
+    if constexpr (std::is_same_v<std::remove_reference_t<decltype(place)>, int>)
+      place = static_cast<int>(parse_u64(value).value_or(0));
+    else
+      place = key.kind == ConfigKind::directory ? sys::clean_path(value) : value;
+  });
   origins_[index] = origin;
   return {};
 }
@@ -196,9 +241,12 @@ const std::string& Configuration::origin(std::string_view key) const {
 }
 
 std::string Configuration::value(const ConfigKey& key) const {
-  if (const auto* text = std::get_if<std::string Settings::*>(&key.member))
-    return settings_.*(*text);
-  return std::to_string(settings_.*(std::get<int Settings::*>(key.member)));
+  return with_member(key, settings_, [](const auto& place) -> std::string {
+    if constexpr (std::is_same_v<std::remove_cvref_t<decltype(place)>, int>)
+      return std::to_string(place);
+    else
+      return place;
+  });
 }
 
 }  // namespace nexcage::cli

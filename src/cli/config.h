@@ -35,7 +35,9 @@ struct ConfigKey {
   std::string_view name;         // "runtime.root"
   std::string_view environment;  // "NEXCAGE_ROOT"
   ConfigKind kind;
-  std::variant<std::string runtime::Settings::*, int runtime::Settings::*> member;
+  std::variant<std::string runtime::Settings::*, int runtime::Settings::*,
+               std::string backends::ProxmoxSetup::*, int backends::ProxmoxSetup::*>
+      member;
 };
 std::span<const ConfigKey> config_keys();
 

@@ -3,6 +3,7 @@
 #include "nexcage/cli/exit_code.h"
 #include "nexcage/cli/output.h"
 #include "nexcage/cli/verb.h"
+#include "nexcage/runtime/guests.h"
 
 namespace nexcage::cli {
 namespace {
@@ -46,7 +47,11 @@ id is printed. Words after the image belong to the container's command.
       NX_CHECK(runtime::create_again(request, services));
       return 0;
     }
-    NX_CHECK(runtime::create(request, services));
+    NX_TRY(const bool is_guest, runtime::makes_guest(request, services));
+    if (is_guest)
+      NX_CHECK(runtime::create_guest(request, services));
+    else
+      NX_CHECK(runtime::create(request, services));
     if (!args_.oci_form(context)) print(request.id + "\n");
     return 0;
   }

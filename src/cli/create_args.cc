@@ -78,7 +78,7 @@ void CreateArgs::declare(Options& options) {
             "user namespace with these users; the image is not changed")
       .list("--gidmap", "CONTAINER:HOST:COUNT", gid_map, "the same for groups (default: --uidmap)")
       .text("--network", "NETWORK", network.network,
-            "none, host, bridge[:NAME][,ip=,mac=,vlan=], ns:PATH or cni:NAME")
+            "none, host, user, bridge[:NAME][,ip=,mac=,vlan=], ns:PATH or cni:NAME")
       .list("-p,--publish", "[IP:][HOST:]PORT", network.publish,
             "lead a port of the host to one of the container; /udp")
       .list("--dns", "ADDRESS", network.dns, "name server, instead of the host's")
@@ -240,6 +240,13 @@ Result<> CreateArgs::watch_pull(runtime::Services& services) const {
   NX_TRY(std::shared_ptr<ProgressOutput> output, progress.open());
   registry::PullOptions options;
   NX_TRY(options.choices, registry.choices());
+  services.pull_for_guest = [output, options, settings = services.settings](
+                                const std::string& image) -> Result<registry::Pulled> {
+    NX_TRY(registry::Pulled pulled,
+           registry::pull_image(image, options, runtime::transfer_place(settings), watch(*output)));
+    output->finish(pulled);
+    return pulled;
+  };
   services.pull = [output, options, with = services](
                       const std::string& image,
                       const storage::Choice& choice) -> Result<registry::Pulled> {

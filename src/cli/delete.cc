@@ -1,5 +1,6 @@
 // nexcage delete: a container and everything it made go.
 #include "nexcage/cli/verb.h"
+#include "nexcage/runtime/guests.h"
 #include "nexcage/runtime/monitor.h"
 
 namespace nexcage::cli {
@@ -22,8 +23,8 @@ container is refused unless --force is given; with it, a missing one is no error
   }
 
   void declare(Options& options) override {
-    options
-        .flag("-f,--force", force_, "kill the container first if it runs")
+    options.flag("-f,--force", force_, "kill the container first if it runs")
+        .flag("--purge", purge_, "a guest also goes from the cluster's backup and other jobs")
         // `run -d --rm`: called by the monitor when the container has ended.
         .flag("--ended", ended_, "")
         .hidden();
@@ -33,11 +34,21 @@ container is refused unless --force is given; with it, a missing one is no error
     NX_CHECK(expect_words(words, 1, words.size() + 1, "a container id"));
     NX_TRY(runtime::Services services, context.services());
     if (ended_) wait_for_readers(words[0], services);
+    if (purge_) return purge(words, services);
     NX_CHECK(runtime::remove_all(words, force_, services));
     return 0;
   }
 
  private:
+  Result<int> purge(const std::vector<std::string>& ids, runtime::Services& services) const {
+    for (const std::string& id : ids)
+      if (!runtime::is_guest(id, services.settings))
+        return fail(Errc::Unsupported,
+                    "delete --purge: container " + id + " is no guest of a Proxmox VE cluster");
+    for (const std::string& id : ids)
+      NX_CHECK(runtime::remove_guest(id, {.force = force_, .purge = true}, services));
+    return 0;
+  }
   static void wait_for_readers(const std::string& id, const runtime::Services& services) {
     const auto record = runtime::find(id, services);
     if (!record) return;
@@ -46,6 +57,7 @@ container is refused unless --force is given; with it, a missing one is no error
   }
 
   bool force_ = false;
+  bool purge_ = false;
   bool ended_ = false;
 };
 

@@ -11,6 +11,7 @@
 #include "nexcage/cli/monitored.h"
 #include "nexcage/cli/output.h"
 #include "nexcage/cli/verb.h"
+#include "nexcage/runtime/guests.h"
 #include "nexcage/runtime/monitor.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/process.h"
@@ -52,6 +53,8 @@ exit code. Words after the image belong to the container's command.
     request.remove_ended = remove_;
     NX_TRY(runtime::Services services, context.services());
     if (!oci_form_) NX_CHECK(args_.watch_pull(services));
+    NX_TRY(const bool is_guest, runtime::makes_guest(request, services));
+    if (is_guest) return run_guest(request, services);
     if (args_.detach && oci_form_) return run_detached(request, services);
     if (args_.detach) return run_monitored(context, std::move(request), services);
     return run_foreground(std::move(request), services);
@@ -80,6 +83,14 @@ exit code. Words after the image belong to the container's command.
   static Result<int> run_detached(const runtime::Request& request, runtime::Services& services) {
     NX_CHECK(runtime::create(request, services));
     NX_CHECK(start_or_remove(request.id, services));
+    return 0;
+  }
+
+  /// A guest runs on its own, with or without --detach.
+  static Result<int> run_guest(const runtime::Request& request, runtime::Services& services) {
+    NX_CHECK(runtime::create_guest(request, services));
+    NX_CHECK(start_or_remove(request.id, services));
+    print(request.id + "\n");
     return 0;
   }
 

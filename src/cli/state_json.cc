@@ -21,9 +21,10 @@ json::Value state_json(const backends::Record& record) {
   object.set("bundle", state.bundle);
   object.set("rootfs", record.rootfs);
   object.set("created", record.created);
-  if (!state.annotations.empty()) {
+  if (!state.annotations.empty() || !record.details.empty()) {
     json::Object annotations;
     for (const auto& [key, value] : state.annotations) annotations.set(key, value);
+    for (const auto& [key, value] : record.details) annotations.set(key, value);
     object.set("annotations", std::move(annotations));
   }
   object.set("owner", owner_name(record));

@@ -12,7 +12,7 @@
 namespace nexcage::cli {
 
 /// Fields in runc's order: ociVersion, id, pid, status, bundle, rootfs, created, annotations (when
-/// there are any), owner; then our own: backend.
+/// there are any; with what the backend adds), owner; then our own: backend.
 json::Value state_json(const backends::Record& record);
 /// Name of the user who owns the state directory, "#uid" without a name, "" when it is gone.
 std::string owner_name(const backends::Record& record);

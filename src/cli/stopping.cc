@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "nexcage/base/text.h"
+#include "nexcage/runtime/guests.h"
 #include "nexcage/runtime/monitor.h"
 #include "nexcage/sys/process.h"
 
@@ -49,6 +50,7 @@ Result<> stop_container(const std::string& id, std::chrono::seconds time,
                         runtime::Services& services) {
   NX_TRY(const backends::Record record, runtime::find(id, services));
   if (record.state.status == oci::Status::stopped) return {};
+  if (runtime::is_guest(id, services.settings)) return runtime::stop_guest(id, time, services);
   NX_TRY(const auto exit, runtime::ExitRecord::open(record.state.bundle, id));
   NX_TRY(const int signal, stop_signal(record));
   NX_TRY(const std::optional<UniqueFd> pidfd, sys::open_process(record.init));

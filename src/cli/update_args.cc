@@ -97,6 +97,12 @@ void UpdateArgs::declare(Options& options) {
       .text("--mem-bw-schema", "TEXT", mem_bw_schema, "Intel RDT: refused, not managed");
 }
 
+bool UpdateArgs::given() const {
+  const auto all = members(*this);
+  return resources_file.has_value() ||
+         std::ranges::any_of(all, [](const Member& member) { return member.value.has_value(); });
+}
+
 Result<oci::Resources> UpdateArgs::resources() const {
   if (l3_cache_schema || mem_bw_schema)
     return fail(Errc::Unsupported,

@@ -21,6 +21,8 @@ struct UpdateArgs {
   std::optional<std::string> l3_cache_schema, mem_bw_schema;
 
   void declare(Options& options);
+  /// Is there any?
+  bool given() const;
   /// From the file, "-" being standard input, or from the other options. InvalidSpec naming the
   /// option, and for options beside --resources, which would be lost.
   Result<oci::Resources> resources() const;

@@ -104,11 +104,15 @@ std::unique_ptr<Verb> make_snapshot_create();
 std::unique_ptr<Verb> make_snapshot_list();
 std::unique_ptr<Verb> make_snapshot_rollback();
 std::unique_ptr<Verb> make_snapshot_delete();
+std::unique_ptr<Verb> make_pve_doctor();
+std::unique_ptr<Verb> make_pve_list();
+std::unique_ptr<Verb> make_pve_templates();
 std::unique_ptr<Verb> make_storage_list();
 std::unique_ptr<Verb> make_storage_explain();
 std::unique_ptr<Verb> make_storage_resize();
 std::unique_ptr<Verb> make_system_check();
 std::unique_ptr<Verb> make_system_gc();
+std::unique_ptr<Verb> make_vm_setup();
 std::unique_ptr<Verb> make_config_show();
 
 }  // namespace nexcage::cli

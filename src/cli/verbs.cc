@@ -8,8 +8,8 @@ namespace nexcage::cli {
 namespace {
 
 constexpr bool kImageForm = true;
-constexpr std::array<std::string_view, 6> kGroups = {"image",   "layer",  "snapshot",
-                                                     "storage", "system", "config"};
+constexpr std::array<std::string_view, 8> kGroups = {"image",  "layer", "snapshot", "storage",
+                                                     "system", "vm",    "config",   "pve"};
 
 constexpr std::array kVerbs = {
     VerbEntry{"create", "create a container from a bundle or an image", &make_create},
@@ -79,6 +79,12 @@ constexpr std::array kVerbs = {
               kImageFailure, kImageForm},
     VerbEntry{"snapshot delete", "delete snapshots of a container", &make_snapshot_delete,
               kImageFailure, kImageForm},
+    VerbEntry{"pve doctor", "say whether guests can be made on the Proxmox VE cluster",
+              &make_pve_doctor, kImageFailure, kImageForm},
+    VerbEntry{"pve list", "list the guests of the whole cluster", &make_pve_list, kImageFailure,
+              kImageForm},
+    VerbEntry{"pve templates", "list or remove what images have become on the cluster",
+              &make_pve_templates, kImageFailure, kImageForm},
     VerbEntry{"storage list", "list where containers can have their files", &make_storage_list,
               kImageFailure, kImageForm},
     VerbEntry{"storage explain", "say which storage a container would get, and why",
@@ -89,6 +95,8 @@ constexpr std::array kVerbs = {
               kImageFailure, kImageForm},
     VerbEntry{"system gc", "remove what belongs to no image", &make_system_gc, kImageFailure,
               kImageForm},
+    VerbEntry{"vm setup", "prepare the kernel that virtual machines boot", &make_vm_setup,
+              kImageFailure, kImageForm},
     VerbEntry{"config show", "print the configuration in effect", &make_config_show, kImageFailure,
               kImageForm},
 };

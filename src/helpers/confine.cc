@@ -1,14 +1,12 @@
 #include "nexcage/helpers/confine.h"
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 
 #include "nexcage/base/log.h"
@@ -28,29 +26,6 @@ constexpr std::uint64_t kAbi1 = (1ULL << 13) - 1;
 /// Rights that a rule on a file, not a directory, may give.
 constexpr std::uint64_t kFileRights = LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_WRITE_FILE |
                                       LANDLOCK_ACCESS_FS_READ_FILE | kTruncate;
-
-Result<> drop_capabilities(sys::CapSet keep) {
-  for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
-    if ((keep >> capability & 1) != 0) continue;
-    // EPERM: a process without CAP_SETPCAP has few capabilities to lose anyway.
-    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EPERM)
-      return fail_errno("drop a capability from the bounding set");
-  }
-  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL)
-    return fail_errno("clear ambient capabilities");
-
-  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
-  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
-  if (::syscall(SYS_capget, &header, sets.data()) != 0) return fail_errno("read capabilities");
-  for (std::size_t i = 0; i < sets.size(); ++i) {
-    auto part = static_cast<std::uint32_t>(keep >> (32 * i));
-    sets[i].permitted &= part;
-    sets[i].effective = sets[i].permitted;
-    sets[i].inheritable = 0;
-  }
-  if (::syscall(SYS_capset, &header, sets.data()) != 0) return fail_errno("give up capabilities");
-  return {};
-}
 
 int landlock_abi() {
   return static_cast<int>(
@@ -104,8 +79,33 @@ Result<> restrict_paths(const Confinement& keep) {
 Result<> confine(const Confinement& keep) {
   if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno("set no_new_privs");
   NX_CHECK(restrict_paths(keep));
-  NX_CHECK(drop_capabilities(keep.capabilities));
+  NX_CHECK(sys::keep_capabilities(keep.capabilities));
   return enter_syscall_filter(keep.network);
+}
+
+const std::vector<std::string>& network_files() {
+  // Symlinks among them lead to others of these.
+  static const std::vector<std::string> kFiles = {"/etc/resolv.conf",
+                                                  "/run/systemd/resolve",
+                                                  "/run/resolvconf",
+                                                  "/run/NetworkManager",
+                                                  "/etc/hosts",
+                                                  "/etc/host.conf",
+                                                  "/etc/gai.conf",
+                                                  "/etc/nsswitch.conf",
+                                                  "/etc/services",
+                                                  "/etc/ssl",
+                                                  "/etc/pki",
+                                                  "/etc/ca-certificates",
+                                                  "/usr/share/ca-certificates",
+                                                  "/usr/local/share/ca-certificates",
+                                                  "/lib",
+                                                  "/lib64",
+                                                  "/usr/lib",
+                                                  "/usr/lib64",
+                                                  "/proc/sys/kernel/random",
+                                                  "/dev/urandom"};
+  return kFiles;
 }
 
 }  // namespace nexcage::helpers

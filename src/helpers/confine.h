@@ -26,4 +26,7 @@ struct Confinement {
 /// stay usable.
 Result<> confine(const Confinement& keep);
 
+/// What name resolution and the system's certificates need to read.
+const std::vector<std::string>& network_files();
+
 }  // namespace nexcage::helpers

@@ -34,6 +34,7 @@ constexpr std::array kSubcommands = {
     Subcommand{"check", nexcage::helpers::run_check},
     Subcommand{"unpack", nexcage::helpers::run_unpack},
     Subcommand{"convert", nexcage::helpers::run_convert},
+    Subcommand{"flatten", nexcage::helpers::run_flatten},
     Subcommand{"hash", nexcage::helpers::run_hash},
     Subcommand{"pull", nexcage::helpers::run_pull},
     Subcommand{"push", nexcage::helpers::run_push},

@@ -20,33 +20,10 @@ namespace client = registry::client;
 
 constexpr int kEventsFd = 5;
 
-/// What name resolution and the system's certificates need. Symlinks among them lead to others of
-/// these.
-const std::vector<std::string> kForTheNetwork = {"/etc/resolv.conf",
-                                                 "/run/systemd/resolve",
-                                                 "/run/resolvconf",
-                                                 "/run/NetworkManager",
-                                                 "/etc/hosts",
-                                                 "/etc/host.conf",
-                                                 "/etc/gai.conf",
-                                                 "/etc/nsswitch.conf",
-                                                 "/etc/services",
-                                                 "/etc/ssl",
-                                                 "/etc/pki",
-                                                 "/etc/ca-certificates",
-                                                 "/usr/share/ca-certificates",
-                                                 "/usr/local/share/ca-certificates",
-                                                 "/lib",
-                                                 "/lib64",
-                                                 "/usr/lib",
-                                                 "/usr/lib64",
-                                                 "/proc/sys/kernel/random",
-                                                 "/dev/urandom"};
-
 Result<> confine_to(const std::string& images, std::vector<std::string> writable) {
   // A peer that closes its connection is an error of that connection.
   if (std::signal(SIGPIPE, SIG_IGN) == SIG_ERR) return fail_errno("ignore SIGPIPE");
-  Confinement keep{.read_only = kForTheNetwork,
+  Confinement keep{.read_only = network_files(),
                    .read_write = std::move(writable),
                    .capabilities = 0,
                    .network = Network::client};

@@ -23,6 +23,8 @@ Result<json::Value> run_load(const json::Value& request);
 Result<json::Value> run_unpack(const json::Value& request);
 /// Makes a stack of layers mountable (layerfs/layerfs.h, ConvertJob).
 Result<json::Value> run_convert(const json::Value& request);
+/// One archive of a stack of layers (layerfs/flatten.h).
+Result<json::Value> run_flatten(const json::Value& request);
 /// SHA-256 of prepared files (layerfs/hasher.h).
 Result<json::Value> run_hash(const json::Value& request);
 /// Brings an image from a registry into the staging directory (registry/client/pull.h). Events go

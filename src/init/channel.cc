@@ -60,15 +60,19 @@ Result<> receive_plan(Context& context) {
   return {};
 }
 
-void report(int channel, const Error& error, int operation) {
+sys::plan::Failure failure_of(const Error& error, int operation) {
   sys::plan::Failure failure;
   failure.code = static_cast<std::uint32_t>(error.code());
   failure.error = error.sys_errno();
   failure.operation = operation;
   for (const Frame& frame : std::views::reverse(error.frames()))
     failure.text += (failure.text.empty() ? "" : ": ") + frame.text;
+  return failure;
+}
+
+void report(int channel, const Error& error, int operation) {
   // Nobody may be left to read it; there is nothing else to be done about that here.
-  (void)send(channel, MessageKind::failed, sys::plan::encode(failure));
+  (void)send(channel, MessageKind::failed, sys::plan::encode(failure_of(error, operation)));
 }
 
 }  // namespace nexcage::init

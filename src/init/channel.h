@@ -20,6 +20,8 @@ Result<> send_hello(int channel);
 Result<> await(int channel, sys::plan::MessageKind kind);
 /// Receives the plan and its descriptors into the context.
 Result<> receive_plan(Context& context);
+/// The error as it is told to the peer.
+sys::plan::Failure failure_of(const Error& error, int operation);
 /// Tells the peer why this process gives up; `operation` is -1 outside the plan.
 void report(int channel, const Error& error, int operation);
 

@@ -60,6 +60,7 @@ Result<> apply(const sys::plan::FinishRoot& operation, Context& context);
 Result<> apply(const sys::plan::JoinNamespaces& operation, Context& context);
 Result<> apply(const sys::plan::CheckProgram& operation, Context& context);
 Result<> apply(const sys::plan::WaitForStart& operation, Context& context);
+Result<> apply(const sys::plan::SetRlimit& operation, Context& context);
 
 /// Copies the tree at `from` into the empty directory `to`: directories, files, symbolic links,
 /// modes, owners. For tmpcopyup.

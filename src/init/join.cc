@@ -4,6 +4,7 @@
 #include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -105,6 +106,13 @@ Result<> apply(const sys::plan::JoinNamespaces& operation, Context& context) {
   context.root.reset(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!context.root) return fail_errno("open the container's /");
   return send_hello(context.channel.get());
+}
+
+Result<> apply(const sys::plan::SetRlimit& operation, Context&) {
+  const rlimit value{.rlim_cur = operation.soft, .rlim_max = operation.hard};
+  if (::setrlimit(static_cast<__rlimit_resource>(operation.resource), &value) < 0)
+    return fail_errno("process.rlimits: set limit " + std::to_string(operation.resource));
+  return {};
 }
 
 Result<> apply(const sys::plan::WaitForRuntime&, Context& context) {

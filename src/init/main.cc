@@ -1,63 +1,29 @@
 // The first process of an LXC container, and of every process that is executed in one: receives a
 // plan over the inherited socket (its number is the only argument), applies it, executes the user's
-// program. Static, run from a sealed memfd; knows no JSON and takes no decision.
-#include <fcntl.h>
-#include <sys/prctl.h>
-#include <sys/stat.h>
+// program. As the first process of a virtual machine: the agent. Static; knows no JSON and takes no
+// decision.
 #include <unistd.h>
 
-#include <csignal>
 #include <cstdlib>
+#include <string_view>
 
 #include "nexcage/base/text.h"
-#include "nexcage/init/channel.h"
-#include "nexcage/init/context.h"
+#include "nexcage/init/agent/agent.h"
+#include "nexcage/init/first_process.h"
 
-namespace nexcage::init {
 namespace {
 
-/// liblxc blocks signals for its own use, and a caller may have ignored some: the container begins
-/// with none of that (signal(7): ignored ones and the mask survive execve).
-void reset_signals() {
-  for (int signal = 1; signal < NSIG; ++signal) (void)::signal(signal, SIG_DFL);
-  sigset_t none;
-  sigemptyset(&none);
-  (void)::sigprocmask(SIG_SETMASK, &none, nullptr);
-}
-
-int run(int channel) {
-  // Processes of the container that share its pid namespace must not be able to trace or read us.
-  (void)::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-  reset_signals();
-  ::umask(0);
-  Context context;
-  context.channel.reset(channel);
-  (void)::fcntl(channel, F_SETFD, FD_CLOEXEC);
-  if (!send_hello(channel)) return 1;
-  if (auto received = receive_plan(context); !received) {
-    report(channel, received.error(), -1);
-    return 1;
-  }
-  int index = 0;
-  for (const sys::plan::Operation& operation : context.plan.operations) {
-    auto done = std::visit([&](const auto& op) { return apply(op, context); }, operation);
-    if (!done) {
-      report(context.channel.get(), done.error(), index);
-      return 1;
-    }
-    ++index;
-  }
-  report(context.channel.get(), execute(context), -1);
-  return 1;
-}
+/// The name under which the kernel starts what an initramfs holds. liblxc's containers are started
+/// under another, and have an argument.
+constexpr std::string_view kKernelsName = "/init";
 
 }  // namespace
-}  // namespace nexcage::init
 
 int main(int argc, char** argv) {
+  if (argc > 0 && argv[0] == kKernelsName && ::getpid() == 1) nexcage::init::agent::run();
   constexpr std::uint64_t kMaxDescriptor = 1u << 20;
   const std::uint64_t channel =
       argc == 2 ? nexcage::parse_u64(argv[1]).value_or(kMaxDescriptor) : kMaxDescriptor;
   if (channel >= kMaxDescriptor) return 2;
-  return nexcage::init::run(static_cast<int>(channel));
+  return nexcage::init::run_first_process(static_cast<int>(channel));
 }

@@ -83,6 +83,12 @@ json::Value to_json(const MountRecord& record);
 /// InvalidJson naming the member that is missing or of the wrong type.
 Result<MountRecord> mount_record_from_json(const json::Value& value);
 
+/// A file system image of a stack, for another kernel to mount. Open for reading.
+struct StackImage {
+  UniqueFd image;
+  std::vector<UniqueFd> devices;  // where its data is, in the order of its device table
+};
+
 /// One prepared thing: what `layer list` shows.
 struct Prepared {
   std::string key;
@@ -193,6 +199,11 @@ class Driver {
   /// Detaches the tree. What was written to it stays in MountPoint::upper, which is the caller's to
   /// remove. Not mounted is success.
   virtual Result<> unmount(const MountRecord& record) = 0;
+
+  /// The stack as EROFS images, lowest first, each of which hides nothing of those below; an image
+  /// without layers has none. The files stay readable when the layers are removed meanwhile.
+  /// Unsupported by drivers that keep no such files.
+  virtual Result<std::vector<StackImage>> images(const PreparedStack& stack) const;
 
   /// All that is prepared, in the order of the keys.
   virtual Result<std::vector<Prepared>> list() const = 0;

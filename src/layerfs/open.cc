@@ -48,6 +48,11 @@ Result<std::unique_ptr<Driver>> best(const Options& options) {
 
 }  // namespace
 
+Result<std::vector<StackImage>> Driver::images(const PreparedStack& /*stack*/) const {
+  return fail(Errc::Unsupported, "driver " + std::string(name()) +
+                                     " keeps layers as files, not as file system images");
+}
+
 std::vector<std::string> driver_names() {
   std::vector<std::string> names;
   names.reserve(kDrivers.size());

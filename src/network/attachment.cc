@@ -79,7 +79,8 @@ json::Value to_json(const Attachment& attachment) {
   object.set("containerId", attachment.container_id);
   object.set("netns", attachment.netns);
   object.set("pluginDirs", attachment.plugin_dirs);
-  object.set("network", to_json(attachment.list));
+  // Without plugins: a network that is not CNI's.
+  object.set("network", attachment.list.plugins.empty() ? json::Value() : to_json(attachment.list));
   object.set("capabilityArgs", attachment.wanted);
   object.set("args", attachment.args);
   object.set("ports", std::move(ports));
@@ -95,7 +96,9 @@ Result<Attachment> parse_attachment(const json::Value& value) {
   NX_TRY(attachment.args, text_member(value, "args"));
   const json::Value* network = value.find("network");
   if (network == nullptr) return fail(Errc::InvalidJson, "/network: is missing");
-  NX_TRY(attachment.list, parse_list(*network));
+  if (!network->is_null()) {
+    NX_TRY(attachment.list, parse_list(*network));
+  }
   const json::Value* wanted = value.find("capabilityArgs");
   const json::Value* ports = value.find("ports");
   if (wanted == nullptr || wanted->if_object() == nullptr || ports == nullptr ||

@@ -21,11 +21,11 @@ struct Attachment {
   std::string container_id;  // as the plugins know it: unique on this host, of CNI's characters
   std::string netns;         // path
   std::string plugin_dirs;   // separated by ':', as CNI_PATH
-  NetworkList list;
-  json::Object wanted;      // capability arguments: portMappings, ips, mac
-  std::string args;         // CNI_ARGS
-  std::vector<Port> ports;  // with the ports of the host that were chosen
-  json::Value result;       // of the last plugin's ADD; null before
+  NetworkList list;          // without plugins: the network `user`
+  json::Object wanted;       // capability arguments: portMappings, ips, mac
+  std::string args;          // CNI_ARGS
+  std::vector<Port> ports;   // with the ports of the host that were chosen
+  json::Value result;        // of the last plugin's ADD; null before
 };
 json::Value to_json(const Attachment& attachment);
 /// InvalidJson for a document that `to_json` did not make.

@@ -105,5 +105,14 @@ TEST(AttachmentFile, holds_all_that_del_needs) {
     EXPECT_ERROR(parse_attachment(parsed(bad)), Errc::InvalidJson, testing::_);
 }
 
+TEST(AttachmentFile, of_a_network_without_plugins_holds_its_ports) {
+  Attachment attachment;
+  attachment.ports = {{.host_ip = "127.0.0.1", .host = 8080, .container = 80}};
+  const auto back = parse_attachment(to_json(attachment));
+  ASSERT_OK(back);
+  EXPECT_EQ(back->ports, attachment.ports);
+  EXPECT_TRUE(back->list.plugins.empty());
+}
+
 }  // namespace
 }  // namespace nexcage::network

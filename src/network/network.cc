@@ -100,7 +100,8 @@ Result<> register_attachment(Attachment& attachment, const Job& job) {
     NX_TRY(const std::vector<Taken> taken, taken_ports(parent, job.id));
     NX_TRY(attachment.ports, claim_ports(job.wanted.ports, taken));
   }
-  NX_CHECK(set_arguments(attachment, wanted_ip(job.wanted), job.wanted.mac));
+  if (needs_plugins(job.wanted))
+    NX_CHECK(set_arguments(attachment, wanted_ip(job.wanted), job.wanted.mac));
   NX_CHECK(sys::mkdirs(job.directory, 0700));
   return save(attachment, job.directory);
 }
@@ -128,6 +129,15 @@ Result<> check_outcome(const Outcome& outcome, const Wanted& wanted, const std::
   return {};
 }
 
+Result<Attached> attach_user(const Job& job) {
+  Attachment attachment;
+  NX_CHECK(register_attachment(attachment, job));
+  Outcome outcome;
+  if (const auto address = parse_prefix(kUserAddress)) outcome.addresses.push_back(*address);
+  outcome.gateway = kUserGateway;
+  return Attached{"user", std::move(outcome), std::move(attachment.ports)};
+}
+
 std::string hint_to_give_up(const std::string& directory) {
   return "The next command tries again; to give up, delete " + directory + " once " +
          namespace_path(directory) + " is unmounted.";
@@ -137,6 +147,10 @@ std::string hint_to_give_up(const std::string& directory) {
 
 bool needs_plugins(const Wanted& wanted) {
   return wanted.mode == Mode::bridge || wanted.mode == Mode::cni;
+}
+
+bool is_attached(const Wanted& wanted) {
+  return needs_plugins(wanted) || wanted.mode == Mode::user;
 }
 
 std::string namespace_path(const std::string& directory) { return directory + "/netns"; }
@@ -159,6 +173,7 @@ Result<> check(const Wanted& wanted, const Config& config) {
 }
 
 Result<Attached> attach(const Job& job) {
+  if (job.wanted.mode == Mode::user) return attach_user(job);
   NX_TRY(HostFacts host, read_host());
   // The first container decides which network our bridge gets; nobody may decide beside it.
   std::optional<sys::FileLock> deciding;

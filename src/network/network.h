@@ -18,6 +18,9 @@ namespace nexcage::network {
 
 /// A bridge or CNI network: plugins have work to do.
 bool needs_plugins(const Wanted& wanted);
+/// There is something that must be taken back later: a network with plugins, or one with published
+/// ports that others must not get.
+bool is_attached(const Wanted& wanted);
 /// The path of the network namespace in a container's directory.
 std::string namespace_path(const std::string& directory);
 
@@ -40,7 +43,11 @@ struct Attached {
   std::vector<Port> ports;
 };
 
-/// Makes the directory, the namespace, and runs ADD of every plugin in order. Whatever happens,
+/// What every machine with a user-mode network has: its own address, and the host's.
+inline constexpr std::string_view kUserAddress = "10.0.2.15/24", kUserGateway = "10.0.2.2";
+
+/// Makes the directory, the namespace, and runs ADD of every plugin in order. For the mode `user`
+/// the ports are chosen, and the rest is for who runs the machine. Whatever happens,
 /// `detach` takes everything back: it is to be recorded before. ConfigError when the network did
 /// not give the address that was asked for.
 Result<Attached> attach(const Job& job);

@@ -11,7 +11,7 @@
 namespace nexcage::network {
 namespace {
 
-constexpr std::string_view kForms = "none, host, bridge[:NAME], ns:PATH, cni:NAME";
+constexpr std::string_view kForms = "none, host, user, bridge[:NAME], ns:PATH, cni:NAME";
 constexpr std::uint64_t kMaxVlan = 4094;  // IEEE 802.1Q
 constexpr std::size_t kMaxSearch = 256;   // resolv.conf(5)
 constexpr std::size_t kMaxPorts = 1024;   // each costs several rules of the packet filter
@@ -81,6 +81,8 @@ Result<> set_mode(Wanted& wanted, const std::string& word) {
     wanted.mode = Mode::none;
   } else if (kind == "host" && !named) {
     wanted.mode = Mode::host;
+  } else if (kind == "user" && !named) {
+    wanted.mode = Mode::user;
   } else if (kind == "ns" && wanted.name.starts_with('/')) {
     wanted.mode = Mode::path;
   } else if (kind == "cni" && !wanted.name.empty()) {
@@ -184,6 +186,10 @@ Result<> check_ports(const Wanted& wanted) {
       wanted.ports, [](const Port& port) { return port.host_ip.find(':') != std::string::npos; });
   if (v6 && wanted.mode == Mode::bridge && wanted.name.empty())
     return fail(Errc::Unsupported, "--publish on an IPv6 address: the default network is IPv4");
+  if (wanted.mode == Mode::user && std::ranges::any_of(wanted.ports, [](const Port& port) {
+        return port.protocol != Protocol::tcp;
+      }))
+    return fail(Errc::Unsupported, "--publish: network user leads TCP connections only");
   // Two ways to the same port of the host.
   for (auto port = wanted.ports.begin(); port != wanted.ports.end(); ++port)
     for (auto other = wanted.ports.begin(); other != port; ++other)

@@ -27,6 +27,7 @@ Result<Options> parse_options_json(const json::Value& value);
 
 enum class Mode : std::uint8_t {
   none,    // a new namespace with lo alone
+  user,    // a new namespace in which a virtual machine's user-mode network is; ports lead there
   host,    // the host's own
   bridge,  // an interface at a bridge of this host
   path,    // a namespace that somebody else made
@@ -66,8 +67,8 @@ struct Wanted {
   std::vector<HostEntry> hosts;
 };
 
-/// none | host | bridge[:NAME] | ns:PATH | cni:NAME, and for bridge and cni ",ip=", ",mac=", for
-/// bridge ",vlan=" and ",gw=". InvalidSpec with the words that are known; Unsupported for what
+/// none | host | user | bridge[:NAME] | ns:PATH | cni:NAME, and for bridge and cni ",ip=", ",mac=",
+/// for bridge ",vlan=" and ",gw=". InvalidSpec with the words that are known; Unsupported for what
 /// Podman has and we do not.
 Result<Wanted> parse_network(std::string_view text);
 

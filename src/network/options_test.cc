@@ -11,6 +11,7 @@ using testing::HasSubstr;
 TEST(NetworkOption, knows_its_forms) {
   EXPECT_EQ(parse_network("none")->mode, Mode::none);
   EXPECT_EQ(parse_network("host")->mode, Mode::host);
+  EXPECT_EQ(parse_network("user")->mode, Mode::user);
   EXPECT_EQ(parse_network("bridge")->mode, Mode::bridge);
   const auto vmbr =
       parse_network("bridge:vmbr0,ip=10.0.0.5/24,mac=02:00:00:00:00:0A,vlan=7,gw=10.0.0.1");
@@ -92,6 +93,10 @@ TEST(Options, publish_only_where_it_leads_somewhere) {
   EXPECT_EQ(parse_options(options, "bridge")->ports.size(), 4U);
   options.publish = {"[::1]:80:80"};
   EXPECT_ERROR(parse_options(options, "bridge"), Errc::Unsupported, HasSubstr("IPv6"));
+  options.publish = {"80/udp"};
+  EXPECT_ERROR(parse_options(options, "user"), Errc::Unsupported, HasSubstr("TCP"));
+  options.publish = {"8080:80", "[::1]:8081:81"};
+  EXPECT_EQ(parse_options(options, "user")->ports.size(), 2U);
   options.publish = {"1-2000:1-2000"};
   EXPECT_ERROR(parse_options(options, "bridge"), Errc::Unsupported, HasSubstr("1024"));
 }

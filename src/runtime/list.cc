@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "nexcage/base/log.h"
+#include "nexcage/runtime/guests.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/runtime.h"
 #include "nexcage/runtime/state_file.h"
@@ -34,7 +35,7 @@ struct Part {
 Part read_part(std::span<const std::string> ids, const Services& with) {
   std::map<std::string, std::unique_ptr<backends::Backend>> opened;
   const auto read = [&](const std::string& id) -> Result<Record> {
-    NX_TRY(Record record, load_record(Paths(with.settings).state_dir(id), id));
+    NX_TRY(Record record, load_record(record_dir(id, with.settings), id));
     auto& backend = opened[record.backend];
     if (!backend) {
       NX_TRY(backend, with.open_backend(record.backend));
@@ -73,6 +74,8 @@ Result<std::vector<Record>> list(const Services& with) {
   NX_TRY(UniqueFd root, sys::open_at(AT_FDCWD, with.settings.root, O_RDONLY | O_DIRECTORY));
   NX_TRY(auto ids, sys::list_dir(root.get()));
   std::erase_if(ids, [](const std::string& name) { return !oci::check_container_id(name); });
+  NX_TRY(const auto guests, guest_ids(with.settings));
+  ids.insert(ids.end(), guests.begin(), guests.end());
   std::ranges::sort(ids);
   const std::size_t most =
       std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, kMostThreads);

@@ -64,6 +64,8 @@ backends::CreateJob job_of(const Ready& ready) {
                              .keep_master = request.keep_master,
                              .cgroup_manager = request.cgroup_manager,
                              .restore = request.restore,
+                             .disks = ready.disk_root ? &ready.disk_root->disks : nullptr,
+                             .user_network = ready.user_network.get(),
                              .config_file = ready.spec_file,
                              .pid_file = request.pid_file};
 }
@@ -71,10 +73,12 @@ backends::CreateJob job_of(const Ready& ready) {
 }  // namespace
 
 Result<Ready> configure_backend(Stored stored, Services& with) {
-  Ready ready{std::move(stored), {}, {}, {}, {}, {}};
+  Ready ready{std::move(stored), {}, {}, {}, {}, {}, {}};
   ready.state_dir = Paths(with.settings).state_dir(ready.request->id);
   NX_TRY(ready.handler, with.open_backend(ready.backend));
   settle_spec(ready, with.settings);
+  if (ready.network && ready.network->mode == network::Mode::user)
+    ready.user_network = std::make_unique<backends::UserNetwork>();
   NX_TRY(ready.configured, ready.handler->configure(job_of(ready)),
          "configure backend " + ready.backend);
   if (log::enabled(log::Level::debug)) log::debug(ready.configured->describe());

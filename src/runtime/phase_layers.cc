@@ -14,16 +14,6 @@ namespace {
 constexpr mode_t kTreeMode = 0711;
 constexpr mode_t kPrivateMode = 0700;
 
-Result<std::optional<std::uint64_t>> tmpfs_upper(const oci::Spec& spec) {
-  const auto found = spec.annotations.find(storage::kTmpfsAnnotation);
-  if (found == spec.annotations.end()) return std::optional<std::uint64_t>();
-  const auto bytes = parse_u64(found->second);
-  if (!bytes)
-    return fail(Errc::InvalidSpec, std::string("annotation ") + storage::kTmpfsAnnotation + ": " +
-                                       quote(found->second) + " is no number of bytes");
-  return bytes;
-}
-
 /// The layers are mounted through the container's id maps: no file of the image is given another
 /// owner. An image file is filled with the owners as they are, and mounted through the maps itself.
 Result<layerfs::MountRecord> mount_stack(layerfs::Driver& driver,
@@ -81,9 +71,22 @@ Result<storage::Volume> volume_of(const Resolved& resolved) {
 
 }  // namespace
 
+Result<std::optional<std::uint64_t>> tmpfs_upper(const oci::Spec& spec) {
+  const auto found = spec.annotations.find(storage::kTmpfsAnnotation);
+  if (found == spec.annotations.end()) return std::optional<std::uint64_t>();
+  const auto bytes = parse_u64(found->second);
+  if (!bytes)
+    return fail(Errc::InvalidSpec, std::string("annotation ") + storage::kTmpfsAnnotation + ": " +
+                                       quote(found->second) + " is no number of bytes");
+  return bytes;
+}
+
 Result<Mounted> mount_layers(Resolved resolved, Services& with) {
   Mounted mounted{std::move(resolved), {}, {}};
   NX_TRY(mounted.volume, volume_of(mounted));
+  NX_TRY(const auto backend, with.open_backend(mounted.backend));
+  if (mounted.verified && backend->root_form() == backends::RootForm::disks)
+    return open_disks(std::move(mounted), with);
   // What was once filled from the layers needs them no more.
   const bool is_filled = mounted.former && mounted.volume.raw;
   if (!mounted.verified || is_filled) return mounted;

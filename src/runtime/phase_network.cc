@@ -27,6 +27,8 @@ std::string_view mode_name(network::Mode mode) {
       return "none";
     case network::Mode::host:
       return "host";
+    case network::Mode::user:
+      return "user";
     case network::Mode::bridge:
       return "bridge";
     case network::Mode::path:
@@ -119,7 +121,7 @@ Result<Registered> connect_network(Registered made, Services& with) {
   if (!made.network) return made;
   const network::Wanted& wanted = *made.network;
   network::Attached attached;
-  if (network::needs_plugins(wanted)) {
+  if (network::is_attached(wanted)) {
     const std::string directory = Paths(with.settings).network_dir(made.request->id);
     const network::Config config = network_config(with.settings);
     NX_CHECK(made.undo.will_attach_network(directory));
@@ -129,8 +131,12 @@ Result<Registered> connect_network(Registered made, Services& with) {
             {.id = made.request->id, .directory = directory, .wanted = wanted, .config = config}));
     testpoint("network");
   }
+  if (wanted.mode == network::Mode::user)
+    for (const network::Port& port : attached.ports)
+      made.user_network->ports.push_back(
+          {.address = port.host_ip, .port = port.host, .inner = port.container});
   NX_CHECK(write_files(made, attached), "network");
-  NX_CHECK(make_places(made.rootfs, made.spec), "network");
+  if (!made.disk_root) NX_CHECK(make_places(made.rootfs, made.spec), "network");
   made.network_info = info_of(wanted, attached);
   annotate(made.final_spec->annotations, wanted, attached);
   annotate(made.record.state.annotations, wanted, attached);

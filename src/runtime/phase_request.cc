@@ -10,6 +10,7 @@
 #include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
 #include "nexcage/network/network.h"
+#include "nexcage/runtime/guests.h"
 #include "nexcage/runtime/network_spec.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/phases.h"
@@ -81,13 +82,14 @@ std::string choose_backend(const Request& request, const oci::StringMap& annotat
   return std::move(found.backend);
 }
 
-Result<> refuse_duplicate(const std::string& id, const Paths& paths, bool image_form) {
+Result<> refuse_duplicate(const std::string& id, const Settings& settings, bool image_form) {
+  const Paths paths(settings);
   NX_TRY(bool has_state, sys::exists(AT_FDCWD, paths.state_dir(id)));
   bool has_bundle = false;
   if (image_form) {
     NX_TRY(has_bundle, sys::exists(AT_FDCWD, paths.bundle(id)));
   }
-  if (!has_state && !has_bundle) return {};
+  if (!has_state && !has_bundle && !is_guest(id, settings)) return {};
   return fail(Error(Errc::ContainerExists, "container with id " + id + " exists already")
                   .hint("choose another id, or remove it with `nexcage delete " + id + "`"));
 }
@@ -150,15 +152,18 @@ Result<Checked> check_image(const Request& request, const ImageSource& source, S
 Result<Checked> check_request(const Request& request, Services& with) {
   NX_CHECK(oci::check_container_id(request.id));
   const auto* image = std::get_if<ImageSource>(&request.source);
-  const Paths paths(with.settings);
-  NX_CHECK(refuse_duplicate(request.id, paths, image != nullptr));
+  NX_CHECK(refuse_duplicate(request.id, with.settings, image != nullptr));
   NX_TRY(Checked checked,
          image != nullptr ? check_image(request, *image, with)
                           : check_bundle(request, std::get<BundleSource>(request.source), with));
   // Again, now that the id is ours: another command may have finished in between.
-  NX_CHECK(refuse_duplicate(request.id, paths, image != nullptr));
+  NX_CHECK(refuse_duplicate(request.id, with.settings, image != nullptr));
   // Before anything is made: a backend that cannot work here must not cost a roll-back.
   NX_TRY(auto backend, with.open_backend(checked.backend));
+  const bool user_network = checked.network && checked.network->mode == network::Mode::user;
+  if (user_network && backend->root_form() != backends::RootForm::disks)
+    return fail(Errc::Unsupported, "--network user: the backend " + checked.backend +
+                                       " makes no virtual machines, which alone have it");
   NX_CHECK(backend->probe());
   return checked;
 }

@@ -88,6 +88,16 @@ Result<std::string> bundle_rootfs(const Mounted& mounted) {
   return sys::clean_path(full);
 }
 
+/// Nothing is written here: what is missing is made where the disks are mounted.
+Result<Rooted> look_at_disks(Rooted rooted) {
+  rooted.rootfs = Paths::rootfs(rooted.bundle, rooted.request->id);
+  NX_TRY(rooted.spec.process->user, resolve_user(rooted.layers->at.target, rooted.user));
+  std::vector<std::string>& directories = rooted.disk_root->disks.directories;
+  for (const BaseDir& dir : kBaseDirs) directories.push_back(std::string("/") + dir.name);
+  directories.insert(directories.end(), rooted.volumes.begin(), rooted.volumes.end());
+  return rooted;
+}
+
 }  // namespace
 
 Result<Rooted> assemble_rootfs(Mounted mounted) {
@@ -96,6 +106,7 @@ Result<Rooted> assemble_rootfs(Mounted mounted) {
     NX_TRY(rooted.rootfs, bundle_rootfs(rooted));
     return rooted;
   }
+  if (rooted.disk_root) return look_at_disks(std::move(rooted));
   if (rooted.layers) {
     NX_TRY(rooted.rootfs, bind_layers(rooted));
   } else {

@@ -31,12 +31,8 @@ Result<> fill_image(Stored& stored, const Settings& settings) {
                                      .bytes = stored.storage.raw->bytes,
                                      .label = stored.request->id,
                                      .uuid = {}};
-  NX_TRY(const std::string path, storage::image_path(stored.volume));
-  if (stored.volume.kind == storage::Kind::zvol)
-    NX_CHECK(storage::raw::fill_device(path, spec, stored.rootfs), "root file system");
-  else
-    NX_CHECK(storage::raw::make_image(path, spec, stored.rootfs),
-             "raw image of the root file system");
+  NX_CHECK(storage::make_file_system(stored.volume, spec, stored.rootfs),
+           "raw image of the root file system");
   NX_CHECK(release_layers(stored, settings));
   NX_TRY(const sys::DetachedMount tree, open_image(stored.volume));
   NX_TRY(stored.rootfs, attach_root(stored, tree));
@@ -111,6 +107,7 @@ Result<Stored> settle_storage(Rooted rooted, Services& with) {
   Stored stored{std::move(rooted), {}};
   // The mount on "/" named a storage; it is no mount of the container.
   stored.spec_changed = std::erase_if(stored.spec.mounts, storage::is_root_mount) > 0;
+  if (stored.disk_root) return settle_disks(std::move(stored), with);
   if (!is_left_to_do(stored)) return stored;
   const std::string before = stored.rootfs;
   if (!stored.verified) NX_CHECK(claim_place(stored));

@@ -59,10 +59,19 @@ struct Resolved : Checked {
   std::vector<std::string> volumes;  // directories the image declares
 };
 
+/// The root file system of a container that mounts it itself, in a kernel of its own.
+struct DiskRoot {
+  std::vector<layerfs::StackImage> images;
+  UniqueFd upper;
+  backends::RootDisks disks;  // what the backend is told; refers to the others
+};
+
 /// Phase 3: the layers are mounted (image form), or nothing is to be done (OCI form).
 struct Mounted : Resolved {
   std::optional<layerfs::MountRecord> layers;
   storage::Volume volume;  // planned; made as far as the layers need it
+  /// With it the layers are mounted, read-only, only until phase 5 has looked at them.
+  std::optional<DiskRoot> disk_root{};
 };
 
 /// Phase 4: the container's root file system.
@@ -81,7 +90,9 @@ struct Ready : Stored {
   std::string state_dir;
   std::unique_ptr<backends::Backend> handler;
   std::unique_ptr<oci::Spec> final_spec;  // stable address: `configured` refers to it
-  std::string config_text;                // for {state_dir}/config.json
+  /// With the network `user`; likewise. Its ports are chosen in phase 8.
+  std::unique_ptr<backends::UserNetwork> user_network{};
+  std::string config_text;  // for {state_dir}/config.json
   std::unique_ptr<backends::Configured> configured;
 };
 
@@ -109,6 +120,13 @@ Result<Registered> write_metadata(Ready ready, Services& with);             // 7
 Result<Registered> connect_network(Registered registered, Services& with);  // 8
 Result<Made> create_environment(Registered registered, Services& with);     // 8
 Result<Container> publish(Made made);                                       // 9
+
+/// Bytes of a tmpfs for what the container writes, when the annotation asks for one. InvalidSpec.
+Result<std::optional<std::uint64_t>> tmpfs_upper(const oci::Spec& spec);
+/// Phase 3 for a backend that takes disks (phase_disks.cc).
+Result<Mounted> open_disks(Mounted mounted, Services& with);
+/// Phase 5 for it: the upper is made, the layers are looked at no more.
+Result<Stored> settle_disks(Stored stored, Services& with);
 
 /// The container's root file system, mounted from its image file; what a crash left in it is
 /// repaired first.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "nexcage/base/text.h"
+#include "nexcage/runtime/guests.h"
 #include "nexcage/runtime/kept_request.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/sys/fs.h"
@@ -112,7 +113,7 @@ Result<Resolved> load_prepared(Request& request, Services& with) {
   const Paths paths(with.settings);
   NX_TRY(FileUndoLog undo, FileUndoLog::create(paths.undo_dir(), request.id));
   NX_TRY(bool taken, sys::exists(AT_FDCWD, paths.state_dir(request.id)));
-  if (taken)
+  if (taken || is_guest(request.id, with.settings))
     return fail(Errc::ContainerExists, "container with id " + request.id + " exists already");
   return load_bundle(request, std::move(undo), with);
 }

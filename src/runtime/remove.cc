@@ -10,6 +10,7 @@
 
 #include "nexcage/base/log.h"
 #include "nexcage/layerfs/batch.h"
+#include "nexcage/runtime/guests.h"
 #include "nexcage/runtime/hooks.h"
 #include "nexcage/runtime/kept.h"
 #include "nexcage/runtime/paths.h"
@@ -116,6 +117,7 @@ Result<> take_down(FileUndoLog& log, const Record& record, const Kept& kept, Ser
 
 Result<> remove(const std::string& id, bool force, Services& with) {
   NX_CHECK(oci::check_container_id(id));
+  if (is_guest(id, with.settings)) return remove_guest(id, {.force = force, .purge = false}, with);
   NX_TRY(std::optional<Record> record, find_removable(id, force, with));
   if (!record) return {};
   // The log's name is the container's: a creation of the same id has to wait for the end of this.

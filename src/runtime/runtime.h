@@ -31,6 +31,9 @@ struct Services {
   /// The driver of a choice of storage.
   std::function<Result<std::unique_ptr<layerfs::Driver>>(const storage::Choice& choice)>
       open_layerfs;
+  /// The driver that keeps layers as images for another kernel to mount. Not probed: this host need
+  /// not be able to.
+  std::function<Result<std::unique_ptr<layerfs::Driver>>()> open_disk_layers{};
   /// What the drivers have read of prepared layers.
   std::shared_ptr<layerfs::RecordCache> records{};
   /// Every driver that has something prepared (layerfs::open_used).
@@ -38,6 +41,8 @@ struct Services {
   /// Brings an image that a container needs into the store. Without a watch here; cli/ puts one in.
   std::function<Result<registry::Pulled>(const std::string& image, const storage::Choice& storage)>
       pull;
+  /// The same for a guest: nothing is prepared here. Empty: without a watch.
+  std::function<Result<registry::Pulled>(const std::string& image)> pull_for_guest{};
 
   static Result<Services> open(const Settings& settings);
 };

@@ -83,13 +83,23 @@ Result<Services> Services::open(const Settings& settings) {
   NX_CHECK(open_root(settings));
   Services services;
   services.settings = settings;
-  services.open_backend = [settings](const std::string& name) {
+  if (services.settings.proxmox.work.empty())
+    services.settings.proxmox.work = settings.containers + "/@work";
+  services.open_backend = [settings = services.settings](const std::string& name) {
     return backends::open(name, {.libexec = settings.libexec,
                                  .root = settings.root,
                                  .cgroup_parent = settings.cgroup_parent,
                                  .crun = settings.crun,
                                  .runc = settings.runc,
-                                 .invocation = settings.invocation});
+                                 .vm = {.kernel = settings.vm_kernel,
+                                        .initrd = settings.vm_initrd,
+                                        .qemu = settings.qemu,
+                                        .accelerator = settings.vm_accelerator,
+                                        .board = settings.vm_board,
+                                        .memory = settings.vm_memory,
+                                        .boot_timeout = settings.vm_boot_timeout},
+                                 .invocation = settings.invocation,
+                                 .proxmox = settings.proxmox});
   };
   services.records = std::make_shared<layerfs::RecordCache>(kMostRecords);
   services.open_layerfs =
@@ -98,6 +108,13 @@ Result<Services> Services::open(const Settings& settings) {
     NX_TRY(layerfs::Options options, layer_options(settings, records));
     apply(choice, options);
     return layerfs::open(std::move(options));
+  };
+  services.open_disk_layers =
+      [settings, records = services.records]() -> Result<std::unique_ptr<layerfs::Driver>> {
+    NX_TRY(layerfs::Options options, layer_options(settings, records));
+    // Whole blocks and one disk: every kernel since 5.10 mounts it.
+    options.form = layerfs::ConvertForm::full;
+    return layerfs::open_unprobed("erofs", std::move(options));
   };
   services.used_layerfs =
       [settings,

@@ -27,19 +27,26 @@ struct Settings {
   std::string network = "bridge";                  // [network] default, as --network takes it
   std::string cni_config_dir = "/etc/cni/net.d";   // [network] cni_config_dir
   std::string cni_plugin_dir =
-      "/usr/lib/cni:/opt/cni/bin";      // [network] cni_plugin_dir: joined by ':'
-  std::string subnet;                   // [network] subnet; empty: chosen
-  std::string pull_policy = "missing";  // [pull] policy, as --pull takes it
-  int pull_parallel_layers = 4;         // [pull] parallel_layers
-  int pull_connections = 4;             // [pull] connections_per_layer
-  int pull_retries = 5;                 // [pull] retries
-  int pull_stall_timeout = 30;          // [pull] stall_timeout, seconds
-  int hook_timeout = 0;                 // [hooks] timeout, seconds; 0: none
-  std::string crun = "crun";            // [runtime.crun] path: name on PATH or path
-  std::string runc = "runc";            // [runtime.runc] path
-  std::vector<RouteRule> rules;         // [[runtime.rule]], in their order
-  backends::Invocation invocation;      // for runtimes that we become
-  std::string libexec;                  // directory of the helpers
+      "/usr/lib/cni:/opt/cni/bin";          // [network] cni_plugin_dir: joined by ':'
+  std::string subnet;                       // [network] subnet; empty: chosen
+  std::string pull_policy = "missing";      // [pull] policy, as --pull takes it
+  int pull_parallel_layers = 4;             // [pull] parallel_layers
+  int pull_connections = 4;                 // [pull] connections_per_layer
+  int pull_retries = 5;                     // [pull] retries
+  int pull_stall_timeout = 30;              // [pull] stall_timeout, seconds
+  int hook_timeout = 0;                     // [hooks] timeout, seconds; 0: none
+  std::string crun = "crun";                // [runtime.crun] path: name on PATH or path
+  std::string runc = "runc";                // [runtime.runc] path
+  std::string vm_kernel, vm_initrd;         // [vm] kernel, initrd; empty: that of `vm setup`
+  std::string qemu = "qemu-system-x86_64";  // [vm] qemu: name on PATH or path
+  std::string vm_accelerator = "auto";      // [vm] accelerator: auto, kvm, tcg
+  std::string vm_board = "microvm";         // [vm] board: microvm, q35
+  std::string vm_memory = "512m";           // [vm] memory of a machine without a limit
+  int vm_boot_timeout = 120;                // [vm] boot_timeout, seconds
+  backends::ProxmoxSetup proxmox{};         // [proxmox]
+  std::vector<RouteRule> rules;             // [[runtime.rule]], in their order
+  backends::Invocation invocation;          // for runtimes that we become
+  std::string libexec;                      // directory of the helpers
 };
 
 }  // namespace nexcage::runtime

@@ -68,6 +68,15 @@ Result<std::optional<std::string>> mounted_root(const Record& record) {
   return std::optional<std::string>();
 }
 
+/// The image is mounted in the guest, where nothing here can hold its writes.
+Result<> refuse_while_written(const Record& record) {
+  NX_TRY(const bool alive, sys::is_alive(record.init));
+  if (!alive) return {};
+  return fail(Error(Errc::InvalidState,
+                    "the virtual machine of container " + record.state.id + " writes to its image")
+                  .hint("stop the container first"));
+}
+
 Result<std::unique_ptr<Snapshots>> open_snapshots(const Held& held, storage::zfs::Newer newer) {
   if (!held.kept.volume) return no_snapshots(held);
   const Volume& volume = *held.kept.volume;
@@ -134,6 +143,11 @@ Result<std::uint64_t> grow_device(const Volume& volume, std::uint64_t bytes) {
 /// Of one that runs with the file system as it is mounted; of one that has ended without.
 Result<> grow_image(const Held& held, const Volume& volume, std::uint64_t bytes, Services& with) {
   const Record& record = held.record;
+  if (record.backend == "vm")
+    return fail(Error(Errc::Unsupported,
+                      "a virtual machine has written its file system, which the "
+                      "host therefore neither repairs nor mounts to grow it")
+                    .hint("make a container with more storage and copy the files"));
   const storage::raw::FileSystem file_system = volume.raw->file_system;
   NX_TRY(const std::string path, storage::image_path(volume));
   if (!ended(record)) {
@@ -151,6 +165,7 @@ Result<> grow_image(const Held& held, const Volume& volume, std::uint64_t bytes,
 /// written back yet must be in the snapshot too.
 Result<> create_snapshot(Snapshots& snapshots, const std::string& name, const Held& held) {
   const Volume& volume = *held.kept.volume;
+  if (held.record.backend == "vm") NX_CHECK(refuse_while_written(held.record));
   if (volume.dataset.empty() || !volume.raw) return snapshots.create(name);
   NX_TRY(const auto mounted, mounted_root(held.record));
   if (!mounted) return snapshots.create(name);

@@ -87,7 +87,9 @@ Result<backends::Record> load_record(const std::string& state_dir, const std::st
 Result<> refresh_status(backends::Record& record, const backends::Backend& backend) {
   if (is_taken_down(record)) return {};
   NX_TRY(record.state.status, backend.status(record));
+  if (auto data = backend.moved(record)) record.backend_data = std::move(*data);
   record.state.pid = record.state.status == oci::Status::stopped ? 0 : record.init.pid;
+  record.details = backend.details(record);
   return {};
 }
 

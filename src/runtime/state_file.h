@@ -29,7 +29,8 @@ std::string ended_text(backends::Record record);
 /// The record is one of ended_text: the backend has nothing to tell.
 bool is_taken_down(const backends::Record& record);
 
-/// Replaces status and pid of the record, those last written, by what the backend says now.
+/// Replaces status and pid of the record, those last written, by what the backend says now, and the
+/// place of a guest that has moved.
 Result<> refresh_status(backends::Record& record, const backends::Backend& backend);
 
 }  // namespace nexcage::runtime

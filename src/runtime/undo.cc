@@ -20,6 +20,7 @@
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/mount.h"
 #include "nexcage/sys/process.h"
+#include "nexcage/sys/tap.h"
 
 namespace nexcage::runtime {
 namespace {
@@ -43,6 +44,7 @@ bool known(char kind) {
     case Kind::preparation:
     case Kind::volume:
     case Kind::state:
+    case Kind::redirection:
       return true;
   }
   return false;
@@ -156,6 +158,13 @@ Result<> undo_volume(const std::string& argument) {
   return storage::remove_volume(*volume);
 }
 
+/// A damaged record names nothing.
+Result<> undo_redirection(const std::string& argument) {
+  const auto recorded = sys::redirection_from(argument);
+  if (!recorded) return {};
+  return sys::end_redirection(*recorded);
+}
+
 Result<> undo_file(const std::string& path) { return sys::remove_file(AT_FDCWD, path); }
 
 Result<> undo_all(const std::vector<UndoEntry>& entries) {
@@ -259,6 +268,8 @@ Result<> undo(const UndoEntry& entry) {
       return undo_volume(entry.argument);
     case Kind::state:
       return undo_state(entry.argument);
+    case Kind::redirection:
+      return undo_redirection(entry.argument);
   }
   return {};
 }
@@ -354,6 +365,10 @@ Result<> FileUndoLog::will_create_foreign(const backends::Foreign& container) {
 
 Result<> FileUndoLog::will_create_unit(const backends::Unit& unit) {
   return record({Kind::unit, encode(unit.cgroup, unit.stop)});
+}
+
+Result<> FileUndoLog::will_redirect(const sys::Redirection& redirection) {
+  return record({Kind::redirection, sys::to_text(redirection)});
 }
 
 Result<> FileUndoLog::will_reuse_state(const std::string& state_dir, const std::string& record) {

@@ -30,12 +30,13 @@ struct UndoEntry {
     state = 's',
     preparation = 'y',
     volume = 'v',
+    redirection = 'r',
   };
   Kind kind;
   /// Path, cgroup path, "pid start_time"; network: its directory; foreign, unit: a
   /// Foreign or Unit as JSON; layers: the layers directory and a MountRecord as JSON; state: as in
   /// undo_state.h; preparation: the layers directory and a driver as JSON; volume: a
-  /// storage::Volume as JSON.
+  /// storage::Volume as JSON; redirection: a sys::Redirection as its text.
   std::string argument;
   bool operator==(const UndoEntry&) const = default;
 };
@@ -76,6 +77,7 @@ class FileUndoLog final : public backends::UndoLog {
   Result<> will_make_volume(const storage::Volume& volume);
   Result<> will_create_foreign(const backends::Foreign& container) override;
   Result<> will_create_unit(const backends::Unit& unit) override;
+  Result<> will_redirect(const sys::Redirection& redirection) override;
   /// The state directory of a container that has ended is used again. Undone by undo_state.h:
   /// `record`, the state.json of the ended container, comes back.
   Result<> will_reuse_state(const std::string& state_dir, const std::string& record);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "nexcage/base/log.h"
+#include "nexcage/runtime/guests.h"
 #include "nexcage/runtime/hooks.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/runtime.h"
@@ -26,7 +27,7 @@ std::string in_state(const Record& record) {
 
 Result<Record> load(const std::string& id, const Services& with) {
   NX_CHECK(oci::check_container_id(id));
-  return load_record(Paths(with.settings).state_dir(id), id);
+  return load_record(record_dir(id, with.settings), id);
 }
 
 /// A container with its backend and its present status.
@@ -118,8 +119,16 @@ Result<> start(const std::string& id, Services& with, Ending ending) {
     return {};
   }
   NX_TRY(auto lock, lock_container(found.record), "start " + id);
+  // What another command has written of a guest before the lock was ours counts.
+  if (found.backend->keeps_guests()) {
+    NX_TRY(found.record, load(id, with), "start " + id);
+    NX_TRY(auto recovered, found.backend->recover(found.record), "start " + id);
+    if (recovered) found.record.backend_data = std::move(*recovered);
+  }
   NX_CHECK(refresh_status(found.record, *found.backend));
-  if (found.record.state.status != Status::created)
+  const bool is_stopped_guest =
+      found.backend->keeps_guests() && found.record.state.status == Status::stopped;
+  if (found.record.state.status != Status::created && !is_stopped_guest)
     return fail(Errc::InvalidState, "cannot start: " + in_state(found.record));
   NX_TRY(oci::Spec spec, load_spec(found.record));
   NX_CHECK(found.backend->start(found.record), "start " + id);

@@ -201,6 +201,13 @@ Result<> make_volume(const Volume& volume) {
   return {};
 }
 
+Result<> make_file_system(const Volume& volume, const raw::ImageSpec& spec,
+                          const std::string& tree) {
+  NX_TRY(const std::string path, image_path(volume));
+  if (volume.kind == Kind::zvol) return raw::fill_device(path, spec, tree);
+  return raw::make_image(path, spec, tree);
+}
+
 Result<> remove_volume(const Volume& volume) {
   if (!volume.dataset.empty()) {
     if (!volume.base.empty()) NX_CHECK(sys::unmount(volume.base));

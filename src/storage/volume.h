@@ -52,6 +52,10 @@ Result<Volume> plan_volume(const Choice& choice, const std::string& id, const st
 /// Makes directory, subvolume, dataset with its mount, or a ZFS volume; what is there of it already
 /// is kept. Not the image, and not the dataset that is a root file system: LayerFS clones it.
 Result<> make_volume(const Volume& volume);
+/// Makes the file system of a volume with an image, which make_volume has made, and fills it with
+/// what is in the directory `tree`; empty: with nothing. Errors of raw::make_image.
+Result<> make_file_system(const Volume& volume, const raw::ImageSpec& spec,
+                          const std::string& tree);
 /// Takes away all of it, with its snapshots. What is not there any more is success.
 Result<> remove_volume(const Volume& volume);
 

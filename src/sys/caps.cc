@@ -1,8 +1,13 @@
 #include "nexcage/sys/caps.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <array>
+#include <cerrno>
 #include <charconv>
 
 #include "nexcage/base/text.h"
@@ -110,6 +115,29 @@ Result<CapSets> parse_capabilities(std::string_view status) {
 Result<CapSets> own_capabilities() {
   NX_TRY(const std::string status, read_file(AT_FDCWD, "/proc/self/status"), "read capabilities");
   return parse_capabilities(status);
+}
+
+Result<> keep_capabilities(CapSet keep) {
+  for (int capability = 0; ::prctl(PR_CAPBSET_READ, capability, 0, 0, 0) >= 0; ++capability) {
+    if ((keep >> capability & 1) != 0) continue;
+    // EPERM: a process without CAP_SETPCAP has few capabilities to lose anyway.
+    if (::prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EPERM)
+      return fail_errno("drop a capability from the bounding set");
+  }
+  if (::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 && errno != EINVAL)
+    return fail_errno("clear ambient capabilities");
+
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  if (::syscall(SYS_capget, &header, sets.data()) != 0) return fail_errno("read capabilities");
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    auto part = static_cast<std::uint32_t>(keep >> (32 * i));
+    sets[i].permitted &= part;
+    sets[i].effective = sets[i].permitted;
+    sets[i].inheritable = 0;
+  }
+  if (::syscall(SYS_capset, &header, sets.data()) != 0) return fail_errno("give up capabilities");
+  return {};
 }
 
 }  // namespace nexcage::sys

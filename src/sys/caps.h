@@ -25,4 +25,8 @@ Result<CapSets> parse_capabilities(std::string_view status);
 /// The caller's own sets from /proc/self/status.
 Result<CapSets> own_capabilities();
 
+/// Cuts the calling thread's sets to `keep`, for good: bounding, permitted and effective; those
+/// inheritable and ambient are emptied. Capabilities that it does not have are no error.
+Result<> keep_capabilities(CapSet keep);
+
 }  // namespace nexcage::sys

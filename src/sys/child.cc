@@ -1,6 +1,7 @@
 // Child processes: one clone that shares our memory until exec (as vfork does), so the cost does
 // not grow with our size, and errors of the child come back in a variable.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
 #include <sched.h>
@@ -28,7 +29,7 @@ namespace {
 
 constexpr int kExecFailed = 127;
 
-enum class Step : std::uint8_t { none, parent, signals, group, cwd, descriptors, exec };
+enum class Step : std::uint8_t { none, privileges, parent, signals, group, cwd, descriptors, exec };
 
 struct FdRange {
   unsigned first, last;
@@ -49,6 +50,7 @@ struct ChildPlan {
   std::size_t closed_count = 0;
   bool new_session = false, new_process_group = false, die_with_parent = false;
   bool reset_signals = true;
+  const Unprivileged* unprivileged = nullptr;
   pid_t parent = 0;
   std::uint64_t mask = 0;  // what exec is to see
   // Answers; the parent reads them when the child has ended or become another program.
@@ -73,6 +75,23 @@ NX_IN_CHILD bool default_signals(const ChildPlan& plan) {
     if (::syscall(SYS_rt_sigaction, signal, &action, nullptr, sizeof plan.mask) != 0) return false;
   }
   return true;
+}
+
+/// By bare system calls: those of libc would change the threads of our parent, too.
+NX_IN_CHILD bool give_up_privileges(const Unprivileged& wanted) {
+  // EPERM: who lacks CAP_SETPCAP has no_new_privs below, which does not give them back either.
+  for (int capability = 0; ::syscall(SYS_prctl, PR_CAPBSET_READ, capability, 0, 0, 0) >= 0;
+       ++capability)
+    if (::syscall(SYS_prctl, PR_CAPBSET_DROP, capability, 0, 0, 0) != 0 && errno != EPERM)
+      return false;
+  if (::syscall(SYS_setgroups, wanted.groups.size(), wanted.groups.data()) != 0 ||
+      ::syscall(SYS_setresgid, wanted.group, wanted.group, wanted.group) != 0 ||
+      ::syscall(SYS_setresuid, wanted.user, wanted.user, wanted.user) != 0)
+    return false;
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  const __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {};
+  return ::syscall(SYS_capset, &header, none) == 0 &&
+         ::syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
 }
 
 NX_IN_CHILD bool join_group(const ChildPlan& plan) {
@@ -103,6 +122,9 @@ NX_IN_CHILD bool place_descriptors(ChildPlan& plan) {
 }
 
 NX_IN_CHILD Step prepare_child(ChildPlan& plan) {
+  // First: a change of who we are takes the parent's death signal back (prctl(2)).
+  if (plan.unprivileged != nullptr && !give_up_privileges(*plan.unprivileged))
+    return Step::privileges;
   if (plan.die_with_parent) {
     if (::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return Step::parent;
     // The parent may have died before; then nobody would ever send the signal. 0 is a parent in
@@ -192,6 +214,8 @@ int first_free_number(const Command& command) {
 Error spawn_error(const ChildPlan& plan, const Command& command, const std::string& program) {
   const int error = plan.error;
   switch (plan.failed) {
+    case Step::privileges:
+      return Error::from_errno(error, "give up privileges for " + program);
     case Step::cwd:
       return Error::from_errno(error, "change to directory " + command.cwd);
     case Step::descriptors:
@@ -292,11 +316,13 @@ Result<Child> Child::spawn(const Command& command) {
   plan.new_process_group = command.new_process_group;
   plan.die_with_parent = command.die_with_parent;
   plan.reset_signals = command.reset_signals;
+  plan.unprivileged = command.unprivileged ? &*command.unprivileged : nullptr;
   plan.parent = ::getpid();
 
   int pidfd = -1;
   pid_t pid = -1;
   bool in_cgroup = false;
+  const int dumpable = ::prctl(PR_GET_DUMPABLE, 0, 0, 0, 0);
   {
     const BlockedSignals blocked;
     plan.mask = command.reset_signals ? 0 : blocked.before();
@@ -304,6 +330,8 @@ Result<Child> Child::spawn(const Command& command) {
   }
   if (pid < 0) return fail_errno("start " + program);
   UniqueFd owned(pidfd);
+  // A change of user has our memory, which the child had too, hidden from others (prctl(2)).
+  if (command.unprivileged && dumpable == 1) (void)::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
   if (plan.failed == Step::none) {
     Child child(pid, std::move(owned), command.new_session || command.new_process_group);
     child.in_cgroup_ = in_cgroup;

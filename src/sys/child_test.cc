@@ -177,6 +177,51 @@ TEST(Child, sessions_and_groups_are_its_own) {
   EXPECT_EQ(grouped[2], std::to_string(::getsid(0)));
 }
 
+TEST(Child, one_without_privileges_has_none_and_gains_none) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root: another user";
+  Command command = shell("grep -E '^(Uid|Gid|Groups|Cap|NoNewPrivs)' /proc/self/status");
+  command.unprivileged = Unprivileged{.user = 65534, .group = 65534, .groups = {12}};
+  const std::string status = output_of(command).out;
+  EXPECT_THAT(status, HasSubstr("Uid:\t65534\t65534\t65534\t65534\n"));
+  EXPECT_THAT(status, HasSubstr("Gid:\t65534\t65534\t65534\t65534\n"));
+  EXPECT_THAT(status, HasSubstr("Groups:\t12 \n"));
+  EXPECT_THAT(status, HasSubstr("CapBnd:\t0000000000000000\n"));
+  EXPECT_THAT(status, HasSubstr("NoNewPrivs:\t1\n"));
+  // Root by name only: exec does not give it anything back.
+  command.unprivileged = Unprivileged{};
+  EXPECT_THAT(output_of(command).out, HasSubstr("CapEff:\t0000000000000000\n"));
+}
+
+TEST(Child, one_without_privileges_dies_with_its_parent_too) {
+  if (geteuid() != 0) GTEST_SKIP() << "needs root: another user";
+  Command command = shell("exec sleep 100");
+  command.unprivileged = Unprivileged{.user = 65534, .group = 65534, .groups = {}};
+  command.die_with_parent = true;
+  int ends[2];
+  ASSERT_EQ(pipe2(ends, O_CLOEXEC), 0);
+  const pid_t parent = fork();
+  if (parent == 0) {
+    auto child = Child::spawn(command);
+    const pid_t pid = child ? child->release() : 0;
+    if (write(ends[1], &pid, sizeof pid) < 0) _exit(1);
+    _exit(0);
+  }
+  pid_t pid = 0;
+  ASSERT_EQ(read(ends[0], &pid, sizeof pid), static_cast<ssize_t>(sizeof pid));
+  ASSERT_GT(pid, 0);
+  ASSERT_EQ(waitpid(parent, nullptr, 0), parent);
+  const auto stat = read_stat(pid);
+  ASSERT_OK(stat);
+  if (*stat) {
+    auto process = open_process({pid, (*stat)->start_time});
+    ASSERT_OK(process);
+    const bool ended = !*process || *wait_exit((*process)->get(), kTime);
+    EXPECT_TRUE(ended);
+  }
+  close(ends[0]);
+  close(ends[1]);
+}
+
 TEST(Child, working_directory_is_set) {
   Command command = shell("pwd");
   command.cwd = "/proc/self";

@@ -7,6 +7,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <cstdlib>
 #include <cstring>
@@ -20,30 +21,6 @@ namespace nexcage::sys {
 namespace {
 
 constexpr const char* kOwnNamespace = "/proc/thread-self/ns/net";
-
-/// A new network namespace for the calling thread, left again at the end of life.
-class Entered {
- public:
-  static Result<Entered> create() {
-    NX_TRY(UniqueFd before, open_at(AT_FDCWD, kOwnNamespace, O_RDONLY));
-    if (::unshare(CLONE_NEWNET) != 0) return fail_errno("make a network namespace");
-    return Entered(std::move(before));
-  }
-  Entered(Entered&&) noexcept = default;
-  Entered& operator=(Entered&&) = delete;
-  Entered(const Entered&) = delete;
-  Entered& operator=(const Entered&) = delete;
-  ~Entered() {
-    if (!before_ || ::setns(before_.get(), CLONE_NEWNET) == 0) return;
-    // Everything that this process did next would be done in the container's network.
-    log::error(Error::from_errno("return to the host's network namespace"));
-    std::abort();
-  }
-
- private:
-  explicit Entered(UniqueFd before) : before_(std::move(before)) {}
-  UniqueFd before_;
-};
 
 /// The kernel gives the interface its addresses when it comes up.
 Result<> bring_loopback_up() {
@@ -61,7 +38,7 @@ Result<> bring_loopback_up() {
 Result<> make_network_namespace(const std::string& path) {
   const std::string what = "network namespace " + path;
   NX_TRY(UniqueFd file, open_at(AT_FDCWD, path, O_RDONLY | O_CREAT | O_EXCL, 0444), what);
-  NX_TRY(const Entered inside, Entered::create(), what);
+  NX_TRY(const NetworkVisit inside, NetworkVisit::make(), what);
   NX_CHECK(bring_loopback_up(), what);
   // The file stands in our mount namespace: only the network is another one.
   if (::mount(kOwnNamespace, path.c_str(), nullptr, MS_BIND, nullptr) != 0)
@@ -72,6 +49,35 @@ Result<> make_network_namespace(const std::string& path) {
 Result<> remove_network_namespace(const std::string& path) {
   NX_CHECK(unmount(path));
   return remove_file(AT_FDCWD, path);
+}
+
+Result<NetworkId> network_id(int network_namespace) {
+  NX_TRY(const struct stat info, stat_fd(network_namespace));
+  return NetworkId{.device = info.st_dev, .inode = info.st_ino};
+}
+
+Result<NetworkId> own_network_id() {
+  NX_TRY(const UniqueFd own, open_at(AT_FDCWD, kOwnNamespace, O_RDONLY));
+  return network_id(own.get());
+}
+
+Result<NetworkVisit> NetworkVisit::enter(int network_namespace) {
+  NX_TRY(UniqueFd home, open_at(AT_FDCWD, kOwnNamespace, O_RDONLY));
+  if (::setns(network_namespace, CLONE_NEWNET) != 0) return fail_errno("enter a network namespace");
+  return NetworkVisit(std::move(home));
+}
+
+Result<NetworkVisit> NetworkVisit::make() {
+  NX_TRY(UniqueFd home, open_at(AT_FDCWD, kOwnNamespace, O_RDONLY));
+  if (::unshare(CLONE_NEWNET) != 0) return fail_errno("make a network namespace");
+  return NetworkVisit(std::move(home));
+}
+
+NetworkVisit::~NetworkVisit() {
+  if (!home_ || ::setns(home_.get(), CLONE_NEWNET) == 0) return;
+  // Everything that this process did next would be done in the container's network.
+  log::error(Error::from_errno("return to the host's network namespace"));
+  std::abort();
 }
 
 Result<bool> is_network_namespace(const std::string& path) {

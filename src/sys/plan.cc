@@ -7,7 +7,7 @@ namespace nexcage::sys::plan {
 namespace {
 
 /// Changes with every change of the format: a helper of another build is refused, not misread.
-constexpr std::uint32_t kMagic = 0x4e585031;  // "NXP1"
+constexpr std::uint32_t kMagic = 0x4e585032;  // "NXP2"
 
 }  // namespace
 

@@ -309,11 +309,24 @@ struct WaitForStart {
   }
 };
 
-using Operation = std::variant<NewKeyring, SetHostname, SetDomainname, EnterRootfs, RefuseSymlink,
-                               MountFilesystem, AttachMount, ChangeMount, MakeDirectory,
-                               MakeSymlink, MakeDevice, OpenTerminal, WaitForRuntime, RunHooks,
-                               Pivot, SetSysctl, MaskPath, ReadonlyPath, FinishRoot, JoinNamespaces,
-                               CheckProgram, WaitForStart, EnterTimeNamespace, SetUpLink>;
+/// setrlimit(2) of this process; `resource` is RLIMIT_*.
+struct SetRlimit {
+  static constexpr std::string_view kName = "rlimit";
+  std::uint32_t resource = 0;
+  std::uint64_t soft = 0, hard = 0;
+  static void each(auto& self, auto&& field) {
+    field("resource", self.resource);
+    field("soft", self.soft);
+    field("hard", self.hard);
+  }
+};
+
+using Operation =
+    std::variant<NewKeyring, SetHostname, SetDomainname, EnterRootfs, RefuseSymlink,
+                 MountFilesystem, AttachMount, ChangeMount, MakeDirectory, MakeSymlink, MakeDevice,
+                 OpenTerminal, WaitForRuntime, RunHooks, Pivot, SetSysctl, MaskPath, ReadonlyPath,
+                 FinishRoot, JoinNamespaces, CheckProgram, WaitForStart, EnterTimeNamespace,
+                 SetUpLink, SetRlimit>;
 
 /// sched_setattr(2); `policy` is SCHED_*.
 struct Scheduler {

@@ -44,6 +44,13 @@ Result<bool> send_signal(int pidfd, int signal);
 /// poll(2) on a pidfd until it has ended: true, or false after the time. Negative: no limit.
 Result<bool> wait_exit(int pidfd, std::chrono::milliseconds timeout);
 
+/// Who a child is that has no privilege at all.
+struct Unprivileged {
+  uid_t user = 0;  // may be 0: root without any capability, who still owns files
+  gid_t group = 0;
+  std::vector<gid_t> groups{};  // further ones
+};
+
 /// What a child is to be. Everything is prepared before clone; after it only async-signal-safe
 /// calls run.
 struct Command {
@@ -61,6 +68,9 @@ struct Command {
   /// Directory of a version 2 cgroup in which the child is born (clone3(2), CLONE_INTO_CGROUP):
   /// nothing has to be moved. -1, and where the kernel knows no such thing: the caller's.
   int cgroup = -1;
+  /// The child becomes this user, with no capability in any set and no way to gain one
+  /// (no_new_privs). nullopt: it is who we are.
+  std::optional<Unprivileged> unprivileged{};
   bool new_session = false;
   bool new_process_group = false;
   bool die_with_parent = false;

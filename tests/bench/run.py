@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
 import archives  # noqa: E402
 import layers  # noqa: E402
+import machines  # noqa: E402
 import mountable  # noqa: E402
 import peers  # noqa: E402
 import pulls  # noqa: E402
@@ -253,6 +254,7 @@ PARTS = {
     "life": life_cycle,
     "runtimes": lambda bench, world, _: other_runtimes(bench, world),
     "run": lambda bench, world, _: run_rm(bench, world),
+    "machines": machines.boots,
     "unpack": lambda bench, world, _: unpacking(bench, world),
     "pull": lambda bench, world, _: pulls.cold_pulls(bench, world),
     "layers": lambda bench, world, _: mountable.measure(bench, world, layers.program(world, "nx_bench_layers")),

@@ -28,6 +28,7 @@ int fuzz_erofs_image(const std::uint8_t* data, std::size_t size);
 int fuzz_erofs_round_trip(const std::uint8_t* data, std::size_t size);
 int fuzz_layer_apply(const std::uint8_t* data, std::size_t size);
 int fuzz_zfs_output(const std::uint8_t* data, std::size_t size);
+int fuzz_vm_guest(const std::uint8_t* data, std::size_t size);
 
 namespace {
 
@@ -55,6 +56,7 @@ constexpr std::array kHarnesses = {
     Harness{"erofs_round_trip", fuzz_erofs_round_trip},
     Harness{"layer_apply", fuzz_layer_apply},
     Harness{"zfs_output", fuzz_zfs_output},
+    Harness{"vm_guest", fuzz_vm_guest},
 };
 
 class Seeds : public ::testing::TestWithParam<Harness> {};

@@ -13,16 +13,18 @@ BUILD = os.environ.get("NX_BUILD", os.path.join(SOURCE, "build/dev"))
 
 # The strata, lowest first: a folder may use only folders before it. Written down a second time on
 # purpose: src/CMakeLists.txt is what the compiler obeys, this is what it must say.
-ORDER = ["base", "sys", "json", "toml", "oci", "image", "registry", "storage", "layerfs", "network", "backends", "runtime", "cli", "init", "helpers"]
+ORDER = ["base", "sys", "json", "toml", "oci", "image", "registry", "storage", "layerfs", "network", "vm", "pve", "backends", "runtime", "cli",
+         "init", "helpers"]
 # Neighbours that never see each other; runtime joins them.
 STRANGERS = [{"layerfs", "backends"}, {"storage", "backends"},
-             {"network", "layerfs"}, {"network", "storage"}, {"network", "backends"}, {"network", "image"}]
+             {"network", "layerfs"}, {"network", "storage"}, {"network", "backends"}, {"network", "image"},
+             {"vm", "image"}, {"vm", "registry"}, {"vm", "storage"}, {"vm", "layerfs"}, {"vm", "network"}]
 # init is the program inside the container: static and small, so it takes only the lowest folders
 # and the plan it shares with its backend.
 NOT_FOR_INIT = {"json", "toml", "oci", "image", "registry", "storage", "layerfs", "network", "runtime", "cli"}
 # Parts of a folder that are linked apart from it, into one helper only.
 PARTS = {"image_content": "image/content", "layerfs_unpack": "layerfs/unpack", "layerfs_tree": "layerfs/tree",
-         "layerfs_erofs": "layerfs/erofs", "layerfs_convert": "layerfs/convert", "registry_client": "registry/client"}
+         "layerfs_erofs": "layerfs/erofs", "layerfs_convert": "layerfs/convert", "registry_client": "registry/client", "pve_client": "pve/client"}
 MAX_LINES = 500
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">]', re.M)

@@ -48,6 +48,9 @@ class MemoryUndo : public backends::UndoLog {
     units.push_back(unit);
     return add('u', std::to_string(units.size() - 1));
   }
+  Result<> will_redirect(const sys::Redirection& redirection) override {
+    return add('r', sys::to_text(redirection));
+  }
   Result<> undo() {
     NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
     for (; !steps.empty(); steps.pop_back()) NX_CHECK(undo_one(layout, steps.back()));
@@ -74,6 +77,10 @@ class MemoryUndo : public backends::UndoLog {
       command.argv = units.at(std::stoul(what)).stop;
       NX_CHECK(sys::run(command, "", std::chrono::seconds(10)));
       return {};
+    }
+    if (kind == 'r') {
+      const auto redirection = sys::redirection_from(what);
+      return redirection ? sys::end_redirection(*redirection) : Result<>();
     }
     if (kind != 'p') return {};
     NX_TRY(auto pidfd, sys::open_process(processes.at(std::stoul(what))));
@@ -106,7 +113,9 @@ class ContainerTest : public ::testing::Test {
     spec.root = oci::Root{.path = rootfs, .readonly = false};
     spec.process->args = {"sleep", "100"};
     spec.process->no_new_privileges = false;
-    auto opened = backends::open(backend_name(), setup());
+    const backends::Setup wanted = setup();
+    if (IsSkipped() || HasFatalFailure()) return;
+    auto opened = backends::open(backend_name(), wanted);
     ASSERT_OK(opened);
     if (backend_name() == "crun") let_crun_run();
     auto probed = (*opened)->probe();
@@ -125,11 +134,14 @@ class ContainerTest : public ::testing::Test {
     }
   }
 
-  backends::Setup setup() const {
+  /// May skip the test, or add to what setup() begins with.
+  virtual void prepare(backends::Setup&) {}
+  backends::Setup setup() {
     backends::Setup setup;
     setup.libexec = NEXCAGE_TEST_LIBEXEC;
     setup.root = scratch;
     setup.cgroup_parent = parent;
+    prepare(setup);
     return setup;
   }
   backends::CreateJob job() const {

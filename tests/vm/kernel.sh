@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # kernel.sh CACHE: makes CACHE/VERSION/{vmlinuz,initrd,lib/modules/...} from Debian's cloud kernel, once for
 # each version of the package, and prints CACHE/VERSION. Nothing is installed.
+# kernel.sh CACHE package: prints the package's file, which is downloaded into CACHE once.
 set -euo pipefail
 here=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 # All the initramfs needs to reach the host's file system.
@@ -11,6 +12,21 @@ package=$(apt-cache depends --important linux-image-cloud-amd64 | sed -n 's/^ *D
 version=$(apt-cache show --no-all-versions "$package" | sed -n 's/^Version: //p')
 kernel=${package#linux-image-}
 mkdir -p "$1"
+file=$(readlink -f "$1")/${package}_$version.deb
+fetch() {
+  [[ ! -e $file ]] || return 0
+  local work
+  work=$(mktemp -d "$1/fetching.XXXXXX")
+  download() { (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$package=$version" >&2); }
+  download || { apt-get -qq update >&2 && download; }
+  mv "$work"/*.deb "$file"
+  rmdir "$work"
+}
+if [[ ${2:-} == package ]]; then
+  fetch "$1"
+  echo "$file"
+  exit
+fi
 made=$(readlink -f "$1")/$package-$version-$(cat "$here/init" "$here/kernel.sh" | sha256sum | cut -c1-12)
 if [[ -e $made/initrd ]]; then
   echo "$made"
@@ -19,9 +35,8 @@ fi
 
 work=$(mktemp -d "$1/making.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-download() { (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download "$package=$version" >&2); }
-download || { apt-get -qq update >&2 && download; }
-dpkg -x "$work"/*.deb "$work/all"
+fetch "$1"
+dpkg -x "$file" "$work/all"
 mkdir "$work/out" "$work/out/lib" "$work/root"
 mv "$work/all/boot/vmlinuz-$kernel" "$work/out/vmlinuz"
 mv "$work/all/lib/modules" "$work/out/lib/modules"

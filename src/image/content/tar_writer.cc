@@ -12,7 +12,8 @@ namespace {
 constexpr std::size_t kBlock = 512;
 constexpr std::size_t kRecord = 20 * kBlock;  // tar(1) writes whole records, some readers want them
 constexpr std::size_t kNameField = 100;
-constexpr std::uint64_t kMaxOctalSize = (std::uint64_t{1} << 33) - 1;  // eleven octal digits
+constexpr std::int64_t kMaxOctalSize = (std::int64_t{1} << 33) - 1;  // eleven octal digits
+constexpr std::int64_t kMaxOctalId = (1 << 21) - 1;                  // seven
 
 void set_text(std::string& block, std::size_t at, std::string_view text) {
   block.replace(at, text.size(), text);
@@ -24,16 +25,17 @@ void set_number(std::string& block, std::size_t at, std::size_t width, std::uint
     block[digit] = static_cast<char>('0' + (value & 7));
 }
 
-/// ustar (pax(1), "ustar Interchange Format"); the caller has seen that name and size fit.
-std::string ustar_block(std::string_view name, char type, std::uint64_t size) {
+/// ustar (pax(1), "ustar Interchange Format"); the caller has seen that every field fits.
+std::string ustar_block(const TarHead& entry) {
   std::string block(kBlock, '\0');
-  set_text(block, 0, name);
-  set_number(block, 100, 8, type == '5' ? 0755 : 0644);
-  set_number(block, 108, 8, 0);
-  set_number(block, 116, 8, 0);
-  set_number(block, 124, 12, size);
-  set_number(block, 136, 12, 0);
-  block[156] = type;
+  set_text(block, 0, entry.name);
+  set_number(block, 100, 8, entry.mode);
+  set_number(block, 108, 8, entry.uid);
+  set_number(block, 116, 8, entry.gid);
+  set_number(block, 124, 12, entry.size);
+  set_number(block, 136, 12, static_cast<std::uint64_t>(entry.mtime));
+  block[156] = entry.type;
+  set_text(block, 157, entry.link_name);
   set_text(block, 257,
            std::string_view("ustar\0"
                             "00",
@@ -62,14 +64,38 @@ std::string padded(std::string bytes) {
 
 }  // namespace
 
-std::string tar_member_header(const std::string& name, char type, std::uint64_t size) {
+std::string tar_head(const TarHead& entry) {
+  TarHead plain = entry;
   std::string records;
-  if (name.size() > kNameField) records += pax_record("path", name);
-  if (size > kMaxOctalSize) records += pax_record("size", std::to_string(size));
+  // What a field cannot hold, an extended header says; the field then holds what fits, or nothing.
+  const auto move_text = [&](std::string_view key, std::string& text) {
+    if (text.size() <= kNameField) return;
+    records += pax_record(key, text);
+    text.resize(kNameField);
+  };
+  const auto move_number = [&](std::string_view key, auto& number, std::int64_t most) {
+    const auto value = static_cast<std::int64_t>(number);
+    if (value >= 0 && value <= most) return;
+    records += pax_record(key, std::to_string(value));
+    number = 0;
+  };
+  move_text("path", plain.name);
+  move_text("linkpath", plain.link_name);
+  move_number("size", plain.size, kMaxOctalSize);
+  move_number("uid", plain.uid, kMaxOctalId);
+  move_number("gid", plain.gid, kMaxOctalId);
+  move_number("mtime", plain.mtime, kMaxOctalSize);
+  for (const auto& [name, value] : entry.xattrs)
+    records += pax_record("SCHILY.xattr." + name, value);
   std::string out;
   if (!records.empty())
-    out = ustar_block("PaxHeaders/extended", 'x', records.size()) + padded(records);
-  return out + ustar_block(name.substr(0, kNameField), type, size > kMaxOctalSize ? 0 : size);
+    out = ustar_block({.name = "PaxHeaders/extended", .type = 'x', .size = records.size()}) +
+          padded(records);
+  return out + ustar_block(plain);
+}
+
+std::string tar_member_header(const std::string& name, char type, std::uint64_t size) {
+  return tar_head({.name = name, .type = type, .size = size, .mode = type == '5' ? 0755U : 0644U});
 }
 
 Result<> TarWriter::put(std::string_view bytes) {

@@ -5,11 +5,26 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "nexcage/base/error.h"
 #include "nexcage/image/content/stream.h"
 
 namespace nexcage::image::content {
+
+/// Everything that a member's header says; `name` as it is to stand in the archive.
+struct TarHead {
+  std::string name;
+  char type = '0';  // of ustar: '0' file, '1' hard link, '2' symlink, '5' directory, '6' FIFO
+  std::uint64_t size = 0;
+  std::uint32_t mode = 0644, uid = 0, gid = 0;
+  std::int64_t mtime = 0;  // seconds
+  std::string link_name{};
+  std::vector<std::pair<std::string, std::string>> xattrs{};  // as SCHILY.xattr records
+};
+/// The header, with an extended one before it where a field needs it. Pure.
+std::string tar_head(const TarHead& entry);
 
 /// What stands before a member's data: a header, with an extended one before it where name or size
 /// need it. `type` is the type flag. Pure.

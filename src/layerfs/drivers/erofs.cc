@@ -34,8 +34,7 @@ std::string group_of(const PreparedStack& stack) {
   return images.empty() ? "none" : images.back();
 }
 
-Result<sys::DetachedMount> mount_one(const LayerStore& store, const std::string& key,
-                                     Source source) {
+Result<ImageFiles> open_image(const LayerStore& store, const std::string& key) {
   NX_TRY(const auto info, find_image(store, key));
   if (!info)
     return fail(Error(Errc::LayerError, "prepared layer " + key + " was removed meanwhile")
@@ -46,6 +45,12 @@ Result<sys::DetachedMount> mount_one(const LayerStore& store, const std::string&
     NX_TRY(UniqueFd tar, open_checked(store, tar_key(device.diff_id), device.bytes, device.verity));
     files.devices.push_back(std::move(tar));
   }
+  return files;
+}
+
+Result<sys::DetachedMount> mount_one(const LayerStore& store, const std::string& key,
+                                     Source source) {
+  NX_TRY(const ImageFiles files, open_image(store, key));
   return mount_image(files, source);
 }
 
@@ -197,6 +202,17 @@ Result<> ErofsDriver::unmount(const MountRecord& record) {
 Result<> ErofsDriver::sweep() {
   NX_TRY(const LayerStore layers, open_store());
   return layers.remove_stale();
+}
+
+Result<std::vector<StackImage>> ErofsDriver::images(const PreparedStack& stack) const {
+  NX_TRY(const LayerStore layers, open_store());
+  NX_TRY(const sys::FileLock lock, layers.lock(sys::FileLock::Kind::shared));
+  std::vector<StackImage> out;
+  for (const std::string& key : images_of(stack)) {
+    NX_TRY(ImageFiles files, open_image(layers, key));
+    out.push_back({.image = std::move(files.image), .devices = std::move(files.devices)});
+  }
+  return out;
 }
 
 Result<std::vector<Prepared>> ErofsDriver::list() const {

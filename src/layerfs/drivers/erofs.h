@@ -32,6 +32,7 @@ class ErofsDriver final : public Driver {
                             const MountOptions& options) override;
   Result<> unmount(const MountRecord& record) override;
   Result<> sweep() override;
+  Result<std::vector<StackImage>> images(const PreparedStack& stack) const override;
   Result<std::vector<Prepared>> list() const override;
   /// Reads tars and indexes again.
   std::vector<Result<>> verify(std::span<const std::string> keys) const override;

@@ -27,6 +27,8 @@ struct TlsMaterial {
   bool verify = true;
   std::string authorities;  // trusted besides the system's
   std::string certificate, key;
+  /// Instead of `verify`: "sha256//BASE64" of the peer's public key (CURLOPT_PINNEDPUBLICKEY(3)).
+  std::string pinned_key{};
 };
 
 /// Bytes of an upload, read in order; again from the start when the request is sent again.
@@ -44,16 +46,21 @@ class BodySource {
 struct HttpRequest {
   Method method = Method::get;
   std::string url;
-  std::vector<std::string> headers;    // "Name: value"
-  std::string body;                    // sent when there is no `upload`
-  BodySource* upload = nullptr;        // borrowed
-  const TlsMaterial* tls = nullptr;    // borrowed; nullptr: verified, system certificates
-  bool own_connection = false;         // HTTP/1.1: not one of many streams of one connection
+  std::vector<std::string> headers;  // "Name: value"
+  std::string body;                  // sent when there is no `upload`
+  BodySource* upload = nullptr;      // borrowed
+  const TlsMaterial* tls = nullptr;  // borrowed; nullptr: verified, system certificates
+  bool own_connection = false;       // HTTP/1.1: not one of many streams of one connection
+  /// On a new connection. On one that was kept and that the server has closed, libcurl sends the
+  /// request a second time by itself, although the first one may have been carried out.
+  bool new_connection = false;
+  bool tell_certificate = false;       // Finished::certificate is wanted
   std::chrono::milliseconds limit{0};  // for all of it; 0: none, only a stall ends it
 };
 
 struct HttpResponse {
   int status = 0;
+  std::string reason{};                                      // what follows it in the status line
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case
   /// The first of this (lower-case) name; "" when absent.
   std::string_view header(std::string_view name) const;
@@ -100,6 +107,7 @@ struct Finished {
   std::string error_body;  // of an answer that is not 2xx, at most 64 KiB
   std::optional<TransportFailure> failure;
   std::uint64_t received = 0;  // bytes of body
+  std::string certificate{};   // PEM, of the peer itself; empty unless it was asked for
 };
 
 struct HttpSettings {

@@ -28,6 +28,7 @@ TransportFailure::Kind kind_of(CURLcode code) {
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
       return Kind::tls;
     case CURLE_OPERATION_TIMEDOUT:
       return Kind::timeout;
@@ -67,8 +68,10 @@ void Transfer::set_blob(CURLoption option, const std::string& text) {
 }
 
 void Transfer::prepare_tls(const TlsMaterial& tls) {
-  set(CURLOPT_SSL_VERIFYPEER, tls.verify ? 1L : 0L);
-  set(CURLOPT_SSL_VERIFYHOST, tls.verify ? 2L : 0L);
+  const bool verify = tls.verify && tls.pinned_key.empty();
+  set(CURLOPT_SSL_VERIFYPEER, verify ? 1L : 0L);
+  set(CURLOPT_SSL_VERIFYHOST, verify ? 2L : 0L);
+  if (!tls.pinned_key.empty()) set(CURLOPT_PINNEDPUBLICKEY, tls.pinned_key.c_str());
   set_blob(CURLOPT_CAINFO_BLOB, tls.authorities);
   set_blob(CURLOPT_SSLCERT_BLOB, tls.certificate);
   set_blob(CURLOPT_SSLKEY_BLOB, tls.key);
@@ -113,6 +116,7 @@ bool Transfer::prepare(const HttpRequest& request, const HttpSettings& settings)
   set(CURLOPT_TCP_KEEPALIVE, 1L);
   set(CURLOPT_HTTP_VERSION,
       static_cast<long>(request.own_connection ? CURL_HTTP_VERSION_1_1 : CURL_HTTP_VERSION_2TLS));
+  if (request.new_connection) set(CURLOPT_FRESH_CONNECT, 1L);
   set(CURLOPT_LOW_SPEED_LIMIT, kSlowest);
   set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(settings.stall.count()));
   set(CURLOPT_CONNECTTIMEOUT, static_cast<long>(settings.connect.count()));
@@ -125,6 +129,8 @@ bool Transfer::prepare(const HttpRequest& request, const HttpSettings& settings)
   set(CURLOPT_WRITEDATA, this);
   prepare_method(request);
   if (request.tls != nullptr) prepare_tls(*request.tls);
+  if (request.tell_certificate) set(CURLOPT_CERTINFO, 1L);
+  tell_certificate_ = request.tell_certificate;
   return !refused_;
 }
 
@@ -143,6 +149,8 @@ bool Transfer::take_header(std::string_view line) {
     const auto status =
         space == std::string_view::npos ? std::nullopt : parse_u64(line.substr(space + 1, 3));
     done.response.status = static_cast<int>(status.value_or(0));
+    if (space != std::string_view::npos && line.size() > space + 5)
+      done.response.reason = line.substr(space + 5);
     return true;
   }
   const std::size_t colon = line.find(':');
@@ -207,7 +215,20 @@ int Transfer::on_seek(void* self, curl_off_t offset, int origin) {
   return CURL_SEEKFUNC_OK;
 }
 
+std::string Transfer::peer_certificate() const {
+  curl_certinfo* chain = nullptr;
+  if (easy == nullptr || curl_.easy_getinfo(easy, CURLINFO_CERTINFO, &chain) != CURLE_OK ||
+      chain == nullptr || chain->num_of_certs < 1)
+    return {};
+  constexpr std::string_view kField = "Cert:";
+  for (const curl_slist* field = chain->certinfo[0]; field != nullptr; field = field->next)
+    if (const std::string_view text = field->data; text.starts_with(kField))
+      return std::string(text.substr(kField.size()));
+  return {};
+}
+
 Finished Transfer::finish(CURLcode code) {
+  if (tell_certificate_) done.certificate = peer_certificate();
   if (code == CURLE_OK && !done.failure) {
     if (auto begun = begin_body(); !begun)
       done.failure = {.kind = TransportFailure::Kind::sink,

@@ -46,6 +46,8 @@ class Transfer {
   std::uint64_t uploaded_ = 0;
   std::string body_;
   curl_slist* headers_ = nullptr;
+  std::string peer_certificate() const;
+  bool tell_certificate_ = false;
   bool refused_ = false;  // an option was
   bool body_begun_ = false;
   std::size_t header_bytes_ = 0;

@@ -1,14 +1,15 @@
-"""docs/runtime-spec-lxc.md says what the code does: its table is the one of fields.cc."""
+"""docs/runtime-spec-{lxc,vm}.md say what the code does: their tables are those of fields.cc."""
 import os
 import re
 import unittest
 
 SOURCE = os.environ["NX_SOURCE"]
+BACKENDS = ("lxc", "vm")
 NAMES = {"not_applicable": "not applicable"}
 
 
-def rows_of_code():
-    with open(os.path.join(SOURCE, "src/backends/lxc/fields.cc"), encoding="utf-8") as file:
+def rows_of_code(backend):
+    with open(os.path.join(SOURCE, f"src/backends/{backend}/fields.cc"), encoding="utf-8") as file:
         text = file.read()
     table = text[text.index("kFields[] = {"):text.index("\n};", text.index("kFields[]"))]
     found = re.findall(r'\{"([^"]+)",\s*(\w+),\s*((?:"[^"]*"\s*)+)', table)
@@ -16,9 +17,9 @@ def rows_of_code():
             for pointer, applied, note in found]
 
 
-def rows_of_page():
+def rows_of_page(backend):
     rows = []
-    with open(os.path.join(SOURCE, "docs/runtime-spec-lxc.md"), encoding="utf-8") as file:
+    with open(os.path.join(SOURCE, f"docs/runtime-spec-{backend}.md"), encoding="utf-8") as file:
         for line in file:
             match = re.fullmatch(r"\| `([^`]+)` \| ([^|]+?) \| ?([^|]*?) ?\|\n", line)
             if match:
@@ -28,10 +29,14 @@ def rows_of_page():
 
 class RuntimeSpecTable(unittest.TestCase):
     def test_page_and_code_agree(self):
-        self.assertEqual(rows_of_page(), rows_of_code())
+        for backend in BACKENDS:
+            with self.subTest(backend):
+                self.assertEqual(rows_of_page(backend), rows_of_code(backend))
 
     def test_the_table_was_found(self):
-        self.assertGreater(len(rows_of_code()), 80)
+        for backend in BACKENDS:
+            with self.subTest(backend):
+                self.assertGreater(len(rows_of_code(backend)), 80)
 
 
 if __name__ == "__main__":

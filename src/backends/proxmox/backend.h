@@ -1,0 +1,16 @@
+// Backend `proxmox-lxc`: containers that Proxmox VE itself runs and manages.
+#pragma once
+
+#include <memory>
+
+#include "nexcage/backends/backend.h"
+#include "nexcage/backends/proxmox/cluster.h"
+
+namespace nexcage::backends::proxmox {
+
+std::unique_ptr<Backend> make_lxc(const Setup& setup);
+
+/// The cluster of the configuration, for verbs about the cluster itself.
+Result<Cluster> open_cluster(const std::string& libexec, const ProxmoxSetup& setup);
+
+}  // namespace nexcage::backends::proxmox

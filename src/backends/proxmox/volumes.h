@@ -1,0 +1,31 @@
+// Volumes in a guest's settings.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "nexcage/backends/proxmox/cluster.h"
+
+namespace nexcage::backends::proxmox {
+
+/// "local:100/vm-100-disk-0.raw" of "local:100/vm-100-disk-0.raw,size=4G,ro=1".
+std::string volume_of(const std::string& setting);
+/// The volume with its size, which is information for people, and no other option.
+std::string with_size(const std::string& setting);
+/// GiB, rounded up; 0 when the setting does not say.
+std::uint64_t gib_of(const std::string& setting);
+/// The value of a setting; empty when it is not there.
+std::string text_of(const pve::Params& params, const std::string& name);
+/// The first "unusedN" that is not there.
+std::string free_unused(const pve::Params& config);
+/// The "unusedN" that names the volume; empty: none does.
+std::string unused_of(const pve::Params& config, const std::string& volume);
+
+/// Is a volume of the guest there, and not only named? `volume`: "local:100/vm-100-disk-0.raw".
+Result<bool> has_volume(const Cluster& cluster, std::uint64_t vmid, const std::string& volume);
+/// Removes the setting that calls the volume unused, and with it the volume, unless the guest has
+/// it as its root. InvalidState when the guest's root is not `root`.
+Result<> forget_unused(const Cluster& cluster, std::uint64_t vmid, const std::string& volume,
+                       const std::string& root);
+
+}  // namespace nexcage::backends::proxmox

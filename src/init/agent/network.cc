@@ -1,0 +1,56 @@
+#include "nexcage/init/agent/network.h"
+
+#include "nexcage/sys/link.h"
+
+namespace nexcage::init::agent {
+namespace {
+
+std::vector<sys::LinkAddress> addresses_of(const vm::protocol::Interface& interface) {
+  std::vector<sys::LinkAddress> out;
+  out.reserve(interface.addresses.size());
+  for (const sys::plan::Address& address : interface.addresses)
+    out.push_back({.family = address.family,
+                   .prefix = address.prefix,
+                   .local = address.local,
+                   .broadcast = address.broadcast});
+  return out;
+}
+
+Result<> add_route(const std::string& name, const vm::protocol::Route& route) {
+  return sys::add_route(name, {.family = route.family,
+                               .prefix = route.prefix,
+                               .destination = route.destination,
+                               .gateway = route.gateway,
+                               .source = route.source,
+                               .metrics = route.metrics,
+                               .priority = route.priority,
+                               .on_link = route.on_link});
+}
+
+}  // namespace
+
+Result<> set_up_network(Machine& machine, const std::vector<vm::protocol::Interface>& interfaces) {
+  NX_CHECK(sys::set_up_link("lo", {}));
+  if (interfaces.empty()) return {};
+  NX_CHECK(machine.modules.need("virtio_net"));
+  for (const vm::protocol::Interface& interface : interfaces) {
+    std::string name;
+    NX_CHECK(machine.uevents.until(
+        [&] {
+          auto found = sys::find_link(interface.mac);
+          if (found) name = *found;
+          return found.has_value();
+        },
+        "wait for network device " + interface.name));
+    NX_CHECK(sys::change_link(name, interface.name, interface.mtu));
+    NX_CHECK(sys::set_up_link(interface.name, addresses_of(interface)));
+  }
+  // Gateways are reached by the routes on the link.
+  for (const bool with_gateway : {false, true})
+    for (const vm::protocol::Interface& interface : interfaces)
+      for (const vm::protocol::Route& route : interface.routes)
+        if (route.gateway.empty() != with_gateway) NX_CHECK(add_route(interface.name, route));
+  return {};
+}
+
+}  // namespace nexcage::init::agent

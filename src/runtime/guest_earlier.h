@@ -1,0 +1,22 @@
+// What a guest was asked to be before each of the updates that can be taken back:
+// {record.state_dir}/earlier.json, newest first; and next.json, what an update that is under way
+// makes of the record's files.
+#pragma once
+
+#include "nexcage/backends/backend.h"
+#include "nexcage/base/error.h"
+#include "nexcage/runtime/settings.h"
+
+namespace nexcage::runtime {
+
+/// Before Backend::replace_image: when that has counted the change, these are config.json and
+/// source.json, and those of now are earlier ones; no more of them than old roots are kept.
+Result<> announce_update(const backends::Record& record, const Settings& settings,
+                         json::Value config, json::Value source);
+/// Before Backend::roll_back: those of the last update come back.
+Result<> announce_rollback(const backends::Record& record);
+/// Carries out what was announced if the record's backend_data have counted the change, else drops
+/// it; the record has its annotations then. It may be repeated when it was killed.
+Result<> settle_change(backends::Record& record);
+
+}  // namespace nexcage::runtime
