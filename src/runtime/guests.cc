@@ -13,7 +13,7 @@
 #include "nexcage/base/text.h"
 #include "nexcage/runtime/guest_earlier.h"
 #include "nexcage/runtime/guest_image.h"
-#include "nexcage/runtime/guest_source.h"
+#include "nexcage/runtime/kept_source.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/routing.h"
 #include "nexcage/runtime/state_file.h"
