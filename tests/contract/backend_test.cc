@@ -33,9 +33,10 @@ TEST(Backends, AnUnknownNameGetsASuggestion) {
 
 TEST(Backends, WithoutItsHelpersABackendIsNotAvailable) {
   for (const char* name : {"lxc", "vm"}) {
+    SCOPED_TRACE(name);
     auto opened = backends::open(name, setup_of("/nonexistent", "/tmp"));
     ASSERT_OK(opened);
-    EXPECT_ERROR((*opened)->probe(), Errc::RuntimeNotAvailable, HasSubstr("missing")) << name;
+    EXPECT_ERROR((*opened)->probe(), Errc::RuntimeNotAvailable, HasSubstr("missing"));
   }
 }
 

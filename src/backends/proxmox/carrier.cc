@@ -27,9 +27,8 @@ Result<Recipe> plan_carrier(const Swap& swap, const CreateJob& job, const Storag
   const bool has_privileges = text_of(config, "unprivileged") != "1";
   Recipe recipe{.params = {{"hostname", "nexcage-update"}}, .base = {}};
   if (!cluster.setup().pool.empty()) recipe.params["pool"] = cluster.setup().pool;
-  if (recipe.is_clone) {
-    NX_TRY(const std::uint64_t base, ensure_template_guest(cluster, *job.image, storage, libexec));
-    recipe.path = cluster.lxc_path(base) + "/clone";
+  if (storage.can_clone() && !has_privileges) {
+    NX_TRY(recipe.base, ensure_template_guest(cluster, *job.image, storage, libexec));
     return recipe;
   }
   NX_TRY(const Template archive, ensure_template(cluster, *job.image, libexec));
@@ -108,7 +107,7 @@ Result<> make_carrier(const Swap& swap, const CreateJob& job, const StorageInfo&
     if (is_taken) swap.journal().carrier.reset();
     if (!is_taken || tries >= kTries) return made;
   }
-  return recipe.is_clone
+  return recipe.base
              ? grow(cluster, swap.journal().carrier->vmid, gib_of(text_of(config, "rootfs")))
              : Result<>();
 }

@@ -57,9 +57,10 @@ TEST_F(VmPlan, AMachineWithAWritableBindIsShutDown) {
 }
 
 TEST_F(VmPlan, OptionsThatNoBindIntoAMachineHasAreRefused) {
-  for (const char* word : {"shared", "rslave", "unbindable", "tmpcopyup", "sync", "size=1m"})
-    EXPECT_ERROR(mount(dir_->path(), {"bind", word}), Errc::Unsupported, HasSubstr("/data"))
-        << word;
+  for (const char* word : {"shared", "rslave", "unbindable", "tmpcopyup", "sync", "size=1m"}) {
+    SCOPED_TRACE(word);
+    EXPECT_ERROR(mount(dir_->path(), {"bind", word}), Errc::Unsupported, HasSubstr("/data"));
+  }
 }
 
 TEST_F(VmPlan, ACopiedFileKeepsTheAttributesOfItsMount) {
