@@ -24,7 +24,8 @@ was asked for. One that runs is stopped and started again. What the container wr
 into directories that its image declares as volumes goes along; everything else that
 it wrote belongs to the old root, which is kept: --rollback brings it back, as it was
 then. After a failure at any step the container is what it was. The same holds for a
-guest of a Proxmox VE cluster, with its VMID and mount points.
+guest of a Proxmox VE cluster, which keeps its VMID, and of its data what lies in its
+mount points.
 )",
             R"(
   nexcage update --memory 256m --memory-swap 512m web
