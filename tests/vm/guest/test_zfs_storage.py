@@ -277,6 +277,42 @@ class Volumes(ZfsCase):
         self.assertEqual(self.containers(), [])
 
 
+class Updates(ZfsCase):
+    """Another root is another dataset or volume of the container's; the former stays as long as it is kept."""
+
+    def test_another_image_and_back(self):
+        images = [self.world.import_image([support.Tar().add("version", data=version.encode()).finish()], name=f"app:{version}",
+                                          config={"Volumes": {"/data": {}}}) for version in ("one", "two", "three")]
+        for options in ([], ["--raw", "ext4", "--storage-size", "64m"], ["--storage", "zvol", "--storage-size", "64m"]):
+            with self.subTest(options=options):
+                container = self.detached(*options, image=images[0])
+                self.exec(container, "echo first > /data/own")
+                self.run_ok("update", "--image", images[1], container)
+                later = f"{container}:generation:2"
+                self.assertEqual(self.containers(), [container, later])
+                self.assertEqual(self.exec(container, "cat /version /data/own").out, "twofirst\n")
+                self.exec(container, "echo second > /file; echo second > /data/own")
+                self.run_ok("update", "--rollback", container)
+                self.assertEqual(self.exec(container, "cat /version /file /data/own").out, "onewritten\nfirst\n")
+                self.assertEqual(self.containers(), [container])
+                # The first one goes when it is kept no longer, whatever its name is; a new number each time.
+                self.run_ok("update", "--image", images[1], container)
+                self.run_ok("update", "--image", images[2], container)
+                self.assertEqual(self.containers(), [f"{container}:generation:3", f"{container}:generation:4"])
+                self.assertEqual(self.exec(container, "cat /version /data/own").out, "threefirst\n")
+                self.run_ok("delete", "--force", container)
+                self.assertEqual(self.containers(), [])
+
+    def test_an_update_that_fails_leaves_the_dataset_of_somebody_else(self):
+        container = self.detached()
+        foreign = f"{self.parent}/{container}:generation:2"
+        self.zfs("create", "-o", "mountpoint=legacy", foreign)
+        self.addCleanup(self.zfs, "destroy", foreign, check=False)
+        self.assertNotEqual(self.world.run("update", "--image", self.image, container).code, 0)
+        self.assertEqual(self.containers(), [container, f"{container}:generation:2"])
+        self.assertEqual(self.exec(container, "cat /file").out, "written\n")
+
+
 class Snapshots(ZfsCase):
     def names(self, container):
         return self.run_ok("snapshot", "list", "-q", container).out.split()
