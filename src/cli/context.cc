@@ -17,7 +17,7 @@ namespace {
 /// Names of links to this program; each fixes the backend of its suffix.
 constexpr std::array<std::string_view, 4> kFixedNames = {"nexcage-lxc", "nexcage-crun",
                                                          "nexcage-runc", "nexcage-vm"};
-constexpr std::string_view kPrefix = "nexcage-";
+constexpr std::string_view kVariablePrefix = "nexcage-";
 
 Result<> expect_word(std::string_view option, const std::string& value,
                      std::initializer_list<std::string_view> words) {
@@ -94,7 +94,7 @@ Program Program::from_argv0(std::string_view argv0) {
   for (std::string_view name : kFixedNames) {
     if (base != name) continue;
     program.name = name;
-    program.fixed_backend = name.substr(kPrefix.size());
+    program.fixed_backend = name.substr(kVariablePrefix.size());
   }
   return program;
 }

@@ -13,7 +13,7 @@ namespace nexcage::runtime {
 namespace {
 
 /// A few documents, as strings in one.
-constexpr std::size_t kMaxBytes = 64U << 20;
+constexpr std::size_t kMaxJournal = 64U << 20;
 
 std::string journal(const std::string& bundle) { return bundle + "/exchange.json"; }
 
@@ -106,11 +106,12 @@ Result<> commit_exchange(const std::string& bundle) {
 
 Result<> undo_exchange(const std::string& bundle) {
   const std::string path = journal(bundle);
-  const auto text = sys::read_file(AT_FDCWD, path, kMaxBytes);
+  const auto text = sys::read_file(AT_FDCWD, path, kMaxJournal);
   if (!text && text.error().sys_errno() == ENOENT) return {};
   if (!text) return fail(text.error());
   NX_TRY(const json::Value document,
-         json::parse(*text, {.max_bytes = kMaxBytes, .max_depth = json::Limits{}.max_depth}), path);
+         json::parse(*text, {.max_bytes = kMaxJournal, .max_depth = json::Limits{}.max_depth}),
+         path);
   NX_TRY(const Exchange exchange, exchange_from_json(document), path);
   for (const FileText& file : exchange.before) NX_CHECK(put_back(file), "take an update back");
   if (exchange.volume) NX_CHECK(storage::remove_volume(*exchange.volume), "take an update back");

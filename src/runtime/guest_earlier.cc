@@ -15,7 +15,7 @@ namespace {
 
 using backends::Record;
 
-Result<> write_file(const std::string& path, const json::Value& value) {
+Result<> write_json(const std::string& path, const json::Value& value) {
   return sys::write_file_atomic(path, json::dump(value) + "\n", 0600, sys::Durable::yes);
 }
 
@@ -41,20 +41,20 @@ std::int64_t changes_of(const Record& record) {
 
 Result<> announce(const Record& record, json::Object next) {
   next.set("changes", changes_of(record) + 1);
-  return write_file(next_path(record), std::move(next));
+  return write_json(next_path(record), std::move(next));
 }
 
 /// Each file as it will be: writing them twice is no different from once.
 Result<> carry_out(Record& record, const json::Value& next) {
   const json::Value* earlier = next.find("earlier");
-  if (earlier != nullptr) NX_CHECK(write_file(record.state_dir + "/earlier.json", *earlier));
+  if (earlier != nullptr) NX_CHECK(write_json(record.state_dir + "/earlier.json", *earlier));
   const json::Value* source = next.find("source");
-  if (source != nullptr) NX_CHECK(write_file(record.state_dir + "/source.json", *source));
+  if (source != nullptr) NX_CHECK(write_json(record.state_dir + "/source.json", *source));
   const json::Value* config = next.find("config");
   if (config == nullptr) return {};
   NX_TRY(const oci::Spec spec, oci::parse_spec(*config));
   record.state.annotations = spec.annotations;
-  return write_file(record.state_dir + "/config.json", *config);
+  return write_json(record.state_dir + "/config.json", *config);
 }
 
 }  // namespace

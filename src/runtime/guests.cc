@@ -101,7 +101,7 @@ Result<> write_file(const std::string& path, const json::Value& value) {
 backends::Remember remember_in(Record& record) {
   return [&record](const json::Value& data) -> Result<> {
     record.backend_data = data;
-    NX_CHECK(write_file(record.state_dir + "/state.json", to_json(record)));
+    NX_CHECK(write_file(record.state_dir + "/state.json", runtime::to_json(record)));
     testpoint("guest-remembered");
     return {};
   };

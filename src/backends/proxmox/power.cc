@@ -10,7 +10,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kPause{250};
+constexpr std::chrono::milliseconds kBetweenLooks{250};
 constexpr std::chrono::seconds kGrace{60};  // for the cluster, after the guest's own time
 
 /// Success if the guest is as asked for, whatever the request's answer was.
@@ -28,7 +28,7 @@ Result<> await_end(const Cluster& cluster, std::uint64_t vmid, std::chrono::seco
     if (!runs) return {};
     if (Clock::now() >= end)
       return fail(Errc::Timeout, "guest " + std::to_string(vmid) + " still runs");
-    std::this_thread::sleep_for(kPause);
+    std::this_thread::sleep_for(kBetweenLooks);
   }
 }
 

@@ -6,9 +6,9 @@ namespace nexcage::image::content {
 namespace {
 
 /// Puts the layer's name before every error.
-class Named final : public ByteSource {
+class NamedSource final : public ByteSource {
  public:
-  Named(ByteSource& from, std::string name) : from_(from), name_(std::move(name)) {}
+  NamedSource(ByteSource& from, std::string name) : from_(from), name_(std::move(name)) {}
   Result<std::size_t> read(std::span<std::byte> buffer) override {
     NX_TRY(std::size_t n, from_.read(buffer), name_);
     return n;
@@ -29,7 +29,7 @@ struct LayerStream::State {
   std::unique_ptr<ByteSource> inflated;
   std::unique_ptr<ReadAhead> ahead;
   std::unique_ptr<VerifiedSource> tar;
-  std::unique_ptr<Named> named;
+  std::unique_ptr<NamedSource> named;
 };
 
 LayerStream::LayerStream(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -45,7 +45,7 @@ Result<std::unique_ptr<LayerStream>> LayerStream::open(int blob, const Promise& 
   ByteSource& inflated = state->ahead ? *state->ahead : *state->inflated;
   NX_TRY(state->tar, VerifiedSource::create(inflated, promise.diff_id, std::nullopt,
                                             "inflated content (diff ID)"));
-  state->named = std::make_unique<Named>(*state->tar, state->name);
+  state->named = std::make_unique<NamedSource>(*state->tar, state->name);
   return std::unique_ptr<LayerStream>(new LayerStream(std::move(state)));
 }
 

@@ -15,7 +15,7 @@
 namespace nexcage::layerfs::erofs {
 namespace {
 
-constexpr std::size_t kMaxTarget = 4095;
+constexpr std::size_t kMaxLinkTarget = 4095;
 
 std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -127,7 +127,7 @@ Result<> Reader::read_xattrs(const DiskInode& inode, XattrSet& set) {
 }
 
 Result<std::string> Reader::read_target(const DiskInode& inode) {
-  if (inode.size == 0 || inode.size > kMaxTarget)
+  if (inode.size == 0 || inode.size > kMaxLinkTarget)
     return bad_image("a symlink of " + std::to_string(inode.size) + " bytes");
   std::string target;
   for (std::uint64_t at = 0; at < inode.size;) {

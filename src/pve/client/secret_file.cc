@@ -13,7 +13,7 @@ namespace nexcage::pve::client {
 
 namespace {
 
-constexpr std::size_t kMostBytes = 4096;
+constexpr std::size_t kMostSecretBytes = 4096;
 constexpr mode_t kOthers = 0077;
 
 }  // namespace
@@ -29,7 +29,8 @@ Result<registry::Secret> read_secret(const std::string& path) {
   if (about.st_uid != ::geteuid() && about.st_uid != 0)
     return fail(Errc::PermissionDenied, "secret file " + path + " belongs to user " +
                                             std::to_string(about.st_uid) + ", not to the caller");
-  NX_TRY(const std::string text, sys::read_all(file.get(), kMostBytes), "secret file " + path);
+  NX_TRY(const std::string text, sys::read_all(file.get(), kMostSecretBytes),
+         "secret file " + path);
   registry::Secret secret(std::string(trim(text.substr(0, text.find('\n')))));
   if (secret.empty()) return fail(Errc::ConfigError, "secret file " + path + " is empty");
   return secret;

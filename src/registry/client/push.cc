@@ -15,7 +15,7 @@ namespace nexcage::registry::client {
 
 namespace {
 
-constexpr int kMaxNesting = 4;
+constexpr int kMaxIndexNesting = 4;
 constexpr std::chrono::seconds kDocumentLimit{120};
 
 /// A manifest or index of the store, checked.
@@ -82,7 +82,7 @@ Result<> Pusher::push_manifest(const Document& document) {
 
 Result<> Pusher::push_document(const oci::Digest& digest, const std::string& reference, int depth) {
   const std::string what = "manifest " + digest.str();
-  if (depth > kMaxNesting) return fail(Errc::InvalidImage, what + ": nested too deep");
+  if (depth > kMaxIndexNesting) return fail(Errc::InvalidImage, what + ": nested too deep");
   NX_TRY(const Document document, read_document(layout_, digest));
   if (document.is_index()) {
     NX_TRY(const oci::Index index, oci::parse_index(document.value), what);

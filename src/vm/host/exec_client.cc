@@ -21,7 +21,7 @@ namespace {
 using sys::plan::MessageKind;
 
 constexpr std::chrono::seconds kStartTime(15);  // longer than the helper waits for its guest
-constexpr int kLostCode = 255;
+constexpr int kNoAnswerCode = 255;
 
 Result<> tell_status(int socket, MessageKind kind, std::string_view content,
                      std::span<const int> fds = {}) {
@@ -29,7 +29,7 @@ Result<> tell_status(int socket, MessageKind kind, std::string_view content,
                            fds);
 }
 
-Result<UniqueFd> catch_signals() {
+Result<UniqueFd> forwarded_signals() {
   sigset_t wanted;
   sigfillset(&wanted);
   for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGCHLD})
@@ -81,7 +81,8 @@ Result<int> attend(const ExecJob& job, int signals, int slave) {
     poller.add(job.socket.get(), POLLIN, [&](short) -> Result<> {
       NX_TRY(const json::Value answer, hear(job.socket.get(), std::chrono::milliseconds(0)));
       const json::Value* exit = answer.find("exit");
-      code = exit != nullptr ? static_cast<int>(exit->as_i64().value_or(kLostCode)) : kLostCode;
+      code = exit != nullptr ? static_cast<int>(exit->as_i64().value_or(kNoAnswerCode))
+                             : kNoAnswerCode;
       return {};
     });
     poller.add(signals, POLLIN, [&](short) -> Result<> {
@@ -101,16 +102,16 @@ Result<int> attend(const ExecJob& job, int signals, int slave) {
 }  // namespace
 
 int run_exec(ExecJob job) {
-  const auto signals = catch_signals();
+  const auto signals = forwarded_signals();
   auto begun = signals ? begin(job) : Result<UniqueFd>(std::unexpected(signals.error()));
   if (!begun) {
     (void)tell_status(job.status.get(), MessageKind::failed,
                       sys::plan::encode(failure_of(begun.error())));
-    return kLostCode;
+    return kNoAnswerCode;
   }
   job.status.reset();
   const auto code = attend(job, signals->get(), begun->get());
-  return code ? *code : kLostCode;
+  return code ? *code : kNoAnswerCode;
 }
 
 }  // namespace nexcage::vm::host

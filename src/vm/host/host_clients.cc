@@ -19,7 +19,7 @@ using protocol::kContainerSession;
 
 constexpr std::chrono::seconds kRequestTime(10);
 constexpr std::size_t kMostClients = 256;
-constexpr std::chrono::seconds kRest(1);
+constexpr std::chrono::seconds kAcceptRest(1);
 
 std::unexpected<Error> in_state(std::string_view status) {
   return fail(Errc::InvalidState, "the container is " + std::string(status));
@@ -43,7 +43,7 @@ void Host::watch_clients(Poller& poller) {
 Result<> Host::accept_client() {
   UniqueFd socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
   if (!socket && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
-    accept_after_ = Clock::now() + kRest;
+    accept_after_ = Clock::now() + kAcceptRest;
   if (!socket) return {};  // or it has gone already
   ucred peer{};
   socklen_t size = sizeof peer;
