@@ -24,6 +24,8 @@ constexpr std::array kKeys = {
               &Settings::strict_oci_version},
     ConfigKey{"runtime.cgroup_parent", "NEXCAGE_CGROUP_PARENT", ConfigKind::word,
               &Settings::cgroup_parent},
+    ConfigKey{"runtime.generations", "NEXCAGE_GENERATIONS", ConfigKind::number,
+              &Settings::generations},
     ConfigKey{"runtime.crun.path", "NEXCAGE_CRUN", ConfigKind::word, &Settings::crun},
     ConfigKey{"runtime.runc.path", "NEXCAGE_RUNC", ConfigKind::word, &Settings::runc},
     ConfigKey{"storage.images", "NEXCAGE_IMAGES", ConfigKind::directory, &Settings::images},

@@ -1,7 +1,10 @@
 // nexcage state: the OCI state as JSON.
+#include <utility>
+
 #include "nexcage/cli/output.h"
 #include "nexcage/cli/state_json.h"
 #include "nexcage/cli/verb.h"
+#include "nexcage/runtime/generations.h"
 
 namespace nexcage::cli {
 namespace {
@@ -9,7 +12,11 @@ namespace {
 class State : public Verb {
  public:
   Usage usage() const override {
-    return {"ID", "Prints the state of a container as JSON.\n", "  nexcage state c1\n"};
+    return {"ID", R"(
+Prints the state of a container as JSON; of one that was updated also the roots that
+"nexcage update --rollback" can bring back, newest first.
+)",
+            "  nexcage state c1\n"};
   }
 
   void declare(Options& /*options*/) override {}
@@ -18,8 +25,29 @@ class State : public Verb {
     NX_CHECK(expect_words(words, 1, 1, "one container id"));
     NX_TRY(const runtime::Services services, context.services());
     NX_TRY(const backends::Record record, runtime::find(words[0], services));
-    print(json::dump(state_json(record), json::Style::pretty) + "\n");
+    json::Value state = state_json(record);
+    if (runtime::is_image_form(record, services.settings))
+      NX_CHECK(add_earlier(record.state.bundle, *state.if_object()));
+    print(json::dump(state, json::Style::pretty) + "\n");
     return 0;
+  }
+
+ private:
+  static Result<> add_earlier(const std::string& bundle, json::Object& state) {
+    NX_TRY(const runtime::Generations all, runtime::load_generations(bundle));
+    if (all.earlier.empty()) return {};
+    json::Array earlier;
+    for (const runtime::Generation& one : all.earlier) {
+      json::Object object;
+      object.set("generation", one.number);
+      object.set("image", one.image);
+      object.set("digest", one.digest);
+      object.set("replaced", one.replaced);
+      earlier.emplace_back(std::move(object));
+    }
+    state.set("generation", all.current);
+    state.set("earlier", std::move(earlier));
+    return {};
   }
 };
 

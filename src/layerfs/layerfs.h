@@ -226,6 +226,7 @@ struct Options {
   std::string root;             // "/var/lib/nexcage/layers"
   std::string driver = "auto";  // auto, erofs, overlay, copy, zfs
   std::string zfs_dataset{};    // driver zfs: the dataset below which images and containers lie
+  std::string zfs_cloner{};     // driver zfs: path of libexec/nexcage/zfs; empty: zfs(8) clones
   Unpacker unpack{};
   Converter convert{};
   Hasher hash{};

@@ -13,7 +13,7 @@
 #include "nexcage/base/text.h"
 #include "nexcage/runtime/guest_earlier.h"
 #include "nexcage/runtime/guest_image.h"
-#include "nexcage/runtime/guest_source.h"
+#include "nexcage/runtime/kept_source.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/routing.h"
 #include "nexcage/runtime/state_file.h"
@@ -337,10 +337,6 @@ Result<> stop_guest(const std::string& id, std::chrono::seconds time, Services& 
 }
 
 Result<> update_image(const std::string& id, const std::string& image, Services& with) {
-  if (!is_guest(id, with.settings))
-    return fail(Error(Errc::Unsupported,
-                      "update --image: container " + id + " is no guest of a Proxmox VE cluster")
-                    .hint("make a new container from the image"));
   NX_TRY(Held held, hold_guest(id, with), "update " + id);
   Found& found = held.guest;
   Record& record = found.record;
@@ -357,9 +353,6 @@ Result<> update_image(const std::string& id, const std::string& image, Services&
 }
 
 Result<> roll_back(const std::string& id, Services& with) {
-  if (!is_guest(id, with.settings))
-    return fail(Errc::Unsupported,
-                "update --rollback: container " + id + " is no guest of a Proxmox VE cluster");
   NX_TRY(Held held, hold_guest(id, with), "update " + id);
   Found& found = held.guest;
   NX_CHECK(recover(found), "update " + id);

@@ -40,8 +40,8 @@ Result<> remove_guest(const std::string& id, const GuestRemoval& how, Services& 
 /// Asks it to end, and ends it when the time is over.
 Result<> stop_guest(const std::string& id, std::chrono::seconds time, Services& with);
 
-/// Another image for it (Backend::replace_image); empty: the one it was made from, as the store or
-/// its registry has it now.
+/// Another image for a guest (Backend::replace_image); empty: the one it was made from, as the
+/// store or its registry has it now.
 Result<> update_image(const std::string& id, const std::string& image, Services& with);
 /// Takes the last update back (Backend::roll_back).
 Result<> roll_back(const std::string& id, Services& with);

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "nexcage/base/log.h"
+#include "nexcage/runtime/generations.h"
 #include "nexcage/runtime/layers.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/sys/fs.h"
@@ -13,7 +14,17 @@
 namespace nexcage::runtime {
 namespace {
 
-/// Id of a container whose info.json names this manifest; empty when there is none.
+/// The container may be rolled back to a root of this manifest.
+bool is_of_earlier_root(const std::string& id, const oci::Digest& manifest,
+                        const Settings& settings) {
+  const auto generations = load_generations(Paths(settings).bundle(id));
+  return generations && std::ranges::any_of(generations->earlier, [&](const Generation& one) {
+           return one.digest == manifest.str();
+         });
+}
+
+/// Id of a container that has this manifest, or had it before an update that can be taken back;
+/// empty when there is none.
 Result<std::string> user_of(const oci::Digest& manifest, const Settings& settings) {
   auto dir = sys::open_at(AT_FDCWD, settings.images + "/containers", O_RDONLY | O_DIRECTORY);
   if (!dir) {
@@ -27,6 +38,7 @@ Result<std::string> user_of(const oci::Digest& manifest, const Settings& setting
     auto info = json::parse(*text);
     if (!info) continue;
     if (info->text("image_digest") == manifest.str()) return id;
+    if (is_of_earlier_root(id, manifest, settings)) return id;
   }
   return std::string();
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "nexcage/base/text.h"
+#include "nexcage/runtime/kept_source.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::runtime {
@@ -67,16 +68,41 @@ Result<Request> request_from_json(const json::Value& document) {
   return request;
 }
 
-Result<Request> read_request(const std::string& bundle) {
-  const std::string file = bundle + "/request.json";
+namespace {
+
+Result<json::Value> read_document(const std::string& file) {
   auto text = sys::read_file(AT_FDCWD, file, json::Limits{}.max_bytes);
   if (!text && text.error().sys_errno() == ENOENT)
     return fail(Error(Errc::InvalidState, file + " is missing: nothing says how it was made")
                     .hint("delete the container and run it anew"));
   if (!text) return fail(std::move(text).error());
-  NX_TRY(const json::Value document, json::parse(*text), file);
+  NX_TRY(json::Value document, json::parse(*text), file);
+  return document;
+}
+
+}  // namespace
+
+Result<Request> read_request(const std::string& bundle) {
+  const std::string file = bundle + "/request.json";
+  NX_TRY(const json::Value document, read_document(file));
   NX_TRY(Request request, request_from_json(document), file);
   return request;
+}
+
+Result<KeptSource> read_source(const std::string& bundle) {
+  const std::string file = bundle + "/request.json";
+  NX_TRY(const json::Value document, read_document(file));
+  const json::Value* source = document.find("source");
+  if (source == nullptr)
+    return fail(Error(Errc::InvalidState,
+                      "the container was made by an earlier version, which did not keep what was "
+                      "asked of its image")
+                    .hint("make a new container from the image"));
+  KeptSource kept;
+  NX_TRY(kept.source, source_from_json(*source), file);
+  if (const json::Value* volumes = document.find("volumes"); volumes && volumes->if_array())
+    for (const json::Value& one : *volumes->if_array()) kept.volumes.push_back(one.text());
+  return kept;
 }
 
 }  // namespace nexcage::runtime

@@ -7,6 +7,8 @@
 
 #include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
+#include "nexcage/runtime/exchange.h"
+#include "nexcage/runtime/generations.h"
 #include "nexcage/runtime/kept.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/state_file.h"
@@ -51,10 +53,15 @@ Result<> settle(const std::string& id, const std::string& boot, const Settings& 
   if (!text) return {};  // not ours to judge
   const auto lines = split(*text, '\n');
   if (lines.size() < 2 || lines[0] != settings.root || lines[1] == boot) return {};
+  // The undo log of an update that was cut short went with the boot.
+  NX_CHECK(undo_exchange(paths.bundle(id)), "container " + id + " of an earlier boot");
+  NX_CHECK(remove_discarded(paths.bundle(id)), "container " + id + " of an earlier boot");
   NX_TRY(const Kept kept, load_kept(id, settings), "container " + id + " of an earlier boot");
   if (kept.volume && storage::survives(*kept.volume)) return revive(id, settings);
   log::info("remove the bundle of " + id + ", which ended with an earlier boot");
   if (kept.volume) NX_CHECK(storage::remove_volume(*kept.volume));
+  NX_TRY(const Generations generations, load_generations(paths.bundle(id)));
+  for (const Generation& one : generations.earlier) NX_CHECK(storage::remove_volume(one.volume));
   NX_CHECK(sys::remove_tree(paths.info_dir(id)));
   return sys::remove_tree(paths.bundle(id));
 }

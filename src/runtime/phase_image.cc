@@ -33,9 +33,7 @@ Result<> write_bundle(Resolved& resolved, const Settings& settings) {
 
 }  // namespace
 
-Result<Resolved> resolve_image(Checked checked, Services& with) {
-  Resolved resolved{std::move(checked), {}, {}, {}, {}, {}};
-  if (resolved.image == nullptr) return resolved;
+Result<> take_image(Resolved& resolved, Services& with) {
   const ImageSource& wanted = *resolved.image;
   NX_TRY(resolved.store, image::Store::open(with.settings.images, image::Store::IfMissing::create));
   NX_TRY(const PullPolicy configured, parse_pull_policy(with.settings.pull_policy), "pull.policy");
@@ -50,6 +48,13 @@ Result<Resolved> resolve_image(Checked checked, Services& with) {
   if (resolved.network)
     apply_network(resolved.spec, *resolved.network, resolved.bundle,
                   Paths(with.settings).network_dir(resolved.request->id));
+  return {};
+}
+
+Result<Resolved> resolve_image(Checked checked, Services& with) {
+  Resolved resolved{std::move(checked), {}, {}, {}, {}, {}};
+  if (resolved.image == nullptr) return resolved;
+  NX_CHECK(take_image(resolved, with));
   NX_CHECK(write_bundle(resolved, with.settings));
   return resolved;
 }

@@ -66,6 +66,7 @@ storage::Choice drivers_choice(const Resolved& resolved) {
 
 Result<storage::Volume> volume_of(const Resolved& resolved) {
   if (resolved.former) return resolved.former->volume;
+  if (resolved.planned) return *resolved.planned;
   return storage::plan_volume(resolved.storage, resolved.request->id, resolved.bundle);
 }
 

@@ -45,6 +45,8 @@ struct Checked {
   std::optional<network::Wanted> network;
   std::string spec_file, spec_text{};  // OCI form: what the spec was read from
   std::optional<Former> former{};      // a stopped container that is started: it is made again
+  /// An update: what holds the new root's writes. Otherwise phase 3 plans it from the choice.
+  std::optional<storage::Volume> planned{};
   layerfs::Storage storage_state() const {
     return former ? layerfs::Storage::kept : layerfs::Storage::fresh;
   }
@@ -110,8 +112,11 @@ struct Made : Registered {
 /// The config.json of a bundle, parsed.
 Result<oci::Spec> read_bundle_spec(const BundleSource& source, const Settings& settings);
 
-Result<Checked> check_request(const Request& request, Services& with);      // 1
-Result<Resolved> resolve_image(Checked checked, Services& with);            // 2
+Result<Checked> check_request(const Request& request, Services& with);  // 1
+Result<Resolved> resolve_image(Checked checked, Services& with);        // 2
+/// The part of phase 2 that an update repeats: the image of `resolved.image`, which must be set, is
+/// found and verified, and the spec made from it. Nothing is written.
+Result<> take_image(Resolved& resolved, Services& with);
 Result<Mounted> mount_layers(Resolved resolved, Services& with);            // 3
 Result<Rooted> assemble_rootfs(Mounted mounted);                            // 4
 Result<Stored> settle_storage(Rooted rooted, Services& with);               // 5

@@ -7,6 +7,7 @@
 #include "nexcage/base/text.h"
 #include "nexcage/runtime/guests.h"
 #include "nexcage/runtime/kept_request.h"
+#include "nexcage/runtime/kept_source.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/sys/fs.h"
 
@@ -26,6 +27,7 @@ json::Value request_json(const Resolved& resolved) {
   request.set("volumes", std::move(volumes));
   request.set("network", network::to_json(resolved.network_options));
   request.set("options", options_to_json(*resolved.request));
+  if (resolved.image != nullptr) request.set("source", to_json(*resolved.image));
   return request;
 }
 
@@ -74,9 +76,13 @@ Result<> restore(Resolved& resolved, const json::Value& request, const Settings&
 
 }  // namespace
 
+std::string request_text(const Resolved& resolved) {
+  return json::dump(request_json(resolved), json::Style::pretty) + "\n";
+}
+
 Result<> save_request(const Resolved& resolved) {
-  const std::string text = json::dump(request_json(resolved), json::Style::pretty) + "\n";
-  return sys::write_file_atomic(resolved.bundle + "/request.json", text, 0600, sys::Durable::no);
+  return sys::write_file_atomic(resolved.bundle + "/request.json", request_text(resolved), 0600,
+                                sys::Durable::no);
 }
 
 Result<PreparedBundle> hand_on(Resolved resolved) {

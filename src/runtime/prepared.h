@@ -10,7 +10,10 @@
 
 namespace nexcage::runtime {
 
-/// Writes {bundle}/request.json: what phases 1 and 2 found out and config.json does not say.
+/// The text of {bundle}/request.json: what phases 1 and 2 found out and config.json does not say.
+/// What the user asked of the image (ImageSource) is in it for updates.
+std::string request_text(const Resolved& resolved);
+/// Writes it.
 Result<> save_request(const Resolved& resolved);
 
 /// Leaves the bundle, and what is to become of it, to a second command.

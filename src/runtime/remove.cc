@@ -10,6 +10,7 @@
 
 #include "nexcage/base/log.h"
 #include "nexcage/layerfs/batch.h"
+#include "nexcage/runtime/generations.h"
 #include "nexcage/runtime/guests.h"
 #include "nexcage/runtime/hooks.h"
 #include "nexcage/runtime/kept.h"
@@ -32,6 +33,14 @@ Result<> record_cgroup(FileUndoLog& log, const Record& record) {
   return log.will_create_cgroup(path.substr(1));
 }
 
+/// The roots that it had before its updates. The bundle, which the log has already, goes last.
+Result<> record_generations(FileUndoLog& log, const std::string& bundle) {
+  NX_TRY(const Generations all, load_generations(bundle));
+  for (const Generation& one : all.earlier) NX_CHECK(log.will_make_volume(one.volume));
+  for (const Generation& one : all.discarded) NX_CHECK(log.will_make_volume(one.volume));
+  return {};
+}
+
 /// What a container keeps when it has ended: only its removal takes that away. Recorded, as
 /// everything here, in the order in which it was made; the log undoes it in reverse.
 Result<> record_lasting(FileUndoLog& log, const Record& record, const Kept& kept,
@@ -41,6 +50,7 @@ Result<> record_lasting(FileUndoLog& log, const Record& record, const Kept& kept
   NX_CHECK(log.will_create_dir(Paths(settings).info_dir(id)));
   const bool image_form = is_image_form(record, settings);
   if (image_form) NX_CHECK(log.will_create_dir(record.state.bundle));
+  if (image_form) NX_CHECK(record_generations(log, record.state.bundle));
   if (!kept.volume) return {};
   if (!image_form) NX_CHECK(log.will_create_dir(record.state.bundle + "/" + id));
   return log.will_make_volume(*kept.volume);

@@ -22,7 +22,23 @@ using backends::Record;
 constexpr std::chrono::seconds kMonitorTime{10};  // until conmon has written everything
 constexpr std::chrono::seconds kReaderTime{1};    // for `wait` to read the exit code
 
-Result<> check_stopped(const Record& record, const Settings& settings) {
+/// Everything that can be refused without touching anything.
+Result<> check_again(const Resolved& resolved, const Services& with) {
+  NX_TRY(const auto backend, with.open_backend(resolved.backend));
+  NX_CHECK(backend->probe());
+  if (!resolved.network) return {};
+  return network::check(*resolved.network, network_config(with.settings));
+}
+
+}  // namespace
+
+std::string start_log(const std::string& id) { return id + "@start"; }
+
+bool can_start_again(const Record& record, const Settings& settings) {
+  return record.state.status == oci::Status::stopped && is_image_form(record, settings);
+}
+
+Result<> check_can_start_again(const Record& record, const Settings& settings) {
   const std::string& id = record.state.id;
   if (record.state.status != oci::Status::stopped)
     return fail(Errc::InvalidState, "cannot start: container " + id + " is " +
@@ -40,29 +56,13 @@ Result<> check_stopped(const Record& record, const Settings& settings) {
                   .hint("delete the container and run it anew"));
 }
 
-/// Everything that can be refused without touching anything.
-Result<> check_again(const Resolved& resolved, const Services& with) {
-  NX_TRY(const auto backend, with.open_backend(resolved.backend));
-  NX_CHECK(backend->probe());
-  if (!resolved.network) return {};
-  return network::check(*resolved.network, network_config(with.settings));
-}
-
-}  // namespace
-
-std::string start_log(const std::string& id) { return id + "@start"; }
-
-bool can_start_again(const Record& record, const Settings& settings) {
-  return record.state.status == oci::Status::stopped && is_image_form(record, settings);
-}
-
 Result<StoppedContainer> StoppedContainer::hold(const std::string& id, const Services& with) {
   auto log = FileUndoLog::create(Paths(with.settings).undo_dir(), start_log(id));
   if (!log && log.error().code() == Errc::ContainerExists)
     return fail(Errc::InvalidState, "container " + id + " is being started by another command");
   if (!log) return fail(std::move(log).error());
   NX_TRY(const Record record, find(id, with));
-  NX_CHECK(check_stopped(record, with.settings));
+  NX_CHECK(check_can_start_again(record, with.settings));
   const std::string& bundle = record.state.bundle;
   NX_TRY(Request request, read_request(bundle), "start " + id);
   NX_CHECK(await_monitor(bundle, kMonitorTime), "start " + id);
@@ -87,7 +87,7 @@ Result<Resolved> load_stopped(Request& request, Services& with) {
   NX_CHECK(oci::check_container_id(id));
   NX_TRY(FileUndoLog undo, FileUndoLog::create(Paths(with.settings).undo_dir(), id));
   NX_TRY(const Record record, find(id, with));
-  NX_CHECK(check_stopped(record, with.settings));
+  NX_CHECK(check_can_start_again(record, with.settings));
   NX_TRY(const Kept kept, load_kept(id, with.settings));
   if (!kept.volume) return fail(Errc::InvalidState, "info.json does not say where its files are");
   NX_TRY(Resolved resolved, load_bundle(request, std::move(undo), with));

@@ -18,6 +18,9 @@ namespace nexcage::runtime {
 /// `start` makes it run again: it was made from an image and has ended.
 bool can_start_again(const backends::Record& record, const Settings& settings);
 
+/// InvalidState unless it has ended, was made from an image, and what it wrote is whole.
+Result<> check_can_start_again(const backends::Record& record, const Settings& settings);
+
 /// A stopped container, held by the command that starts it: no other does meanwhile. Dropped before
 /// start() has succeeded, or when this process dies, it is a stopped container again.
 class StoppedContainer {

@@ -68,6 +68,7 @@ Result<layerfs::Options> layer_options(const Settings& settings,
   NX_TRY(const auto form, layer_form(settings.layerfs_form));
   return layerfs::Options{.root = settings.layers,
                           .driver = settings.layerfs,
+                          .zfs_cloner = settings.libexec + "/zfs",
                           .unpack = layerfs::helper_unpacker(settings.libexec),
                           .convert = layerfs::helper_converter(settings.libexec),
                           .hash = layerfs::helper_hasher(settings.libexec),

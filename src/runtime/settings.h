@@ -14,6 +14,7 @@ struct Settings {
   std::string default_backend = "lxc";             // [runtime] default
   std::string strict_oci_version;                  // [runtime] strict_oci_version
   std::string cgroup_parent = "nexcage";           // [runtime] cgroup_parent
+  int generations = 1;                             // [runtime] generations: earlier roots kept
   std::string images = "/var/lib/nexcage/images";  // [storage] images
   std::string containers =
       "/var/lib/nexcage/containers";               // [storage] containers: image-form bundles

@@ -15,6 +15,8 @@
 #include "nexcage/base/text.h"
 #include "nexcage/json/value.h"
 #include "nexcage/network/network.h"
+#include "nexcage/runtime/exchange.h"
+#include "nexcage/runtime/generations.h"
 #include "nexcage/runtime/undo_state.h"
 #include "nexcage/sys/cgroup.h"
 #include "nexcage/sys/fs.h"
@@ -45,6 +47,8 @@ bool known(char kind) {
     case Kind::volume:
     case Kind::state:
     case Kind::redirection:
+    case Kind::exchange:
+    case Kind::discarded:
       return true;
   }
   return false;
@@ -165,6 +169,16 @@ Result<> undo_redirection(const std::string& argument) {
   return sys::end_redirection(*recorded);
 }
 
+/// As the holder of the container: an update that was killed is taken back before, and nobody
+/// starts the container meanwhile.
+Result<> undo_discarded(const std::string& argument) {
+  const auto recorded = json::parse(argument);
+  if (!recorded) return {};
+  NX_TRY(FileUndoLog log, FileUndoLog::create(recorded->text("logs"), recorded->text("id")));
+  NX_CHECK(remove_discarded(recorded->text("bundle")));
+  return log.commit();
+}
+
 Result<> undo_file(const std::string& path) { return sys::remove_file(AT_FDCWD, path); }
 
 Result<> undo_all(const std::vector<UndoEntry>& entries) {
@@ -270,6 +284,10 @@ Result<> undo(const UndoEntry& entry) {
       return undo_state(entry.argument);
     case Kind::redirection:
       return undo_redirection(entry.argument);
+    case Kind::exchange:
+      return undo_exchange(entry.argument);
+    case Kind::discarded:
+      return undo_discarded(entry.argument);
   }
   return {};
 }
@@ -373,6 +391,30 @@ Result<> FileUndoLog::will_redirect(const sys::Redirection& redirection) {
 
 Result<> FileUndoLog::will_reuse_state(const std::string& state_dir, const std::string& record) {
   return this->record({Kind::state, encode_state(state_dir, record)});
+}
+
+Result<> FileUndoLog::will_exchange(const std::string& bundle) {
+  return record({Kind::exchange, bundle});
+}
+
+Result<> FileUndoLog::will_discard(const std::string& id, const std::string& bundle) {
+  json::Object object;
+  object.set("logs", path_.substr(0, path_.rfind('/')));
+  object.set("id", id);
+  object.set("bundle", bundle);
+  return record({Kind::discarded, json::dump(object)});
+}
+
+Result<std::size_t> FileUndoLog::position() const {
+  const off_t end = ::lseek(fd_.get(), 0, SEEK_END);
+  if (end < 0) return fail_errno("find the end of " + path_);
+  return static_cast<std::size_t>(end);
+}
+
+Result<> FileUndoLog::forget_since(std::size_t position) {
+  if (::ftruncate(fd_.get(), static_cast<off_t>(position)) != 0)
+    return fail_errno("shorten " + path_);
+  return {};
 }
 
 Result<> FileUndoLog::hand_over(const std::string& name, const sys::ProcessId& id) const {

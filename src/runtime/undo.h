@@ -2,6 +2,7 @@
 // the clean-up; when that process dies, the next command finishes it (recover).
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,12 +32,15 @@ struct UndoEntry {
     preparation = 'y',
     volume = 'v',
     redirection = 'r',
+    exchange = 'g',
+    discarded = 'o',
   };
   Kind kind;
   /// Path, cgroup path, "pid start_time"; network: its directory; foreign, unit: a
   /// Foreign or Unit as JSON; layers: the layers directory and a MountRecord as JSON; state: as in
   /// undo_state.h; preparation: the layers directory and a driver as JSON; volume: a
-  /// storage::Volume as JSON; redirection: a sys::Redirection as its text.
+  /// storage::Volume as JSON; redirection: a sys::Redirection as its text; exchange: the bundle;
+  /// discarded: the logs' directory, the id and the bundle as JSON.
   std::string argument;
   bool operator==(const UndoEntry&) const = default;
 };
@@ -82,8 +86,16 @@ class FileUndoLog final : public backends::UndoLog {
   /// `record`, the state.json of the ended container, comes back.
   Result<> will_reuse_state(const std::string& state_dir, const std::string& record);
 
+  /// Undone by undo_exchange (exchange.h).
+  Result<> will_exchange(const std::string& bundle);
+  /// Undone, when nobody holds the container `id`, by remove_discarded (generations.h).
+  Result<> will_discard(const std::string& id, const std::string& bundle);
+
   /// Undoes everything so far and goes on empty: the log, and with it the id, stays ours.
   Result<> undo_so_far();
+  /// How much is recorded; and what was recorded since then is not undone any more.
+  Result<std::size_t> position() const;
+  Result<> forget_since(std::size_t position);
   /// The log `name` beside this one, which another process holds, gets this process to end.
   /// InvalidState when that log is gone: its writer is dead and somebody has finished it.
   Result<> hand_over(const std::string& name, const sys::ProcessId& id) const;

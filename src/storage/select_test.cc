@@ -259,5 +259,28 @@ TEST(StorageVolume, names_of_containers_become_datasets) {
   EXPECT_ERROR(plan_volume(zfs, "nexcage", "/c/nexcage"), Errc::ConfigError, HasSubstr("images"));
 }
 
+TEST(StorageVolume, later_generations_have_places_that_no_container_has) {
+  const auto place = [](Kind kind, const std::string& location, bool raw) {
+    const Choice choice{.kind = kind,
+                        .location = location,
+                        .raw = raw ? std::optional(RawChoice{}) : std::nullopt,
+                        .size = {},
+                        .layerfs = {},
+                        .steps = {}};
+    const auto volume = plan_volume(choice, "a+b", "/c/a+b", 3);
+    EXPECT_OK(volume);
+    const std::string image = volume->raw ? " " + volume->raw->path : "";
+    return (volume->dataset.empty() ? "" : volume->dataset + " ") + volume->base + image;
+  };
+  EXPECT_EQ(place(Kind::local, "", false), "/c/a+b/generations/3");
+  EXPECT_EQ(place(Kind::local, "", true), "/c/a+b/generations/3 /c/a+b/generations/3/a+b.raw");
+  EXPECT_EQ(place(Kind::directory, "/srv", false), "/srv/a+b@3");
+  EXPECT_EQ(place(Kind::directory, "/srv", true), "/srv/a+b@3 /srv/a+b@3/a+b.raw");
+  EXPECT_EQ(place(Kind::zfs, "tank", false), "tank/a:b:generation:3 ");
+  EXPECT_EQ(place(Kind::zfs, "tank", true),
+            "tank/a:b:generation:3 /c/a+b/generations/3 /c/a+b/generations/3/a+b.raw");
+  EXPECT_EQ(place(Kind::zvol, "tank", true), "tank/a:b:generation:3  ");
+}
+
 }  // namespace
 }  // namespace nexcage::storage

@@ -30,13 +30,25 @@ constexpr const char* kSubvolume = "volume";
 /// A dataset of this name belongs to the images.
 constexpr std::string_view kReserved = "nexcage";
 
-Result<> plan_dataset(const Choice& choice, const std::string& id, Volume& volume) {
+/// Ids have no '@' and no ':', so that no other container's name is met.
+std::string directory_name(const std::string& id, unsigned generation) {
+  return generation == 1 ? id : id + "@" + std::to_string(generation);
+}
+/// A dataset's name has no '@'. Another container would have to be called "{id}+generation+{n}",
+/// and is found to be another's by its token.
+std::string dataset_name(const std::string& id, unsigned generation) {
+  const std::string name = zfs::component_of(id);
+  return generation == 1 ? name : name + ":generation:" + std::to_string(generation);
+}
+
+Result<> plan_dataset(const Choice& choice, const std::string& id, unsigned generation,
+                      Volume& volume) {
   NX_TRY(const zfs::Parent parent, zfs::Parent::parse(choice.location));
   if (id == kReserved)
     return fail(Error(Errc::ConfigError, "dataset " + parent.name() + "/" + id +
                                              " holds nexcage's images; no container can have it")
                     .hint("choose another id"));
-  NX_TRY(const zfs::Dataset dataset, parent.child(zfs::component_of(id)));
+  NX_TRY(const zfs::Dataset dataset, parent.child(dataset_name(id, generation)));
   volume.dataset = dataset.name();
   NX_TRY(volume.token, sys::random_hex(kTokenBytes));
   return {};
@@ -158,24 +170,32 @@ Result<Volume> volume_from_json(const json::Value& value) {
   return volume;
 }
 
-Result<Volume> plan_volume(const Choice& choice, const std::string& id, const std::string& bundle) {
+std::string generation_dir(const std::string& bundle, unsigned generation) {
+  return bundle + "/generations/" + std::to_string(generation);
+}
+
+Result<Volume> plan_volume(const Choice& choice, const std::string& id, const std::string& bundle,
+                           unsigned generation) {
   Volume volume{.kind = choice.kind, .base = {}, .dataset = {}, .token = {}, .raw = {}};
+  const bool is_first = generation == 1;
+  const std::string later = generation_dir(bundle, generation);
   switch (choice.kind) {
     case Kind::bundle:
       return volume;
     case Kind::local:
       volume.base = choice.raw ? bundle : bundle + "/upper";
+      if (!is_first) volume.base = later;
       break;
     case Kind::directory:
-      volume.base = choice.location + "/" + id;
+      volume.base = choice.location + "/" + directory_name(id, generation);
       NX_CHECK(refuse_existing(volume.base));
       break;
     case Kind::zfs:
-      NX_CHECK(plan_dataset(choice, id, volume));
-      if (choice.raw) volume.base = bundle + "/" + id + "/storage";
+      NX_CHECK(plan_dataset(choice, id, generation, volume));
+      if (choice.raw) volume.base = is_first ? bundle + "/" + id + "/storage" : later;
       break;
     case Kind::zvol:
-      NX_CHECK(plan_dataset(choice, id, volume));
+      NX_CHECK(plan_dataset(choice, id, generation, volume));
       break;
   }
   if (choice.kind == Kind::zvol) {

@@ -47,8 +47,12 @@ bool survives(const Volume& volume);
 Result<std::string> image_path(const Volume& volume);
 
 /// What the choice means for a container: no names clash, nothing is made. On btrfs directories
-/// become subvolumes. ContainerExists when its directory is there already.
-Result<Volume> plan_volume(const Choice& choice, const std::string& id, const std::string& bundle);
+/// become subvolumes. ContainerExists when its directory is there already. `generation`: a
+/// container that was updated has several volumes, counted from 1.
+Result<Volume> plan_volume(const Choice& choice, const std::string& id, const std::string& bundle,
+                           unsigned generation = 1);
+/// {bundle}/generations/{generation}: where what a later one has in the bundle lies.
+std::string generation_dir(const std::string& bundle, unsigned generation);
 /// Makes directory, subvolume, dataset with its mount, or a ZFS volume; what is there of it already
 /// is kept. Not the image, and not the dataset that is a root file system: LayerFS clones it.
 Result<> make_volume(const Volume& volume);

@@ -69,7 +69,9 @@ class Machine:
             file.write(script)
         see = [os.path.realpath(path) for path in visible]
         see = [path for path in see if path.startswith(HIDDEN)]
+        # Emulated, the string instructions that a real processor is quick at are the slowest way to copy.
         words = ["console=ttyS0", "quiet", "panic=-1", "mitigations=off", "no_timer_check",
+                 "cryptomgr.notests", "clearcpuid=erms,fsrm,rep_good",
                  "security=apparmor", f"nx.modules={self.zfs or self.kernel}/lib/modules"]
         if self.zfs:
             words.append(f"nx.zfs={self.zfs}/root")
@@ -84,7 +86,7 @@ class Machine:
             daemons.append(host)
             share, share_arguments = self._daemon("share", self.share, "-o", "cache=auto")
             daemons.append(share)
-            argv = ["qemu-system-x86_64", "-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", str(self.processors),
+            argv = ["qemu-system-x86_64", "-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max,-erms,-fsrm", "-smp", str(self.processors),
                     "-m", str(self.memory), "-object", f"memory-backend-memfd,id=memory,size={self.memory}M,share=on",
                     "-numa", "node,memdev=memory", "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
                     "-monitor", "none", "-serial", f"file:{self.console}", "-kernel", f"{self.kernel}/vmlinuz",

@@ -93,7 +93,7 @@ Result<MountRecord> ZfsDriver::mount(const PreparedStack& stack, const MountPoin
   }
   NX_TRY(const OwnedDataset owned, OwnedDataset::make(info->parent, at.dataset, at.token));
   if (options.storage == Storage::fresh) {
-    auto cloned = owned.clone(image.snapshot, clone_properties(options));
+    auto cloned = owned.clone(image.snapshot, clone_properties(options), options_.zfs_cloner);
     if (!cloned && storage::zfs::failure_of(cloned.error()) == Failure::no_such_dataset) {
       NX_CHECK(layers.discard(record.key));
       return fail(removed_meanwhile(record.key, std::move(cloned).error()));

@@ -98,14 +98,16 @@ Result<> Client::snapshot(const Snapshot& snapshot, const Properties& properties
   return change(attempted, arguments);
 }
 
-Result<> Client::clone(const Snapshot& of, const Dataset& to, const Properties& properties) const {
+Result<> Client::clone(const Snapshot& of, const Dataset& to, const Properties& properties,
+                       const std::string& program) const {
   NX_CHECK(check(of.dataset()));
   NX_CHECK(check(to));
   const std::string attempted = "clone " + of.name() + " to dataset " + to.name();
   NX_TRY(const Arguments arguments, with_properties({"clone"}, properties, {of.name(), to.name()}),
          attempted);
-  auto made = change(attempted, arguments);
-  if (made || made.error().message().find(kOnlyNotMounted) == std::string::npos) return made;
+  const auto made = call(program.empty() ? programs_.zfs : program, attempted, arguments);
+  if (made) return {};
+  if (made.error().message().find(kOnlyNotMounted) == std::string::npos) return fail(made.error());
   log::warning(made.error().message());
   return {};
 }

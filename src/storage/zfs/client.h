@@ -62,8 +62,10 @@ class Client {
                          const Properties& properties) const;
   Result<> snapshot(const Snapshot& snapshot, const Properties& properties = {}) const;
   /// A new dataset with the content of `of`. Its parent must exist. zfs(8) mounts it where its
-  /// mountpoint is a path; that this does not succeed is logged and no error.
-  Result<> clone(const Snapshot& of, const Dataset& to, const Properties& properties) const;
+  /// mountpoint is a path; that this does not succeed is logged and no error. `program` takes the
+  /// arguments of `zfs clone` instead of zfs(8): libexec/nexcage/zfs.
+  Result<> clone(const Snapshot& of, const Dataset& to, const Properties& properties,
+                 const std::string& program = {}) const;
   /// The dataset's content becomes that of its snapshot, in every mount of it; files that are open
   /// and are not in the snapshot then fail with EIO.
   Result<> rollback(const Snapshot& snapshot, Newer newer) const;

@@ -45,9 +45,10 @@ Result<> OwnedDataset::accept_existing(Result<> made) const {
                   .hint("choose another id, or remove the dataset yourself"));
 }
 
-Result<> OwnedDataset::clone(const Snapshot& of, Properties properties) const {
+Result<> OwnedDataset::clone(const Snapshot& of, Properties properties,
+                             const std::string& program) const {
   add_ours(properties, token_);
-  return accept_existing(client_.clone(of, dataset_, properties));
+  return accept_existing(client_.clone(of, dataset_, properties, program));
 }
 
 Result<> OwnedDataset::create(Properties properties) const {

@@ -26,8 +26,9 @@ class OwnedDataset {
   const Client& client() const { return client_; }
 
   /// Makes it a clone, or an empty dataset; one that is there with this token is left as it is. The
-  /// mount point is legacy. ContainerExists for one with another token or none.
-  Result<> clone(const Snapshot& of, Properties properties) const;
+  /// mount point is legacy. ContainerExists for one with another token or none. `program`: see
+  /// Client::clone.
+  Result<> clone(const Snapshot& of, Properties properties, const std::string& program = {}) const;
   Result<> create(Properties properties) const;
   /// As a sparse volume of at least this size, whose device has no partitions.
   Result<> create_volume(std::uint64_t bytes) const;

@@ -25,12 +25,19 @@ class Refused(Exception):
 
 
 class Case(unittest.TestCase):
+    """A pool for each class, a parent dataset of its own for each test: a pool takes seconds to make."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.pool = zfs_pool.Pool()
+        cls.addClassCleanup(cls.pool.destroy)
+
     def setUp(self):
-        self.pool = zfs_pool.Pool()
-        self.addCleanup(self.pool.destroy)
         self.zfs = self.pool.zfs
-        self.zfs("create", self.pool.dataset("cages"))
-        self.parent = self.pool.dataset("cages")
+        self.cages = self.id().rsplit(".", 1)[-1]
+        self.parent = self.pool.dataset(self.cages)
+        self.zfs("create", self.parent)
+        self.addCleanup(self.pool.unmount)
 
     def call(self, *words, env=None, user=None):
         done = subprocess.run([PROGRAM, self.parent, *map(str, words)], stdin=subprocess.DEVNULL, capture_output=True,
@@ -59,7 +66,7 @@ class Case(unittest.TestCase):
 
     def write(self, path, name, data=b"x"):
         """A file in a dataset whose mountpoint is legacy."""
-        directory = self.pool.mount(f"cages/{path}")
+        directory = self.pool.mount(f"{self.cages}/{path}")
         with open(os.path.join(directory, name), "wb") as file:
             file.write(data)
         zfs_pool.run("umount", directory)
@@ -119,7 +126,7 @@ class Datasets(Case):
 
     def test_a_busy_dataset_is_destroyed_when_it_is_free(self):
         self.call("create", "a", "must_exist", "mountpoint=legacy")
-        directory = self.pool.mount("cages/a")
+        directory = self.pool.mount(f"{self.cages}/a")
         with open(directory + "/open", "wb"):
             self.refused("busy", errno.EBUSY, "destroy", "a")
             began = time.monotonic()
@@ -225,7 +232,7 @@ class Snapshots(Case):
         self.refused("has_dependents", errno.ENOTEMPTY, "rollback", "a", "1", "refuse")
         self.call("rollback", "a", "1", "destroy")
         self.assertEqual(self.labels(), ["1"])
-        self.assertEqual(os.listdir(self.pool.mount("cages/a")), ["one"])
+        self.assertEqual(os.listdir(self.pool.mount(f"{self.cages}/a")), ["one"])
         self.call("rollback", "a", "1", "refuse")
 
     def test_clone_and_promote(self):
@@ -240,6 +247,24 @@ class Snapshots(Case):
         self.call("promote", "c")
         self.assertEqual(self.call("property", "a", "origin"), self.full("c@1"))
         self.assertEqual(self.labels("c"), ["1"])
+
+    def test_our_program_clones_as_zfs_does(self):
+        self.call("snapshot", "a", "1")
+        words = ["clone", *(word for value in ("mountpoint=legacy", "acltype=posixacl", "xattr=sa", f"refquota={8 * MIB}",
+                                               "org.nexcage:id=a b=c") for word in ("-o", value)), self.full("a@1")]
+        program = os.path.join(support.BUILD, "libexec/nexcage/zfs")
+        alone = subprocess.run([program, *words, self.full("ours")], env={"PATH": "/nowhere"}, capture_output=True, check=False)
+        self.assertEqual((alone.returncode, alone.stderr), (0, b""), "zfs(8) was asked")
+        self.zfs(*words, self.full("theirs"))
+        shown = lambda name: self.zfs("get", "-Hpo", "property,value,source", "origin,mountpoint,acltype,xattr,refquota,"
+                                      "org.nexcage:id", self.full(name)).out
+        self.assertEqual(shown("ours"), shown("theirs"))
+        self.assertIn(f"refquota\t{8 * MIB}\tlocal", shown("ours"))
+        # What it cannot do or tell, zfs(8) does.
+        again = zfs_pool.run(program, *words, self.full("ours"), check=False)
+        self.assertEqual((again.code, again.err), (1, f"cannot create '{self.full('ours')}': dataset already exists\n"))
+        zfs_pool.run(program, "clone", "-o", "canmount=off", self.full("a@1"), self.full("more"))
+        self.assertEqual(self.call("property", "more", "canmount"), "off")
 
     def test_a_clone_that_cannot_be_mounted_is_a_clone(self):
         self.call("snapshot", "a", "1")
@@ -279,7 +304,7 @@ class Streams(Case):
         later = self.stream("a", "2", "a", "1")
         self.assertLess(os.path.getsize(later), 2 * MIB)
         self.call("receive", later, "b")
-        sent, received = self.pool.mount("cages/a"), self.pool.mount("cages/b")
+        sent, received = self.pool.mount(f"{self.cages}/a"), self.pool.mount(f"{self.cages}/b")
         self.assertEqual(sorted(os.listdir(received)), ["1", "2"])
         for name in ("1", "2"):
             with open(f"{sent}/{name}", "rb") as left, open(f"{received}/{name}", "rb") as right:
@@ -395,7 +420,7 @@ class Room(Case):
         self.assertGreater(pool["size"], 16 * MIB)
         self.call("create", "a", "must_exist", "mountpoint=legacy")
         self.call("snapshot", "a", "1")
-        self.assertEqual(zfs_pool.fill(self.pool.mount("cages/a")), errno.EDQUOT)
+        self.assertEqual(zfs_pool.fill(self.pool.mount(f"{self.cages}/a")), errno.EDQUOT)
         self.pool.sync()
         self.assertLess(self.call("space")["available"], MIB)
         # Less than a MiB is left, in which an empty dataset still has room.

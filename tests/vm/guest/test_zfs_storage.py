@@ -2,6 +2,7 @@
 import errno
 import json
 import os
+import shutil
 import stat
 import subprocess
 import time
@@ -14,15 +15,15 @@ BACKENDS = os.environ["NX_BACKENDS"].split(",")
 MIB = 1 << 20
 ROOT_TYPE = "awk '$2 == \"/\" {print $3}' /proc/mounts"
 WRITE = "echo written > /file; sleep 1000"
-# In front of the real program on PATH: ends its caller at the call that the file "at" says, before or after the work. The
-# client hands its environment on only in part.
+# In front of a real program: ends its caller at the call that the file "at" says, before or after the work. The client
+# hands its environment on only in part.
 KILLER = """#!/bin/sh
 count=$(cat {dir}/count 2>/dev/null || echo 0)
 count=$((count + 1))
 echo $count > {dir}/count
 echo "$count $*" >> {dir}/calls
 if [ "$count before" = "$(cat {dir}/at)" ]; then kill -9 $PPID; exit 1; fi
-PATH={path} zfs "$@"
+PATH={path} {program} "$@"
 code=$?
 if [ "$count after" = "$(cat {dir}/at)" ]; then kill -9 $PPID; fi
 exit $code
@@ -222,7 +223,7 @@ class Limits(ZfsCase):
                 self.zfs("clone", "-o", "mountpoint=legacy", f"{self.parent}/{origin}", f"{self.parent}/many-{number}")
         first, last = sorted(times[1:5])[1], sorted(times[5:])[2]
         print(f"create: {first * 1000:.0f} ms for the first, {last * 1000:.0f} ms for the 200th ({last / first:.2f}x)")
-        self.assertLess(last, first * 2)  # the machine is shared; the target is 1.2
+        self.assertLess(last, first * 1.5)  # the machine is shared; the target is 1.2
         used = [int(line) for line in self.zfs("list", "-Hpo", "used", "-r", "-d", "1", self.parent).out.split()[1:]]
         self.assertLess(sorted(used)[len(used) // 2], MIB)
 
@@ -274,6 +275,42 @@ class Volumes(ZfsCase):
         answer = self.refused("FileError", "--storage-size", "24m", image, "true")
         self.assertIn("space", answer.err)
         self.assertEqual(self.containers(), [])
+
+
+class Updates(ZfsCase):
+    """Another root is another dataset or volume of the container's; the former stays as long as it is kept."""
+
+    def test_another_image_and_back(self):
+        images = [self.world.import_image([support.Tar().add("version", data=version.encode()).finish()], name=f"app:{version}",
+                                          config={"Volumes": {"/data": {}}}) for version in ("one", "two", "three")]
+        for options in ([], ["--raw", "ext4", "--storage-size", "64m"], ["--storage", "zvol", "--storage-size", "64m"]):
+            with self.subTest(options=options):
+                container = self.detached(*options, image=images[0])
+                self.exec(container, "echo first > /data/own")
+                self.run_ok("update", "--image", images[1], container)
+                later = f"{container}:generation:2"
+                self.assertEqual(self.containers(), [container, later])
+                self.assertEqual(self.exec(container, "cat /version /data/own").out, "twofirst\n")
+                self.exec(container, "echo second > /file; echo second > /data/own")
+                self.run_ok("update", "--rollback", container)
+                self.assertEqual(self.exec(container, "cat /version /file /data/own").out, "onewritten\nfirst\n")
+                self.assertEqual(self.containers(), [container])
+                # The first one goes when it is kept no longer, whatever its name is; a new number each time.
+                self.run_ok("update", "--image", images[1], container)
+                self.run_ok("update", "--image", images[2], container)
+                self.assertEqual(self.containers(), [f"{container}:generation:3", f"{container}:generation:4"])
+                self.assertEqual(self.exec(container, "cat /version /data/own").out, "threefirst\n")
+                self.run_ok("delete", "--force", container)
+                self.assertEqual(self.containers(), [])
+
+    def test_an_update_that_fails_leaves_the_dataset_of_somebody_else(self):
+        container = self.detached()
+        foreign = f"{self.parent}/{container}:generation:2"
+        self.zfs("create", "-o", "mountpoint=legacy", foreign)
+        self.addCleanup(self.zfs, "destroy", foreign, check=False)
+        self.assertNotEqual(self.world.run("update", "--image", self.image, container).code, 0)
+        self.assertEqual(self.containers(), [container, f"{container}:generation:2"])
+        self.assertEqual(self.exec(container, "cat /file").out, "written\n")
 
 
 class Snapshots(ZfsCase):
@@ -397,9 +434,15 @@ class Failures(ZfsCase):
         """Killed before or after each call of zfs, the next command leaves things as they were."""
         directory = self.world.path("killer")
         os.makedirs(directory)
-        with open(directory + "/zfs", "w", encoding="utf-8") as file:
-            file.write(KILLER.format(dir=directory, path=os.environ["PATH"]))
-        os.chmod(directory + "/zfs", 0o755)
+        # Programs of ours, but for the one that clones.
+        shutil.copytree(os.path.join(support.BUILD, "libexec/nexcage"), directory + "/libexec/nexcage")
+        os.rename(directory + "/libexec/nexcage/zfs", directory + "/cloner")
+        os.mkdir(directory + "/bin")
+        binary = shutil.copy(self.world.binary, directory + "/bin/nexcage")
+        for at, program in ((directory + "/zfs", "zfs"), (directory + "/libexec/nexcage/zfs", directory + "/cloner")):
+            with open(at, "w", encoding="utf-8") as file:
+                file.write(KILLER.format(dir=directory, path=os.environ["PATH"], program=program))
+            os.chmod(at, 0o755)
         image = self.world.import_image([support.Tar().add("k", data=b"k").finish()], name="killed")
         self.run_ok("run", "--rm", image, "true")
         before = [name for name in self.datasets() if "@" not in name and len(name) < 64]  # what all images share
@@ -411,7 +454,7 @@ class Failures(ZfsCase):
                     os.unlink(f"{directory}/{name}")
             with open(directory + "/at", "w", encoding="utf-8") as file:
                 file.write(f"{at} {when}\n")
-            answer = self.world.run(*words, env={"PATH": path})
+            answer = self.world.raw([binary, "--config", self.world.config, *words], env={"PATH": path})
             with open(directory + "/calls", encoding="utf-8") as file:
                 return answer, len(file.readlines())
 

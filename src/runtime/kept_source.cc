@@ -1,6 +1,9 @@
-#include "nexcage/runtime/guest_source.h"
+#include "nexcage/runtime/kept_source.h"
 
+#include <array>
+#include <cstdint>
 #include <cstdlib>
+#include <limits>
 
 namespace nexcage::runtime {
 
@@ -34,6 +37,42 @@ json::Value mount_json(const oci::Mount& mount) {
   return out;
 }
 
+json::Array maps_json(const std::vector<oci::IdMapping>& maps) {
+  json::Array out;
+  for (const oci::IdMapping& map : maps)
+    out.emplace_back(json::Array{json::Value(std::uint64_t{map.container_id}),
+                                 json::Value(std::uint64_t{map.host_id}),
+                                 json::Value(std::uint64_t{map.size})});
+  return out;
+}
+
+Result<std::vector<oci::IdMapping>> maps_at(const json::Value& value, std::string_view name) {
+  std::vector<oci::IdMapping> maps;
+  const json::Value* member = value.find(name);
+  if (member == nullptr) return maps;
+  const auto wrong = [&] {
+    return fail(Errc::InvalidJson, "/" + std::string(name) + ": is no list of three numbers each");
+  };
+  if (member->if_array() == nullptr) return wrong();
+  for (const json::Value& one : *member->if_array()) {
+    const json::Array* words = one.if_array();
+    if (words == nullptr || words->size() != 3) return wrong();
+    std::array<std::uint32_t, 3> numbers{};
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      const auto number = (*words)[i].as_u64();
+      if (!number || *number > std::numeric_limits<std::uint32_t>::max()) return wrong();
+      numbers[i] = static_cast<std::uint32_t>(*number);
+    }
+    maps.push_back({numbers[0], numbers[1], numbers[2]});
+  }
+  return maps;
+}
+
+bool flag_at(const json::Value& value, std::string_view name) {
+  const json::Value* member = value.find(name);
+  return member != nullptr && member->if_bool() != nullptr && *member->if_bool();
+}
+
 double number_at(const json::Value& value, std::string_view name) {
   const json::Value* member = value.find(name);
   if (member == nullptr) return 0;
@@ -65,6 +104,9 @@ json::Value to_json(const ImageSource& source) {
   for (const auto& [name, value] : source.annotations) annotations.set(name, value);
   out.set("annotations", std::move(annotations));
   out.set("read_only", source.read_only);
+  if (source.terminal) out.set("terminal", true);
+  if (!source.uid_map.empty()) out.set("uid_map", maps_json(source.uid_map));
+  if (!source.gid_map.empty()) out.set("gid_map", maps_json(source.gid_map));
   return out;
 }
 
@@ -91,8 +133,10 @@ Result<ImageSource> source_from_json(const json::Value& value) {
   if (const json::Value* pids = value.find("pids_limit")) source.pids_limit = pids->as_i64();
   if (const json::Value* all = value.find("annotations"); all && all->if_object())
     for (const auto& [name, text] : *all->if_object()) source.annotations[name] = text.text();
-  const json::Value* read_only = value.find("read_only");
-  source.read_only = read_only && read_only->if_bool() && *read_only->if_bool();
+  source.read_only = flag_at(value, "read_only");
+  source.terminal = flag_at(value, "terminal");
+  NX_TRY(source.uid_map, maps_at(value, "uid_map"));
+  NX_TRY(source.gid_map, maps_at(value, "gid_map"));
   return source;
 }
 
