@@ -116,7 +116,7 @@ class VirtualMachine(support.Case):
         self.assertEqual(self.status(name), "running")
         answer = self.world.run("delete", "--force", name, timeout=60)
         self.assertEqual(answer.code, 0, str(answer))
-        self.assertFalse(os.path.exists(f"/proc/{pid}"))
+        support.wait_for(lambda: not os.path.exists(f"/proc/{pid}"), what="the helper to be reaped")
 
     def test_the_helper_is_not_in_the_hosts_network(self):
         bundle = self.world.bundle(["sleep", "1000"])

@@ -44,7 +44,7 @@ class ContainerdCase(engine.EngineCase):
 
     @classmethod
     def client(cls, *args):
-        answer = cls.world.raw(["ctr", *args])
+        answer = cls.world.raw(["ctr", *args], timeout=engine.PATIENCE)
         if answer.code != 0:
             raise AssertionError(str(answer))
 

@@ -54,6 +54,10 @@ def private_machine():
         os.environ.pop(name, None)
 
 
+# Seconds for a command of an engine: on a busy host an emulated machine takes its time.
+PATIENCE = 300 if BACKEND == "vm" else 60
+
+
 def configure_machines():
     """Engines hand their own environment to no runtime: the kernel is named where an administrator would."""
     os.makedirs("/etc/nexcage", exist_ok=True)
@@ -163,7 +167,7 @@ class EngineCase(unittest.TestCase):
     def prepare(cls):
         """Starts or configures the engine and gives it the image."""
 
-    def command(self, *args, code=0, stdin="", timeout=60):
+    def command(self, *args, code=0, stdin="", timeout=PATIENCE):
         """Runs the engine's client; its exit status must be `code` unless that is None."""
         # In the scratch directory: conmon writes a file "oom" where it stands.
         answer = self.world.raw(self.argv(*args), stdin=stdin, timeout=timeout, cwd=self.world.dir)

@@ -24,9 +24,9 @@ class Machines(PodmanCase):
     def test_terminal(self):
         terminal = self.terminal("run", "--rm", "-it", IMAGE, "sh")
         terminal.type("echo $((6*7))\n")
-        terminal.read_until("42", 120)
+        terminal.read_until("42", 300)
         terminal.type("exit 9\n")
-        self.assertEqual(terminal.finish(60)[1], 9)
+        self.assertEqual(terminal.finish(120)[1], 9)
 
 
 if __name__ == "__main__":

@@ -83,16 +83,6 @@ Result<> plan_finish(const CreateJob& job, MachinePlan& out) {
   return {};
 }
 
-Result<> check_size(const MachinePlan& plan) {
-  const auto& machine = plan.launch.machine;
-  const std::size_t devices = 1 + machine.disks.size() + plan.launch.shares.size() + 1;
-  if (devices > qemu::kMaxDevices)
-    return fail(Errc::Unsupported, "mounts: the machine would have " + std::to_string(devices) +
-                                       " devices, and has places for " +
-                                       std::to_string(qemu::kMaxDevices));
-  return {};
-}
-
 /// As lxc::plan_devices() plans them for a container without a user namespace.
 Result<> plan_guest_devices(const CreateJob& job, MachinePlan& out) {
   lxc::CreatePlan devices;
@@ -103,6 +93,17 @@ Result<> plan_guest_devices(const CreateJob& job, MachinePlan& out) {
 }
 
 }  // namespace
+
+Result<> settle_board(MachinePlan& plan) {
+  auto& machine = plan.launch.machine;
+  const std::size_t devices = 1 + machine.disks.size() + plan.launch.shares.size() + 1;
+  if (devices > qemu::kMaxPciDevices)
+    return fail(Errc::Unsupported, "mounts: the machine would have " + std::to_string(devices) +
+                                       " devices, and has places for " +
+                                       std::to_string(qemu::kMaxPciDevices));
+  if (devices > qemu::kMaxDevices) machine.board = qemu::Board::q35;
+  return {};
+}
 
 Result<sys::plan::Process> plan_guest_process(const oci::Process& process,
                                               const oci::Linux* linux_section) {
@@ -174,7 +175,7 @@ Result<MachinePlan> plan_machine(const CreateJob& job, const Setup& setup,
   NX_TRY(out.plan.process, plan_guest_process(*job.spec.process, &*job.spec.linux_));
   plan_throttles(job.spec, out);
   NX_CHECK(find_virtiofsd(out));
-  NX_CHECK(check_size(out));
+  NX_CHECK(settle_board(out));
   out.user_network = job.user_network;
   out.network_namespace = job.spec.linux_->find(oci::NamespaceType::network)->path;
   if (job.spec.linux_->resources)

@@ -72,6 +72,9 @@ Result<> plan_root(const CreateJob& job, MachinePlan& out);
 Result<> plan_mounts(const CreateJob& job, MachinePlan& out);
 /// Reads the files that are copied into the guest. Unsupported when they are too large together.
 Result<> read_copies(MachinePlan& out);
+/// A machine with more devices than the small board has places for gets the large one. Unsupported
+/// when that has too few, too.
+Result<> settle_board(MachinePlan& out);
 /// Finds what serves the shares, if there are any.
 Result<> find_virtiofsd(MachinePlan& out);
 /// What runs in the guest as the container's process, or as a further one.

@@ -88,5 +88,19 @@ TEST_F(VmPlan, AWritableRootIsTheBundlesDirectory) {
   EXPECT_TRUE(std::get<protocol::Root>(plan_.prepare.sources[0]).lowers.empty());
 }
 
+TEST_F(VmPlan, ManyDevicesNeedTheBoardWithManyPlaces) {
+  for (std::size_t i = 0; i < 15; ++i)
+    share(plan_, {.source = "/s" + std::to_string(i), .tag = {}});
+  ASSERT_OK(settle_board(plan_));
+  EXPECT_EQ(plan_.launch.machine.board, qemu::Board::microvm);
+  for (std::size_t i = 15; i < 22; ++i)
+    share(plan_, {.source = "/s" + std::to_string(i), .tag = {}});
+  ASSERT_OK(settle_board(plan_));
+  EXPECT_EQ(plan_.launch.machine.board, qemu::Board::q35);
+  for (std::size_t i = 22; i < 40; ++i)
+    share(plan_, {.source = "/s" + std::to_string(i), .tag = {}});
+  EXPECT_ERROR(settle_board(plan_), Errc::Unsupported, HasSubstr("42 devices"));
+}
+
 }  // namespace
 }  // namespace nexcage::backends::vm

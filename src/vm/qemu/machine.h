@@ -73,9 +73,9 @@ struct Machine {
   std::vector<Nic> nics;
 };
 
-/// Virtio devices that a microvm has places for (QEMU: hw/i386/microvm.c), and what we allow
-/// ourselves elsewhere.
-inline constexpr std::size_t kMaxDevices = 20;
+/// Virtio devices that a board has places for: of the transports of a microvm (QEMU:
+/// hw/i386/microvm.c) some are left free, and of q35's bus the board's own.
+inline constexpr std::size_t kMaxDevices = 20, kMaxPciDevices = 28;
 
 /// Words of the kernel's command line that every guest gets.
 std::vector<std::string> kernel_parameters(const Machine& machine);
