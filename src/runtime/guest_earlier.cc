@@ -93,16 +93,16 @@ Result<> announce_rollback(const Record& record) {
   return announce(record, std::move(next));
 }
 
-Result<> settle_change(Record& record) {
+Result<bool> settle_change(Record& record) {
   const std::string path = next_path(record);
   NX_TRY(const bool is_there, sys::exists(AT_FDCWD, path));
-  if (!is_there) return {};
+  if (!is_there) return false;
   NX_TRY(const json::Value next, read_json(path), path);
   const json::Value* changes = next.find("changes");
   const bool is_done = changes != nullptr && changes->as_i64() == changes_of(record);
   if (is_done) NX_CHECK(carry_out(record, next));
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno("remove " + path);
-  return {};
+  return true;
 }
 
 }  // namespace nexcage::runtime

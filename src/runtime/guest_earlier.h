@@ -16,7 +16,8 @@ Result<> announce_update(const backends::Record& record, const Settings& setting
 /// Before Backend::roll_back: those of the last update come back.
 Result<> announce_rollback(const backends::Record& record);
 /// Carries out what was announced if the record's backend_data have counted the change, else drops
-/// it; the record has its annotations then. It may be repeated when it was killed.
-Result<> settle_change(backends::Record& record);
+/// it; the record has its annotations then. It may be repeated when it was killed. False: nothing
+/// was announced.
+Result<bool> settle_change(backends::Record& record);
 
 }  // namespace nexcage::runtime

@@ -152,14 +152,6 @@ Result<Found> load_guest(const std::string& id, const Services& with) {
   return found;
 }
 
-/// What a killed update has left is taken back, or brought to its end if the guest has changed.
-Result<> recover(Found& found) {
-  NX_TRY(auto data, found.backend->recover(found.record));
-  if (data) found.record.backend_data = std::move(*data);
-  NX_CHECK(settle_change(found.record));
-  return data ? save_record(found.record) : Result<>();
-}
-
 /// A guest that nobody else changes meanwhile.
 struct Held {
   sys::FileLock lock;
@@ -183,7 +175,8 @@ Result<> finish_one(const std::string& id, const Services& with) {
          sys::FileLock::try_acquire(AT_FDCWD, dir + "/lock", sys::FileLock::Kind::exclusive));
   if (!lock) return {};
   NX_TRY(Found found, load_guest(id, with));
-  if (found.record.state.status != Status::creating) return recover(found);
+  if (found.record.state.status != Status::creating)
+    return recover_guest(found.record, *found.backend);
   auto gone = take_away(found.record, *found.backend);
   // The VMID is another's: ours was never made.
   if (!gone && gone.error().code() == Errc::InvalidState) return sys::remove_tree(dir);
@@ -328,6 +321,13 @@ Result<> remove_guest(const std::string& id, const GuestRemoval& how, Services& 
   return {};
 }
 
+Result<> recover_guest(Record& record, const backends::Backend& backend) {
+  NX_TRY(auto data, backend.recover(record));
+  if (data) record.backend_data = std::move(*data);
+  NX_TRY(const bool has_settled, settle_change(record));
+  return data || has_settled ? save_record(record) : Result<>();
+}
+
 Result<> stop_guest(const std::string& id, std::chrono::seconds time, Services& with) {
   NX_TRY(Found found, load_guest(id, with));
   NX_CHECK(refresh_status(found.record, *found.backend));
@@ -340,7 +340,7 @@ Result<> update_image(const std::string& id, const std::string& image, Services&
   NX_TRY(Held held, hold_guest(id, with), "update " + id);
   Found& found = held.guest;
   Record& record = found.record;
-  NX_CHECK(recover(found), "update " + id);
+  NX_CHECK(recover_guest(found.record, *found.backend), "update " + id);
   NX_TRY(ImageSource source, load_source(record));
   if (!image.empty()) source.image = image;
   NX_TRY(const auto plan, plan_guest_image(id, source, with), "update " + id);
@@ -355,7 +355,7 @@ Result<> update_image(const std::string& id, const std::string& image, Services&
 Result<> roll_back(const std::string& id, Services& with) {
   NX_TRY(Held held, hold_guest(id, with), "update " + id);
   Found& found = held.guest;
-  NX_CHECK(recover(found), "update " + id);
+  NX_CHECK(recover_guest(found.record, *found.backend), "update " + id);
   NX_CHECK(announce_rollback(found.record), "update " + id);
   NX_TRY(found.record.backend_data,
          found.backend->roll_back(found.record, remember_in(found.record)), "update " + id);

@@ -37,6 +37,9 @@ struct GuestRemoval {
 };
 /// Removes it from the cluster, then its record. InvalidState for a running one without `force`.
 Result<> remove_guest(const std::string& id, const GuestRemoval& how, Services& with);
+/// What a killed update has left is taken back, or brought to its end if the guest has changed. The
+/// record is locked by the caller.
+Result<> recover_guest(backends::Record& record, const backends::Backend& backend);
 /// Asks it to end, and ends it when the time is over.
 Result<> stop_guest(const std::string& id, std::chrono::seconds time, Services& with);
 

@@ -122,8 +122,7 @@ Result<> start(const std::string& id, Services& with, Ending ending) {
   // What another command has written of a guest before the lock was ours counts.
   if (found.backend->keeps_guests()) {
     NX_TRY(found.record, load(id, with), "start " + id);
-    NX_TRY(auto recovered, found.backend->recover(found.record), "start " + id);
-    if (recovered) found.record.backend_data = std::move(*recovered);
+    NX_CHECK(recover_guest(found.record, *found.backend), "start " + id);
   }
   NX_CHECK(refresh_status(found.record, *found.backend));
   const bool is_stopped_guest =

@@ -1,12 +1,15 @@
 """nexcage with backend proxmox-lxc against the double: life cycle in each release and on each kind of storage, faults, and
 that nothing is left of what failed."""
+import atexit
 import base64
 import gzip
 import io
 import json
 import os
+import shutil
 import subprocess
 import tarfile
+import tempfile
 import threading
 import unittest
 
@@ -24,7 +27,21 @@ def record_of(env):
     return base64.b64decode(text.partition("=")[2]).split(b"\0")
 
 
+MADE = []  # the directory with the imported images
+
+
 def images(world):
+    """The store of this world has the images that the tests are about. They are imported once."""
+    if not MADE:
+        import_images(world)
+        MADE.append(tempfile.mkdtemp(prefix="pve-images-"))
+        atexit.register(shutil.rmtree, MADE[0])
+        shutil.copytree(world.path("images"), MADE[0], dirs_exist_ok=True)
+    else:
+        shutil.copytree(MADE[0], world.path("images"), dirs_exist_ok=True)
+
+
+def import_images(world):
     layout = support.Layout(world.path("layout"))
     one = (support.Tar().dir("bin").add("bin/app", data=b"app 1\n", mode=0o755).dir("etc")
            .add("etc/passwd", data=b"root:x:0:0::/:/bin/sh\nweb:x:101:102::/:/bin/sh\n")
@@ -48,12 +65,14 @@ def images(world):
             raise AssertionError(str(answer))
 
 
-class LifeCycleCase(GuestCase):
-    """What holds in each release, on each storage."""
-
+class ImageCase(GuestCase):
     @classmethod
     def prepare(cls):
         images(cls.world)
+
+
+class LifeCycleCase(ImageCase):
+    """What holds in each release, on each storage."""
 
     def test_from_create_to_delete(self):
         before = self.picture()
@@ -220,9 +239,15 @@ class LifeCycle(LifeCycleCase):
         self.assertEqual(self.double.cluster.guests, {})
 
 
-class LifeCycle91(LifeCycleCase):
+class LifeCycle91(ImageCase):
+    """What 9.2 can do, 9.1 can."""
+
     VERSION = "9.1"
 
+    test_from_create_to_delete = LifeCycleCase.test_from_create_to_delete
+    test_what_it_runs = LifeCycleCase.test_what_it_runs
+    test_network_mount_point_and_features = LifeCycleCase.test_network_mount_point_and_features
+    test_ticket = LifeCycleCase.test_ticket
     test_who_gives_the_guest_its_address = LifeCycle.test_who_gives_the_guest_its_address
 
 
@@ -254,8 +279,13 @@ class LifeCycle84(LifeCycleCase):
         self.assertEqual(self.guest().config["ostype"], "debian")
 
 
-class OnZfs(LifeCycleCase):
+class OnZfs(ImageCase):
     """Guests are linked clones of one template guest."""
+
+    test_from_create_to_delete = LifeCycleCase.test_from_create_to_delete
+    test_what_it_runs = LifeCycleCase.test_what_it_runs
+    test_volumes_become_mount_points = LifeCycleCase.test_volumes_become_mount_points
+    test_network_mount_point_and_features = LifeCycleCase.test_network_mount_point_and_features
 
     def setUp(self):
         super().setUp()
@@ -271,12 +301,10 @@ class OnZfs(LifeCycleCase):
     test_templates_are_listed_and_pruned = LifeCycle.test_templates_are_listed_and_pruned
 
 
-class FaultCase(GuestCase):
+class FaultCase(ImageCase):
     """What may go wrong in each release, on each storage: the right error, and nothing that was not there before."""
 
-    @classmethod
-    def prepare(cls):
-        images(cls.world)
+    PRIVILEGES = (("VM.Allocate", "/vms/100"), ("Datastore.AllocateSpace", "/storage/"))
 
     def fails(self, text, *options):
         """The creation fails with these words and leaves what was there before."""
@@ -329,13 +357,10 @@ class FaultCase(GuestCase):
         self.assertEqual(len(self.double.uploads), 2)
 
     def test_missing_privilege_is_named_with_its_path(self):
-        for privilege, path in (("VM.Allocate", "/vms/100"), ("VM.Config.Network", "/vms/100"), ("VM.Config.Options", "/vms/100"),
-                                ("Datastore.AllocateTemplate", "/storage/local"), ("Datastore.AllocateSpace", "/storage/"),
-                                ("SDN.Use", "/sdn/zones/localnetwork/vmbr0")):
+        for privilege, path in self.PRIVILEGES:
             with self.subTest(privilege):
                 self.poor_token(privilege)
-                error = self.fails(privilege)
-                self.assertIn(path, error)
+                self.assertIn(path, self.fails(privilege))
                 text = self.nexcage("pve", "doctor").stdout
                 self.assertRegex(text, rf"{path.removesuffix('/100')}\S* +[^ ]*{privilege}")
                 self.assertRegex(text, rf"pveum role add Nexcage .*{privilege}")
@@ -408,6 +433,9 @@ class FaultCase(GuestCase):
 
 
 class Faults(FaultCase):
+    PRIVILEGES = (*FaultCase.PRIVILEGES, ("VM.Config.Network", "/vms/100"), ("VM.Config.Options", "/vms/100"),
+                  ("Datastore.AllocateTemplate", "/storage/local"), ("SDN.Use", "/sdn/zones/localnetwork/vmbr0"))
+
     def test_node_down_in_mid_task(self):
         """For good: what was made is not forgotten, and goes when the node is back."""
         before = self.picture()
