@@ -226,22 +226,20 @@ class Roots(OverImages):
     def test_each_storage_and_driver(self):
         place = self.world.path("place")
         os.mkdir(place)
-        for options in (["--layerfs", "overlay"], ["--layerfs", "copy"], ["--storage", f"dir:{place}"], ["--raw", "ext4", "--storage-size", "64m"],
-                        ["--tmpfs-upper", "8m"], ["--uidmap", "0:100000:65536"], ["--read-only", "--layerfs", "erofs"]):
+        for options in (["--layerfs", "overlay"], ["--layerfs", "copy", "--storage", f"dir:{place}"], ["--raw", "ext4", "--storage-size", "64m"],
+                        ["--tmpfs-upper", "8m"], ["--uidmap", "0:100000:65536"]):
             with self.subTest(options=options):
                 before = self.world.snapshot()
                 container = self.service("one", *options)
-                writes = "--read-only" not in options
-                if writes:
-                    self.write(container, "first", "/own", "/data/own")
+                self.write(container, "first", "/own", "/data/own")
                 self.run_ok("update", "--image", "app:two", container)
                 self.assertEqual(self.version(container), "two")
                 self.assertFalse(self.has(container, "/own"))
-                if writes and "--tmpfs-upper" not in options:
+                if "--tmpfs-upper" not in options:
                     self.assertEqual(self.inside(container, "sh", "-c", "cat /data/own; stat -c %u /data/own"), "first\n0")
                 self.run_ok("update", "--rollback", container)
                 self.assertEqual(self.version(container), "one")
-                self.assertEqual(self.has(container, "/own"), writes and "--tmpfs-upper" not in options)
+                self.assertEqual(self.has(container, "/own"), "--tmpfs-upper" not in options)
                 self.run_ok("delete", "--force", container)
                 self.assertEqual(os.listdir(place), [])
                 self.assert_same_host(before, ignore=["/layers/"])
@@ -292,8 +290,10 @@ class Roots(OverImages):
 class Failures(OverImages):
     """A step fails, or the command is killed there: the container has the one root or the other, whole."""
 
-    BEFORE = ("update-begun", "update-layers", "update-made", "update-planned", "update-stopped", "update-down", "update-ready",
-              "update-noted", "update-exchanged")
+    # Where an update is killed, and at which of its visits there. The second "made" is the old root, of which the
+    # declared volumes are copied; six files are exchanged.
+    BEFORE = (("update-begun", 1), ("update-made", 1), ("update-stopped", 1), ("update-down", 1), ("update-made", 2), ("update-noted", 1),
+              ("update-exchanging", 1), ("update-exchanging", 4), ("update-exchanged", 1))
     AFTER = ("update-committed", "update-started")
 
     def hold(self, container, place, *words, times=1):
@@ -335,9 +335,7 @@ class Failures(OverImages):
         before = self.world.snapshot()
         container = self.service()
         self.write(container, "first", "/own", "/data/own")
-        # The second time it is the old root, of which the declared volumes are copied.
-        again = [("update-begun", 2), ("update-made", 2)]
-        for place, times in [*((place, 1) for place in self.BEFORE), *again, *(("update-exchanging", n) for n in (1, 3, 6))]:
+        for place, times in self.BEFORE:
             with self.subTest(place=place, times=times):
                 self.kill_at(container, place, "--image", "app:two", times=times)
                 self.check(container, "one", True, [])
@@ -365,7 +363,7 @@ class Failures(OverImages):
         container = self.service()
         self.write(container, "first", "/own")
         self.run_ok("update", "--image", "app:two", container)
-        for place, times in ("update-planned", 1), ("update-noted", 1), ("update-exchanging", 4), ("update-exchanged", 1):
+        for place, times in ("update-noted", 1), ("update-exchanging", 4), ("update-exchanged", 1):
             with self.subTest(place=place, times=times):
                 self.kill_at(container, place, "--rollback", times=times)
                 self.check(container, "two", False, ["one"])
