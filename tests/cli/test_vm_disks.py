@@ -84,7 +84,7 @@ class Disks(support.Case):
                 tar.extractall(tree)
             for name in ("proc", "sys", "dev"):
                 os.mkdir(os.path.join(tree, name))
-            subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", tree, disk, "32M"], check=True)
+            subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", tree, disk, "32M"], check=True, capture_output=True)
         return disk
 
     def run_image(self, path, image_format, command, readonly=False):
