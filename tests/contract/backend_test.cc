@@ -69,6 +69,7 @@ class BackendContract : public testing::ContainerTest,
     setup.vm.initrd = kernel->initrd;
     setup.vm.accelerator = "tcg";
     setup.vm.memory = "128m";
+    setup.vm.boot_timeout = 280;  // emulated, on a busy host
   }
   /// What a failure in the container is to this backend.
   Errc failure() const { return backend->complete() ? Errc::RuntimeError : Errc::LXCError; }
