@@ -1,4 +1,5 @@
 // nexcage list: all containers of this state root.
+#include "nexcage/backends/guest_details.h"
 #include "nexcage/cli/output.h"
 #include "nexcage/cli/state_json.h"
 #include "nexcage/cli/verb.h"
@@ -9,7 +10,11 @@ namespace {
 class List : public Verb {
  public:
   Usage usage() const override {
-    return {"[OPTIONS]", "Lists the containers whose state is below --root.\n", R"(
+    return {"[OPTIONS]", R"(
+Lists the containers whose state is below --root. A guest of a Proxmox VE cluster has
+its node and its VMID in place of a bundle; `nexcage pve list` asks the whole cluster.
+)",
+            R"(
   nexcage list
   nexcage list --format json
   nexcage delete --force $(nexcage list --quiet)
@@ -43,13 +48,21 @@ class List : public Verb {
     return json::dump(array) + "\n";
   }
 
+  /// Where its files are: a bundle's directory, or the guest as "NODE/VMID".
+  static std::string place(const backends::Record& record) {
+    const auto vmid = record.details.find(std::string(backends::kVmidDetail));
+    const auto node = record.details.find(std::string(backends::kNodeDetail));
+    if (vmid == record.details.end() || node == record.details.end()) return record.state.bundle;
+    return node->second + "/" + vmid->second;
+  }
+
   static std::string table(const std::vector<backends::Record>& records) {
     Table table({"ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"});
     for (const backends::Record& record : records) {
       const oci::State& state = record.state;
       const int pid = state.status == oci::Status::stopped ? 0 : state.pid;
       table.add({state.id, std::to_string(pid), std::string(oci::status_name(state.status)),
-                 state.bundle, record.created, owner_name(record)});
+                 place(record), record.created, owner_name(record)});
     }
     return table.text();
   }

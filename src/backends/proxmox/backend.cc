@@ -5,6 +5,7 @@
 #include <mutex>
 #include <optional>
 
+#include "nexcage/backends/guest_details.h"
 #include "nexcage/backends/proxmox/exchange.h"
 #include "nexcage/backends/proxmox/power.h"
 #include "nexcage/backends/proxmox/swap.h"
@@ -80,6 +81,12 @@ class LxcBackend final : public Backend {
         record.backend_data.if_object() ? *record.backend_data.if_object() : json::Object();
     data.set("node", found->second.node);
     return json::Value(std::move(data));
+  }
+  std::map<std::string, std::string> details(const Record& record) const override {
+    const auto name = guest_name(record.backend_data);
+    if (!name) return {};  // none is made yet
+    return {{std::string(kVmidDetail), std::to_string(name->vmid)},
+            {std::string(kNodeDetail), name->node}};
   }
   Result<> probe() const override {
     NX_CHECK(cluster());
