@@ -153,7 +153,7 @@ Result<> make_container_group() {
          sys::open_at(AT_FDCWD, "/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY));
   // One by one: a kernel without one of them has the others.
   for (const std::string_view controller : {"+cpu", "+memory", "+pids", "+io"})
-    (void)::write(control.get(), controller.data(), controller.size());
+    (void)sys::write_all(control.get(), controller);
   if (::mkdir(kCgroup, 0755) < 0) return fail_errno("make the container's control group");
   return {};
 }
