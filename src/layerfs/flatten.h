@@ -14,7 +14,7 @@
 namespace nexcage::layerfs {
 
 struct FlattenJob {
-  ConvertJob stack;    // form plain, no outputs; its tars may be removed afterwards
+  ConvertJob stack;  // form plain, no outputs; its tars may be removed afterwards
   /// To be created: a gzip-compressed tar with names that begin with "./". Empty: only `accounts`.
   std::string output;
   /// An empty directory: the image's etc/passwd, etc/group and etc/os-release go there, if they are
