@@ -253,6 +253,9 @@ Result<ImageSource> load_source(const Record& record) {
 }  // namespace
 
 Result<bool> makes_guest(const Request& request, const Services& with) {
+  // A rule or the default that sends a bundle to a cluster is refused by the ordinary creation,
+  // which knows the bundle's own annotations.
+  if (std::holds_alternative<BundleSource>(request.source) && request.backend.empty()) return false;
   NX_TRY(const auto backend, with.open_backend(route_backend(request, with)));
   return backend->keeps_guests();
 }

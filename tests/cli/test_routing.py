@@ -67,10 +67,10 @@ class BadRules(support.Case):
 class Chosen(support.Case):
     def test_the_rule_decides_where_the_container_runs(self):
         """A backend that is not in this build refuses, so nothing else is needed to see which was chosen."""
-        self.world.write_config(extra='[[runtime.rule]]\nid = "-9"\nruntime = "vm"\n')
+        self.world.write_config(extra='[[runtime.rule]]\nid = "-9"\nruntime = "proxmox-vm"\n')
         bundle = self.world.bundle(["true"])
         answer, records = self.world.logged("run", "--bundle", bundle, self.world.token + "-9")
-        self.assert_error(answer, records, "Unsupported", 1, "vm")
+        self.assert_error(answer, records, "Unsupported", 1, "proxmox-vm")
         self.run_ok("run", "--bundle", bundle, self.world.token + "-8")
         annotated = self.world.bundle(["true"], annotations={"org.nexcage.runtime": "lxc"})
         self.run_ok("run", "--bundle", annotated, self.world.token + "-9")

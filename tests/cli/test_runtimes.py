@@ -23,7 +23,8 @@ class LifeCycle(runtimes.OverRuntime):
         with open(pid_file, encoding="utf-8") as file:
             self.assertEqual(int(file.read()), state["pid"])
         self.rt_ok("start", container)
-        self.assertEqual(support.arguments(state["pid"]), ["sleep", "100"], "the pid is the process's own")
+        # `start` returns when the runtime's init goes on, which is just before it becomes the process.
+        support.wait_for(lambda: support.arguments(state["pid"]) == ["sleep", "100"], what="the process of this pid")
         self.assertEqual(self.state(container)["status"], "running")
         self.assertEqual(self.rt_ok("ps", "--format", "json", container).json(), [state["pid"]])
         self.assertEqual([c["id"] for c in self.rt_ok("list", "--format", "json").json()], [container])
