@@ -281,27 +281,34 @@ class Updates(ZfsCase):
     """Another root is another dataset or volume of the container's; the former stays as long as it is kept."""
 
     def test_another_image_and_back(self):
+        self.to_and_fro([])
+
+    @LONG
+    def test_another_image_and_back_in_images_and_volumes(self):
+        for options in (["--raw", "ext4", "--storage-size", "64m"], ["--storage", "zvol", "--storage-size", "64m"]):
+            with self.subTest(options=options):
+                self.to_and_fro(options)
+
+    def to_and_fro(self, options):
         images = [self.world.import_image([support.Tar().add("version", data=version.encode()).finish()], name=f"app:{version}",
                                           config={"Volumes": {"/data": {}}}) for version in ("one", "two", "three")]
-        for options in ([], ["--raw", "ext4", "--storage-size", "64m"], ["--storage", "zvol", "--storage-size", "64m"]):
-            with self.subTest(options=options):
-                container = self.detached(*options, image=images[0])
-                self.exec(container, "echo first > /data/own")
-                self.run_ok("update", "--image", images[1], container)
-                later = f"{container}:generation:2"
-                self.assertEqual(self.containers(), [container, later])
-                self.assertEqual(self.exec(container, "cat /version /data/own").out, "twofirst\n")
-                self.exec(container, "echo second > /file; echo second > /data/own")
-                self.run_ok("update", "--rollback", container)
-                self.assertEqual(self.exec(container, "cat /version /file /data/own").out, "onewritten\nfirst\n")
-                self.assertEqual(self.containers(), [container])
-                # The first one goes when it is kept no longer, whatever its name is; a new number each time.
-                self.run_ok("update", "--image", images[1], container)
-                self.run_ok("update", "--image", images[2], container)
-                self.assertEqual(self.containers(), [f"{container}:generation:3", f"{container}:generation:4"])
-                self.assertEqual(self.exec(container, "cat /version /data/own").out, "threefirst\n")
-                self.run_ok("delete", "--force", container)
-                self.assertEqual(self.containers(), [])
+        container = self.detached(*options, image=images[0])
+        self.exec(container, "echo first > /data/own")
+        self.run_ok("update", "--image", images[1], container)
+        later = f"{container}:generation:2"
+        self.assertEqual(self.containers(), [container, later])
+        self.assertEqual(self.exec(container, "cat /version /data/own").out, "twofirst\n")
+        self.exec(container, "echo second > /file; echo second > /data/own")
+        self.run_ok("update", "--rollback", container)
+        self.assertEqual(self.exec(container, "cat /version /file /data/own").out, "onewritten\nfirst\n")
+        self.assertEqual(self.containers(), [container])
+        # The first one goes when it is kept no longer, whatever its name is; a new number each time.
+        self.run_ok("update", "--image", images[1], container)
+        self.run_ok("update", "--image", images[2], container)
+        self.assertEqual(self.containers(), [f"{container}:generation:3", f"{container}:generation:4"])
+        self.assertEqual(self.exec(container, "cat /version /data/own").out, "threefirst\n")
+        self.run_ok("delete", "--force", container)
+        self.assertEqual(self.containers(), [])
 
     def test_an_update_that_fails_leaves_the_dataset_of_somebody_else(self):
         container = self.detached()
