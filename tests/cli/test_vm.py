@@ -50,6 +50,12 @@ class VirtualMachine(support.Case):
         self.assertEqual(self.run_vm(self.image, "true").code, 0)
         self.assertEqual(self.run_vm(self.image, "sh", "-c", "sh -c 'kill -9 $$'; exit $?").code, 137)
 
+    def test_kvm_is_used_only_where_it_boots(self):
+        """A device that is there proves nothing: what is found out is right on every host, and remembered."""
+        for _ in range(2):
+            answer = self.run_vm(self.image, "sh", "-c", "exit 7", env={"NEXCAGE_VM_ACCELERATOR": "auto"})
+            self.assertEqual(answer.code, 7, str(answer))
+
     def test_the_kernel_is_another(self):
         answer = self.run_vm(self.image, "uname", "-r")
         self.assertNotEqual(answer.out.strip(), os.uname().release, str(answer))

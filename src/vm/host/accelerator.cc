@@ -82,8 +82,9 @@ Result<bool> boots_with_kvm(const AcceleratorJob& job) {
                         {.fd = machine.output(), .events = POLLIN, .revents = 0}};
     if (::poll(entries, 2, static_cast<int>(left.count())) < 0 && errno != EINTR)
       return fail_errno("wait for a machine");
-    if ((entries[0].revents & POLLIN) != 0) return true;
-    if (entries[0].revents != 0) return false;
+    // The end of QEMU, which KVM may bring about, can be read, too: there is no byte then.
+    char first = 0;
+    if (entries[0].revents != 0) return ::read(port.get(), &first, 1) == 1;
     if (entries[1].revents != 0) machine.read_output();
   }
   return false;
