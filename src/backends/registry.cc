@@ -16,7 +16,7 @@ using Make = std::unique_ptr<Backend> (*)(const Setup&);
 
 struct Entry {
   std::string_view name;
-  Make make;  // nullptr: of the design, not of this build
+  Make make;  // nullptr: of the design, not of this build; see open()
 };
 
 constexpr std::array<Entry, 6> kBackends = {{
@@ -45,7 +45,9 @@ Result<std::unique_ptr<Backend>> open(std::string_view name, const Setup& setup)
     return fail(std::move(error).hint("one of: " + join(backend_names(), ", ")));
   }
   if (entry->make == nullptr)
-    return fail(Errc::Unsupported, "backend " + std::string(name) + " is not in this build");
+    return fail(Error(Errc::Unsupported, "backend " + std::string(name) + " is not in this build")
+                    .hint("the API of Proxmox VE boots a machine from a disk with a boot loader "
+                          "only; --runtime proxmox-lxc makes guests"));
   return entry->make(setup);
 }
 

@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "nexcage/oci/spec.h"
+#include "nexcage/runtime/state_file.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::runtime {
@@ -14,10 +15,6 @@ namespace nexcage::runtime {
 namespace {
 
 using backends::Record;
-
-Result<> write_json(const std::string& path, const json::Value& value) {
-  return sys::write_file_atomic(path, json::dump(value) + "\n", 0600, sys::Durable::yes);
-}
 
 Result<json::Value> read_json(const std::string& path) {
   NX_TRY(const std::string text, sys::read_file(AT_FDCWD, path, json::Limits{}.max_bytes));
@@ -41,20 +38,20 @@ std::int64_t changes_of(const Record& record) {
 
 Result<> announce(const Record& record, json::Object next) {
   next.set("changes", changes_of(record) + 1);
-  return write_json(next_path(record), std::move(next));
+  return write_document(next_path(record), std::move(next));
 }
 
 /// Each file as it will be: writing them twice is no different from once.
 Result<> carry_out(Record& record, const json::Value& next) {
   const json::Value* earlier = next.find("earlier");
-  if (earlier != nullptr) NX_CHECK(write_json(record.state_dir + "/earlier.json", *earlier));
+  if (earlier != nullptr) NX_CHECK(write_document(record.state_dir + "/earlier.json", *earlier));
   const json::Value* source = next.find("source");
-  if (source != nullptr) NX_CHECK(write_json(record.state_dir + "/source.json", *source));
+  if (source != nullptr) NX_CHECK(write_document(record.state_dir + "/source.json", *source));
   const json::Value* config = next.find("config");
   if (config == nullptr) return {};
   NX_TRY(const oci::Spec spec, oci::parse_spec(*config));
   record.state.annotations = spec.annotations;
-  return write_json(record.state_dir + "/config.json", *config);
+  return write_document(record.state_dir + "/config.json", *config);
 }
 
 }  // namespace

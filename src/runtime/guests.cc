@@ -93,15 +93,11 @@ Record first_record(const std::string& id, const std::string& backend, const std
   return record;
 }
 
-Result<> write_file(const std::string& path, const json::Value& value) {
-  return sys::write_file_atomic(path, json::dump(value) + "\n", 0600, sys::Durable::yes);
-}
-
 /// What the backend makes and remembers is the record's from then on.
 backends::Remember remember_in(Record& record) {
   return [&record](const json::Value& data) -> Result<> {
     record.backend_data = data;
-    NX_CHECK(write_file(record.state_dir + "/state.json", runtime::to_json(record)));
+    NX_CHECK(write_document(record.state_dir + "/state.json", runtime::to_json(record)));
     testpoint("guest-remembered");
     return {};
   };
@@ -225,8 +221,8 @@ Result<Record> make(const Request& request, const ImageSource& source, const std
   NX_CHECK(backend->probe());
   NX_TRY(const auto plan, plan_guest_image(request.id, source, with));
   record.state.annotations = plan->spec.annotations;
-  NX_CHECK(write_file(dir + "/config.json", oci::to_json(plan->spec)));
-  NX_CHECK(write_file(dir + "/source.json", to_json(source)));
+  NX_CHECK(write_document(dir + "/config.json", oci::to_json(plan->spec)));
+  NX_CHECK(write_document(dir + "/source.json", to_json(source)));
   NX_CHECK(save_record(record));
   NX_TRY(const auto configured, backend->configure(job_of(record, *plan)),
          "configure backend " + record.backend);

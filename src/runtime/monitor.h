@@ -47,7 +47,8 @@ Result<pid_t> start_monitor(const MonitorJob& job, const Settings& settings);
 
 /// Waits until the conmon of a container that has ended has written everything and ended. Timeout
 /// when it does not. Nothing to wait for is success.
-Result<> await_monitor(const std::string& bundle, std::chrono::milliseconds timeout);
+Result<> await_monitor(const std::string& bundle,
+                       std::chrono::milliseconds timeout = std::chrono::seconds(10));
 
 /// Reads the last error record of a JSON log (base/log.h) back; nullopt when there is none. Pure.
 std::optional<Error> error_from_log(std::string_view text);

@@ -22,8 +22,6 @@
 namespace nexcage::runtime {
 namespace {
 
-constexpr mode_t kTreeMode = 0711;
-
 std::string staging(const std::string& bundle) { return bundle + "/update"; }
 /// Not within the other: each has a log of its own, and they are undone one after the other.
 std::string former_place(const std::string& bundle) { return bundle + "/former"; }

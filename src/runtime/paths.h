@@ -1,4 +1,4 @@
-// Where everything lies. Only this file builds these paths.
+// Where everything lies. This file builds those that several use.
 //
 //   {root}/{id}/                0700  state of one container
 //     state.json                      backends::Record
@@ -13,16 +13,24 @@
 //     mounts/{id}/                    the layers, mounted
 //     {id}/rootfs/                    the container's file system
 //     upper/                          what the container writes (storage "local")
+//     generations.json, generations/  the roots that updates keep (generations.h)
+//     exchange.json, update/          an update in progress (exchange.h, new_root.h)
+//   {containers}/@guests/{id}/  0700  record of a Proxmox VE guest (guests.h)
 //   {images}/containers/{id}/info.json
 //
 // '@' cannot occur in a container id, so our own names never meet one.
 #pragma once
+
+#include <sys/types.h>
 
 #include <string>
 
 #include "nexcage/runtime/settings.h"
 
 namespace nexcage::runtime {
+
+/// Of a directory that has a container's file system in it: its processes pass, nobody else looks.
+inline constexpr mode_t kTreeMode = 0711;
 
 class Paths {
  public:

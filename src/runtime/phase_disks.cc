@@ -12,8 +12,6 @@
 namespace nexcage::runtime {
 namespace {
 
-constexpr mode_t kDisksMode = 0711;
-
 /// A directory or a dataset of the host is nothing that another kernel could write to.
 Result<> check_storage(const Mounted& mounted) {
   if (mounted.volume.raw || mounted.volume.kind == storage::Kind::local) return {};
@@ -79,7 +77,7 @@ Result<Mounted> open_disks(Mounted mounted, Services& with) {
   layerfs::MountPoint at;
   at.target = Paths::layers_mount(mounted.bundle, mounted.request->id);
   at.upper = mounted.bundle + "/upper";
-  NX_CHECK(sys::mkdirs(at.target, kDisksMode));
+  NX_CHECK(sys::mkdirs(at.target, kTreeMode));
   NX_CHECK(mounted.undo.will_create_dir(at.upper));
   NX_CHECK(sys::mkdirs(at.upper, 0700));
   NX_CHECK(mounted.undo.will_mount_layers(with.settings.layers, driver->plan(stack, at)));

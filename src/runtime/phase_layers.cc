@@ -11,7 +11,6 @@
 namespace nexcage::runtime {
 namespace {
 
-constexpr mode_t kTreeMode = 0711;
 constexpr mode_t kPrivateMode = 0700;
 
 /// The layers are mounted through the container's id maps: no file of the image is given another

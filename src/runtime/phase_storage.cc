@@ -14,8 +14,6 @@
 namespace nexcage::runtime {
 namespace {
 
-constexpr mode_t kTreeMode = 0711;
-
 /// The layers have done their part: they are in the image file now.
 Result<> release_layers(Stored& stored, const Settings& settings) {
   if (!stored.layers) return {};

@@ -19,8 +19,7 @@ namespace {
 
 using backends::Record;
 
-constexpr std::chrono::seconds kMonitorTime{10};  // until conmon has written everything
-constexpr std::chrono::seconds kReaderTime{1};    // for `wait` to read the exit code
+constexpr std::chrono::seconds kReaderTime{1};  // for `wait` to read the exit code
 
 /// Everything that can be refused without touching anything.
 Result<> check_again(const Resolved& resolved, const Services& with) {
@@ -65,7 +64,7 @@ Result<StoppedContainer> StoppedContainer::hold(const std::string& id, const Ser
   NX_CHECK(check_can_start_again(record, with.settings));
   const std::string& bundle = record.state.bundle;
   NX_TRY(Request request, read_request(bundle), "start " + id);
-  NX_CHECK(await_monitor(bundle, kMonitorTime), "start " + id);
+  NX_CHECK(await_monitor(bundle), "start " + id);
   NX_TRY(const auto exit, ExitRecord::open(bundle, id));
   if (exit) exit->wait_for_readers(kReaderTime);
   return StoppedContainer(std::move(*log), std::move(request), record);

@@ -21,8 +21,6 @@ namespace {
 using backends::Record;
 using oci::Status;
 
-constexpr std::chrono::seconds kNewMonitorTime{10};  // until conmon has written everything
-
 /// Two updates exclude each other, and an update a creation, a start and a removal.
 Result<FileUndoLog> reserve(const std::string& name, const std::string& id, const Services& with) {
   auto log = FileUndoLog::create(Paths(with.settings).undo_dir(), name);
@@ -133,7 +131,7 @@ Result<> RootUpdate::end_former(Services& with) {
   NX_TRY(const Record record, find(id_, with));
   if (record.state.status != Status::stopped)
     return fail(Errc::InvalidState, "container " + id_ + " is running");
-  NX_CHECK(await_monitor(bundle_, kNewMonitorTime));
+  NX_CHECK(await_monitor(bundle_));
   NX_TRY(const Kept kept, load_kept(id_, with.settings));
   NX_TRY(FileUndoLog log, reserve(id_ + "@former", id_, with));
   NX_CHECK(take_down(log, record, kept, with), "take the former run away");

@@ -71,6 +71,10 @@ Result<> save_record(const backends::Record& record) {
                                 sys::Durable::no);
 }
 
+Result<> write_document(const std::string& path, const json::Value& document) {
+  return sys::write_file_atomic(path, json::dump(document) + "\n", 0600, sys::Durable::yes);
+}
+
 Result<backends::Record> load_record(const std::string& state_dir, const std::string& id) {
   auto text = sys::read_once(state_dir + "/state.json");
   if (!text) {

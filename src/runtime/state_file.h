@@ -20,6 +20,9 @@ Result<> save_record(const backends::Record& record);
 /// Reads {state_dir}/state.json. ContainerNotFound when the directory or the file is missing.
 Result<backends::Record> load_record(const std::string& state_dir, const std::string& id);
 
+/// Writes a JSON document of a container's directory atomically and durably, mode 0600.
+Result<> write_document(const std::string& path, const json::Value& document);
+
 /// {state_dir}/lock: one verb at a time changes a container. Timeout.
 Result<sys::FileLock> lock_container(const backends::Record& record);
 

@@ -1,5 +1,4 @@
 // What every LayerFS driver must do, run over each one this build has.
-#include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -7,177 +6,24 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <chrono>
 #include <csignal>
-#include <filesystem>
-#include <fstream>
-#include <functional>
-#include <iostream>
 #include <iterator>
-#include <optional>
-#include <set>
-#include <string>
-#include <vector>
 
-#include "layer_scratch.h"
+#include "layerfs_driver_fixture.h"
 #include "nexcage/image/inflated.h"
-#include "nexcage/json/value.h"
-#include "nexcage/layerfs/convert/convert.h"
 #include "nexcage/layerfs/converter.h"
 #include "nexcage/layerfs/drivers/upper.h"
-#include "nexcage/layerfs/garbage.h"
-#include "nexcage/layerfs/hasher.h"
-#include "nexcage/layerfs/layerfs.h"
-#include "nexcage/layerfs/unpack/unpack_layer.h"
 #include "nexcage/layerfs/unpacker.h"
-#include "nexcage/sys/fs.h"
 #include "nexcage/sys/mount.h"
-#include "oci_layout.h"
-#include "result_matchers.h"
-#include "tar_writer.h"
-#include "tree_compare.h"
 
 namespace nexcage::layerfs {
 namespace {
-
-namespace fs = std::filesystem;
-using ::nexcage::testing::LayerScratch;
-using ::nexcage::testing::OciLayout;
-using ::nexcage::testing::read_tree;
-using ::nexcage::testing::TarMember;
-using ::nexcage::testing::TarWriter;
-using ::nexcage::testing::Tree;
-using ::testing::HasSubstr;
-
-/// A driver, and for erofs the form of what it prepares.
-struct Way {
-  std::string driver;
-  std::optional<ConvertForm> form{};
-  std::string name() const { return form ? driver + "_" + std::string(form_name(*form)) : driver; }
-};
-std::ostream& operator<<(std::ostream& out, const Way& way) { return out << way.name(); }
 
 const Way kWays[] = {{"erofs", ConvertForm::merged},
                      {"erofs", ConvertForm::index},
                      {"erofs", ConvertForm::full},
                      {"overlay"},
                      {"copy"}};
-
-/// Called after each layer that is unpacked or inflated.
-using OnLayer = std::function<void()>;
-
-class LayerfsDriver : public ::testing::TestWithParam<Way> {
- protected:
-  void SetUp() override {
-    NX_NEEDS_ROOT();
-    layout_ = std::make_unique<OciLayout>(scratch_ / "images");
-    auto store = image::Store::open(scratch_ / "images", image::Store::IfMissing::fail);
-    ASSERT_OK(store);
-    store_ = std::make_unique<image::Store>(std::move(*store));
-    driver_ = open_driver(options([this] { ++unpacked_; }));
-  }
-  void TearDown() override {
-    for (const MountRecord& record : mounted_) EXPECT_OK(driver_->unmount(record));
-  }
-
-  /// The work is done in this process.
-  Options options(const OnLayer& on_layer) const {
-    return {.root = scratch_ / "layers",
-            .driver = GetParam().driver,
-            .unpack =
-                [on_layer](const UnpackJob& job) {
-                  auto result = unpack::unpack_layer(job);
-                  on_layer();
-                  return result;
-                },
-            .convert =
-                [on_layer](const ConvertJob& job) {
-                  auto result = convert::convert(job);
-                  for (const ConvertJob::LayerIn& layer : job.layers)
-                    if (!layer.tar_is_there) on_layer();
-                  return result;
-                },
-            .hash = helper_hasher(NEXCAGE_TEST_LIBEXEC),
-            .form = GetParam().form};
-  }
-  static std::unique_ptr<Driver> open_driver(const Options& options) {
-    auto driver = layerfs::open(options);
-    EXPECT_OK(driver);
-    return driver ? std::move(*driver) : nullptr;
-  }
-  std::string temporaries() const { return scratch_ / ("layers/" + GetParam().driver + "/.tmp"); }
-  bool keeps_tars() const { return GetParam().form != ConvertForm::full; }
-  std::size_t count_of_layers() {
-    std::size_t count = 0;
-    const auto all = driver_->list();
-    EXPECT_OK(all);
-    if (all)
-      for (const Prepared& one : *all) count += one.kind == "tar" || one.kind == "tree" ? 1 : 0;
-    return count;
-  }
-
-  PreparedStack prepare(const image::Image& image) {
-    auto stack = driver_->prepare(*store_, image);
-    EXPECT_OK(stack);
-    return stack ? *stack : PreparedStack{};
-  }
-  MountPoint place(const std::string& name) {
-    MountPoint at{.target = scratch_ / (name + "-target"), .upper = scratch_ / (name + "-upper")};
-    fs::create_directories(at.target);
-    fs::create_directories(at.upper);
-    return at;
-  }
-  /// Mounts and returns the path of the merged tree.
-  std::string mount(const PreparedStack& stack, const std::string& name,
-                    Access access = Access::read_write) {
-    const MountPoint at = place(name);
-    const auto record = driver_->mount(stack, at, {.access = access});
-    EXPECT_OK(record);
-    if (record) mounted_.push_back(*record);
-    return at.target;
-  }
-  static std::string text(const std::string& path) {
-    return sys::read_file(AT_FDCWD, path).value_or("(unreadable)");
-  }
-  static std::set<std::string> names_in(const std::string& path) {
-    std::set<std::string> names;
-    for (const auto& entry : fs::directory_iterator(path)) names.insert(entry.path().filename());
-    return names;
-  }
-  static std::string tar_of(const std::string& name, const std::string& content) {
-    return TarWriter().file(name, content).finish();
-  }
-  /// What `keep` does not need and no mount uses, as `layer gc` finds it; removed unless `dry_run`.
-  Result<Freed> collect(const std::vector<Layer>& keep, bool dry_run) {
-    Inventory inventory;
-    inventory.add_image("kept", keep);
-    NX_TRY(const auto things, driver_->list());
-    inventory.add_driver(GetParam().driver, things);
-    inventory.finish();
-    if (dry_run) return find_garbage(inventory);
-    return remove_things(inventory, inventory.garbage(), std::span(&driver_, 1));
-  }
-  std::set<std::string> named(const std::vector<std::string>& keys) {
-    std::set<std::string> names;
-    for (const std::string& key : keys) names.insert(GetParam().driver + "/" + key);
-    return names;
-  }
-  std::set<std::string> prepared_keys() {
-    std::set<std::string> keys;
-    const auto all = driver_->list();
-    EXPECT_OK(all);
-    if (all)
-      for (const Prepared& one : *all) keys.insert(one.key);
-    return keys;
-  }
-
-  LayerScratch scratch_;
-  std::unique_ptr<OciLayout> layout_;
-  std::unique_ptr<image::Store> store_;
-  std::unique_ptr<Driver> driver_;
-  std::vector<MountRecord> mounted_;
-  int unpacked_ = 0;
-};
 
 TEST_P(LayerfsDriver, MountsTheMergedTree) {
   TarWriter below, above;
@@ -573,125 +419,7 @@ TEST_P(LayerfsDriver, HelperProcessUnpacks) {
   EXPECT_ERROR(driver_->prepare(*store_, bad), Errc::InvalidImage, HasSubstr("does not exist"));
 }
 
-/// What only driver erofs has.
-class ErofsDriver : public LayerfsDriver {
- protected:
-  /// Says what the probe found, as if it had.
-  void pretend(bool loops, bool small_blocks) {
-    const std::string file = scratch_ / "layers/erofs/.probe.json";
-    auto value = json::parse(text(file));
-    ASSERT_OK(value);
-    value->if_object()->set("loops", loops);
-    value->if_object()->set("small_blocks", small_blocks);
-    ASSERT_OK(sys::write_file_atomic(file, json::dump(*value), 0600, sys::Durable::no));
-  }
-  std::size_t shared_mounts() const {
-    const auto table = sys::read_mountinfo();
-    EXPECT_OK(table);
-    if (!table) return 0;
-    return static_cast<std::size_t>(std::ranges::count_if(*table, [&](const sys::MountInfo& one) {
-      return one.mount_point.starts_with(scratch_ / "layers/erofs/.mounts/");
-    }));
-  }
-};
-
-TEST_P(ErofsDriver, LoopDevicesServeOlderKernelsAndGo) {
-  TarWriter below, above;
-  below.file("f", "below").file("g", std::string(100'000, 'g'));
-  above.file("f", "above");
-  const image::Image image = layout_->add("a", {below.finish(), above.finish()});
-  pretend(true, GetParam().form != ConvertForm::full);
-  const PreparedStack stack = prepare(image);
-  const MountPoint at = place("m");
-  const auto record = driver_->mount(stack, at, {});
-  if (!record && record.error().code() == Errc::Unsupported)
-    GTEST_SKIP() << "no loop devices: " << record.error().message();
-  ASSERT_OK(record);
-  EXPECT_THAT(record->method, HasSubstr("loop devices"));
-  EXPECT_EQ(text(at.target + "/f"), "above");
-  EXPECT_EQ(text(at.target + "/g"), std::string(100'000, 'g'));
-  EXPECT_OK(driver_->unmount(*record));
-}
-
-TEST_P(ErofsDriver, OldKernelsGetTheDataInTheImage) {
-  pretend(false, false);
-  if (GetParam().form != ConvertForm::full)
-    EXPECT_ERROR(driver_->prepare(*store_, layout_->add("a", {tar_of("f", "x")})),
-                 Errc::Unsupported, HasSubstr("512"));
-  Options any = options([] {});
-  any.form.reset();
-  driver_ = open_driver(any);
-  const PreparedStack stack = prepare(layout_->add("b", {tar_of("f", "y")}));
-  ASSERT_EQ(stack.keys.size(), 1u);
-  EXPECT_EQ(stack.keys[0].substr(0, 2), "f-");
-  EXPECT_EQ(text(mount(stack, "b") + "/f"), "y");
-}
-
-TEST_P(ErofsDriver, LastMountTakesTheSharedOneAlong) {
-  const PreparedStack stack = prepare(layout_->add("a", {tar_of("f", "x"), tar_of("g", "y")}));
-  const std::size_t each = GetParam().form == ConvertForm::index ? 2 : 1;
-  const MountPoint one = place("one"), two = place("two");
-  const auto first = driver_->mount(stack, one, {}), second = driver_->mount(stack, two, {});
-  ASSERT_OK(first);
-  ASSERT_OK(second);
-  EXPECT_EQ(shared_mounts(), each);
-  EXPECT_OK(driver_->unmount(*first));
-  EXPECT_EQ(shared_mounts(), each);
-  EXPECT_OK(driver_->unmount(*second));
-  EXPECT_EQ(shared_mounts(), 0u);
-  EXPECT_THAT(names_in(scratch_ / "layers/erofs/.refs"), ::testing::IsEmpty());
-  EXPECT_EQ(names_in(scratch_ / "layers/erofs/.mounts"), std::set<std::string>{});
-}
-
-TEST_P(ErofsDriver, ImagesDoNotWaitForEachOther) {
-  const PreparedStack one = prepare(layout_->add("a", {tar_of("f", "x")}));
-  const PreparedStack other = prepare(layout_->add("b", {tar_of("f", "y")}));
-  const std::string mounts = scratch_ / "layers/erofs/.mounts";
-  mount(one, "first");
-  ASSERT_EQ(names_in(mounts).size(), 1u);
-  const auto dir = sys::open_at(AT_FDCWD, mounts, O_RDONLY | O_DIRECTORY);
-  ASSERT_OK(dir);
-  // Somebody is busy with the mounts of the first image.
-  const auto held =
-      sys::FileLock::acquire(dir->get(), *names_in(mounts).begin(), sys::FileLock::Kind::exclusive,
-                             1000, sys::FileLock::On::directory);
-  ASSERT_OK(held);
-  const auto began = std::chrono::steady_clock::now();
-  EXPECT_EQ(text(mount(other, "second") + "/f"), "y");
-  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(30));
-}
-
-TEST_P(ErofsDriver, WhatACrashLeftAttachedGoesWithTheNextRemoval) {
-  const PreparedStack stack = prepare(layout_->add("a", {tar_of("f", "x")}));
-  const MountPoint at = place("m");
-  ASSERT_OK(driver_->mount(stack, at, {}));
-  ASSERT_OK(sys::unmount(at.target));  // and nobody tells the driver
-  EXPECT_GT(shared_mounts(), 0u);
-  ASSERT_OK(collect({}, false));
-  EXPECT_EQ(shared_mounts(), 0u);
-  EXPECT_THAT(prepared_keys(), ::testing::IsEmpty());
-}
-
-TEST_P(ErofsDriver, VerifyFindsAChangedByte) {
-  const PreparedStack stack = prepare(layout_->add("a", {tar_of("f", "x")}));
-  for (const Result<>& result : driver_->verify(stack.keys)) EXPECT_OK(result);
-  scratch_.allow_removal();
-  const std::string key = stack.keys.back();
-  const std::string file =
-      scratch_ / ("layers/erofs/" + key + (key.starts_with("t-") ? "/tar" : "/index"));
-  std::string bytes = text(file);
-  bytes[bytes.size() / 2] ^= 1;
-  std::ofstream(file, std::ios::binary) << bytes;
-  const auto results = driver_->verify(stack.keys);
-  EXPECT_ERROR(results.back(), Errc::LayerError, HasSubstr(key));
-}
-
-const Way kErofsWays[] = {
-    {"erofs", ConvertForm::merged}, {"erofs", ConvertForm::index}, {"erofs", ConvertForm::full}};
-
-std::string name_of(const ::testing::TestParamInfo<Way>& info) { return info.param.name(); }
 INSTANTIATE_TEST_SUITE_P(Drivers, LayerfsDriver, ::testing::ValuesIn(kWays), name_of);
-INSTANTIATE_TEST_SUITE_P(Drivers, ErofsDriver, ::testing::ValuesIn(kErofsWays), name_of);
 // As many as overlayfs takes, and as one index joins.
 INSTANTIATE_TEST_SUITE_P(Drivers, FiveHundredLayers, ::testing::Values(kWays[0], kWays[3]),
                          name_of);

@@ -13,6 +13,7 @@
 #include "nexcage/backends/lxc/fields.h"
 #include "nexcage/backends/lxc/plan.h"
 #include "nexcage/backends/lxc/systemd_run.h"
+#include "nexcage/backends/own.h"
 #include "nexcage/backends/seccomp.h"
 #include "nexcage/sys/caps.h"
 #include "nexcage/sys/cgroup_stats.h"
@@ -77,20 +78,8 @@ Result<> LxcBackend::probe() const {
   if (setup_.invocation.rootless == "true")
     return fail(Error(Errc::Unsupported, "--rootless true: the backend lxc needs root")
                     .hint("leave the option away, or take a bundle and --runtime crun or runc"));
-  if (::geteuid() != 0)
-    return fail(Error(Errc::PermissionDenied, "the backend lxc makes containers as root only")
-                    .hint("run nexcage as root, or take a bundle and --runtime crun or runc"));
-  for (const char* program : {"lxc", "init"}) {
-    NX_TRY(bool there, sys::exists(AT_FDCWD, setup_.libexec + "/" + program));
-    if (!there)
-      return fail(Error(Errc::RuntimeNotAvailable, setup_.libexec + "/" + program + " is missing")
-                      .hint("install nexcage with its libexec directory, and the package liblxc1"));
-  }
-  NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
-  if (layout.mode() == sys::CgroupMode::none)
-    return fail(Error(Errc::RuntimeNotAvailable, "this host has no cgroups mounted")
-                    .hint("mount cgroup2 on /sys/fs/cgroup"));
-  return {};
+  return probe_own("lxc", setup_, {"lxc", "init"},
+                   "install nexcage with its libexec directory, and the package liblxc1");
 }
 
 Features LxcBackend::features() const {

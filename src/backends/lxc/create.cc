@@ -13,6 +13,7 @@
 #include "nexcage/backends/lxc/channel.h"
 #include "nexcage/backends/lxc/helper_log.h"
 #include "nexcage/backends/lxc/systemd_run.h"
+#include "nexcage/backends/own.h"
 #include "nexcage/base/testpoint.h"
 #include "nexcage/base/text.h"
 #include "nexcage/sys/fs.h"
@@ -103,7 +104,6 @@ class LxcConfigured : public Configured {
   Result<> move_devices(pid_t init);
   Result<> send_all(int channel, UniqueFd listener) const;
   Result<> converse(int channel, pid_t init, const RunHooks& hooks, UniqueFd& kept_terminal) const;
-  Result<> run_runtime_hooks(pid_t init, const RunHooks& hooks) const;
   Result<> dismiss_helper(sys::Child& helper) const;
 
   CreateJob job_;  // the caller's is a temporary; what it refers to lives as long as the flow
@@ -218,25 +218,13 @@ Result<> LxcConfigured::send_all(int channel, UniqueFd listener) const {
   return send_plan(channel, plan_.plan, fds);
 }
 
-Result<> LxcConfigured::run_runtime_hooks(pid_t init, const RunHooks& hooks) const {
-  oci::State state;
-  state.oci_version = job_.spec.oci_version;
-  state.id = job_.id;
-  state.status = oci::Status::created;
-  state.pid = init;
-  state.bundle = job_.bundle;
-  state.annotations = job_.spec.annotations;
-  NX_CHECK(hooks(HookPoint::prestart, state));
-  return hooks(HookPoint::create_runtime, state);
-}
-
 Result<> LxcConfigured::converse(int channel, pid_t init, const RunHooks& hooks,
                                  UniqueFd& kept_terminal) const {
   for (;;) {
     NX_TRY(Incoming message, receive(channel));
     if (message.kind == MessageKind::ready) return apply_limits(init, plan_.limits);
     if (message.kind == MessageKind::mounted) {
-      NX_CHECK(run_runtime_hooks(init, hooks));
+      NX_CHECK(run_runtime_hooks(job_, init, hooks));
       testpoint("lxc-before-pivot");
       NX_CHECK(send(channel, MessageKind::proceed));
     } else if (message.kind == MessageKind::terminal && message.fds.size() == 1) {

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "nexcage/backends/own.h"
+
 namespace nexcage::backends::lxc {
 namespace {
 
@@ -127,13 +129,6 @@ std::string_view applied_name(Applied applied) {
 
 std::span<const Field> fields() { return kFields; }
 
-Result<> check_fields(const oci::Spec& spec) {
-  for (const Field& field : kFields)
-    if (field.used != nullptr && field.used(spec))
-      return fail(Errc::Unsupported, std::string(field.pointer) +
-                                         ": not supported by the lxc backend (" +
-                                         std::string(field.note) + ")");
-  return {};
-}
+Result<> check_fields(const oci::Spec& spec) { return refuse_used(fields(), spec, "lxc"); }
 
 }  // namespace nexcage::backends::lxc

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "nexcage/backends/lxc/fields.h"
+#include "nexcage/backends/own.h"
 #include "nexcage/base/text.h"
 #include "nexcage/sys/caps.h"
 #include "nexcage/sys/fs.h"
@@ -84,18 +85,6 @@ Result<> plan_finish(const CreateJob& job, CreatePlan& out) {
   if (!job.spec.hooks.start_container.empty())
     operations.emplace_back(plan_hooks(HookPoint::start_container, job.spec.hooks.start_container,
                                        state_of(job, oci::Status::created)));
-  return {};
-}
-
-Result<> check_complete(const CreateJob& job) {
-  if (!job.spec.process) return fail(Errc::InvalidSpec, "/process: missing");
-  if (!job.spec.root) return fail(Errc::InvalidSpec, "/root: missing");
-  if (!job.spec.linux_) return fail(Errc::InvalidSpec, "/linux: missing");
-  if (job.spec.process->terminal && !job.console_socket && !job.keep_master)
-    return fail(Error(Errc::InvalidConfig, "a terminal is asked for, but nobody takes it")
-                    .hint("give --console-socket, or set process.terminal to false"));
-  if (!job.spec.process->terminal && job.console_socket)
-    return fail(Errc::InvalidConfig, "--console-socket without process.terminal");
   return {};
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "nexcage/backends/lxc/plan.h"
+#include "nexcage/backends/own.h"
 #include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
 #include "nexcage/sys/fs.h"
@@ -130,12 +131,7 @@ Result<> plan_mount(const CreateJob& job, const oci::Mount& mount, const HostFac
   if (sys::clean_path(mount.destination) == "/")
     return fail(Errc::Unsupported, "mount " + mount.destination + ": over the root file system");
   if (options.remount) {
-    out.plan.operations.emplace_back(
-        sys::plan::ChangeMount{.target = mount.destination,
-                               .set = options.set | options.rec_set,
-                               .clear = options.clear | options.rec_clear,
-                               .propagation = options.propagation,
-                               .recursive = (options.rec_set | options.rec_clear) != 0});
+    out.plan.operations.emplace_back(remount_of(mount, options));
     return {};
   }
   if (options.bind || mount.type == "bind" || mount.type == "rbind") {

@@ -9,6 +9,7 @@
 
 #include "nexcage/backends/cgroup_lock.h"
 #include "nexcage/backends/host_cgroups.h"
+#include "nexcage/backends/own.h"
 #include "nexcage/backends/seccomp.h"
 #include "nexcage/backends/vm/create.h"
 #include "nexcage/backends/vm/fields.h"
@@ -66,20 +67,7 @@ class VmBackend : public Backend {
 };
 
 Result<> VmBackend::probe() const {
-  if (::geteuid() != 0)
-    return fail(Error(Errc::PermissionDenied, "the backend vm makes containers as root only")
-                    .hint("run nexcage as root, or take a bundle and --runtime crun or runc"));
-  for (const char* program : {"vm", "init"}) {
-    NX_TRY(bool there, sys::exists(AT_FDCWD, setup_.libexec + "/" + program));
-    if (!there)
-      return fail(Error(Errc::RuntimeNotAvailable, setup_.libexec + "/" + program + " is missing")
-                      .hint("install nexcage with its libexec directory"));
-  }
-  NX_TRY(sys::CgroupLayout layout, sys::detect_cgroups());
-  if (layout.mode() == sys::CgroupMode::none)
-    return fail(Error(Errc::RuntimeNotAvailable, "this host has no cgroups mounted")
-                    .hint("mount cgroup2 on /sys/fs/cgroup"));
-  return {};
+  return probe_own("vm", setup_, {"vm", "init"}, "install nexcage with its libexec directory");
 }
 
 Features VmBackend::features() const {

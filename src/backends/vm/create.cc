@@ -9,6 +9,7 @@
 
 #include "nexcage/backends/cgroup_lock.h"
 #include "nexcage/backends/lxc/channel.h"
+#include "nexcage/backends/own.h"
 #include "nexcage/backends/vm/network.h"
 #include "nexcage/base/testpoint.h"
 #include "nexcage/sys/fs.h"
@@ -20,9 +21,6 @@
 
 namespace nexcage::backends::vm {
 namespace {
-
-/// Descriptors of the helper are numbered from here.
-constexpr int kFirstFd = 10;
 
 class VmConfigured : public Configured {
  public:
@@ -47,7 +45,6 @@ class VmConfigured : public Configured {
   Result<Running> spawn_helper(int cgroup, const GuestNetwork& network);
   Result<Running> start_in_cgroup(UndoLog& undo, const GuestNetwork& network);
   Result<> converse(int channel, UniqueFd& kept_terminal) const;
-  Result<> run_runtime_hooks(pid_t init, const RunHooks& hooks) const;
 
   CreateJob job_;
   Setup setup_;
@@ -169,18 +166,6 @@ Result<> VmConfigured::converse(int channel, UniqueFd& kept_terminal) const {
   }
 }
 
-Result<> VmConfigured::run_runtime_hooks(pid_t init, const RunHooks& hooks) const {
-  oci::State state;
-  state.oci_version = job_.spec.oci_version;
-  state.id = job_.id;
-  state.status = oci::Status::created;
-  state.pid = init;
-  state.bundle = job_.bundle;
-  state.annotations = job_.spec.annotations;
-  NX_CHECK(hooks(HookPoint::prestart, state));
-  return hooks(HookPoint::create_runtime, state);
-}
-
 Result<Created> VmConfigured::create(UndoLog& undo, const RunHooks& hooks) {
   NX_CHECK(lock_disks());
   NX_CHECK(choose_accelerator());
@@ -195,7 +180,7 @@ Result<Created> VmConfigured::create(UndoLog& undo, const RunHooks& hooks) {
   if (stat) created.init = {.pid = running.helper.pid(), .start_time = stat->start_time};
   NX_CHECK(converse(running.channel.get(), created.pty_master));
   testpoint("vm-prepared");
-  NX_CHECK(run_runtime_hooks(created.init.pid, hooks));
+  NX_CHECK(run_runtime_hooks(job_, created.init.pid, hooks));
   json::Object data;
   data.set("cgroup", plan_.cgroup);
   data.set("accelerator", qemu::accelerator_name(plan_.launch.machine.accelerator));

@@ -9,6 +9,9 @@
 
 namespace nexcage::backends::vm {
 
+/// Descriptors of the helper are numbered from here.
+inline constexpr int kFirstFd = 10;
+
 std::unique_ptr<Configured> make_configured(const CreateJob& job, Setup setup,
                                             sys::CgroupLayout layout, MachinePlan plan);
 

@@ -11,8 +11,6 @@
 namespace nexcage::backends::vm {
 namespace {
 
-constexpr int kFirstPassed = 10;
-
 Result<> check_request(const ExecRequest& request) {
   if (request.preserve_fds > 0)
     return fail(Errc::Unsupported, "--preserve-fds: descriptors do not reach a virtual machine");
@@ -56,17 +54,16 @@ Result<ExecStarted> execute_in(const Record& record, const oci::Spec& spec,
   NX_TRY(const UniqueFd socket, host::connect(record.state_dir));
   NX_TRY(sys::SocketPair status, sys::socket_pair());
   sys::Command command;
-  command.argv = {setup.libexec + "/vm", "exec", std::to_string(kFirstPassed),
-                  std::to_string(kFirstPassed + 1), std::to_string(kFirstPassed + 2)};
+  command.argv = {setup.libexec + "/vm", "exec", std::to_string(kFirstFd),
+                  std::to_string(kFirstFd + 1), std::to_string(kFirstFd + 2)};
   if (request.process.terminal) {
     const oci::Box size = request.process.console_size.value_or(oci::Box{});
     command.argv.insert(command.argv.end(),
                         {"--terminal", std::to_string(size.height), std::to_string(size.width)});
   }
   command.env = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin"};
-  command.fds = {{socket.get(), kFirstPassed},
-                 {status.second.get(), kFirstPassed + 1},
-                 {message.get(), kFirstPassed + 2}};
+  command.fds = {
+      {socket.get(), kFirstFd}, {status.second.get(), kFirstFd + 1}, {message.get(), kFirstFd + 2}};
   command.new_session = true;
   NX_TRY(sys::Child child, sys::Child::spawn(command), "start the process's helper");
   status.second.reset();

@@ -4,16 +4,19 @@
 #include <array>
 #include <string>
 
+#include "nexcage/backends/own.h"
+
 namespace nexcage::backends::vm {
+
+const oci::Resources* resources_of(const oci::Spec& spec) {
+  return spec.linux_ && spec.linux_->resources ? &*spec.linux_->resources : nullptr;
+}
+
 namespace {
 
 using enum Applied;
 using oci::NamespaceType;
 using oci::Spec;
-
-const oci::Resources* resources_of(const Spec& spec) {
-  return spec.linux_ && spec.linux_->resources ? &*spec.linux_->resources : nullptr;
-}
 
 /// The container would see the host's, or another container's: a machine has its own.
 bool shares_namespace(const Spec& spec) {
@@ -196,14 +199,7 @@ std::string_view applied_name(Applied applied) {
 
 std::span<const Field> fields() { return kFields; }
 
-Result<> check_fields(const oci::Spec& spec) {
-  for (const Field& field : kFields)
-    if (field.used != nullptr && field.used(spec))
-      return fail(Errc::Unsupported, std::string(field.pointer) +
-                                         ": not supported by the vm backend (" +
-                                         std::string(field.note) + ")");
-  return {};
-}
+Result<> check_fields(const oci::Spec& spec) { return refuse_used(fields(), spec, "vm"); }
 
 Result<> check_process(const oci::Process& process) {
   oci::Spec spec;

@@ -32,7 +32,9 @@ std::span<const Field> fields();
 
 /// Unsupported for the first field in use that this backend refuses.
 Result<> check_fields(const oci::Spec& spec);
-/// The same for a further process.
+/// linux.resources, or nullptr.
+const oci::Resources* resources_of(const oci::Spec& spec);
+/// check_fields for a further process.
 Result<> check_process(const oci::Process& process);
 
 }  // namespace nexcage::backends::vm

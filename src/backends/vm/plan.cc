@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "nexcage/backends/lxc/plan.h"
+#include "nexcage/backends/own.h"
 #include "nexcage/backends/vm/fields.h"
 #include "nexcage/base/text.h"
 
@@ -15,20 +16,6 @@ namespace {
 
 /// Of a start beside its hooks; with one that has no limit there is none.
 constexpr int kStartSeconds = 10;
-
-Result<> check_complete(const CreateJob& job) {
-  if (!job.spec.process) return fail(Errc::InvalidSpec, "/process: missing");
-  if (!job.spec.root) return fail(Errc::InvalidSpec, "/root: missing");
-  if (!job.spec.linux_) return fail(Errc::InvalidSpec, "/linux: missing");
-  if (job.spec.process->terminal && !job.console_socket && !job.keep_master)
-    return fail(Error(Errc::InvalidConfig, "a terminal is asked for, but nobody takes it")
-                    .hint("give --console-socket, or set process.terminal to false"));
-  if (!job.spec.process->terminal && job.console_socket)
-    return fail(Errc::InvalidConfig, "--console-socket without process.terminal");
-  if (job.preserve_fds > 0)
-    return fail(Errc::Unsupported, "--preserve-fds: descriptors do not reach a virtual machine");
-  return {};
-}
 
 void plan_sysctl(const oci::Spec& spec, sys::plan::Plan& out) {
   for (const auto& [name, value] : spec.linux_->sysctl) {
@@ -150,6 +137,8 @@ std::string add_disk(MachinePlan& out, DiskFile file, bool read_only, bool qcow2
 Result<MachinePlan> plan_machine(const CreateJob& job, const Setup& setup,
                                  const sys::CgroupLayout& layout) {
   NX_CHECK(check_complete(job));
+  if (job.preserve_fds > 0)
+    return fail(Errc::Unsupported, "--preserve-fds: descriptors do not reach a virtual machine");
   NX_CHECK(check_fields(job.spec));
   MachinePlan out;
   out.launch.start_seconds = kStartSeconds;

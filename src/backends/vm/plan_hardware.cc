@@ -7,6 +7,7 @@
 #include <chrono>
 #include <thread>
 
+#include "nexcage/backends/vm/fields.h"
 #include "nexcage/backends/vm/plan.h"
 #include "nexcage/base/text.h"
 #include "nexcage/sys/fs.h"
@@ -18,10 +19,6 @@ namespace nexcage::backends::vm {
 namespace {
 
 constexpr unsigned kMostProcessors = 64;
-
-const oci::Resources* limits_of(const oci::Spec& spec) {
-  return spec.linux_->resources ? &*spec.linux_->resources : nullptr;
-}
 
 /// "0-3,7": how many that is.
 unsigned count_of(const std::string& list) {
@@ -47,7 +44,7 @@ Result<unsigned> processors(const oci::Spec& spec) {
                   "vm.hwConfig.vcpus: not 1 to " + std::to_string(kMostProcessors));
     return wanted;
   }
-  const oci::Resources* resources = limits_of(spec);
+  const oci::Resources* resources = resources_of(spec);
   if (resources == nullptr || !resources->cpu) return 1;
   const oci::CpuLimits& cpu = *resources->cpu;
   if (!cpu.cpus.empty()) return bounded(count_of(cpu.cpus));
@@ -61,7 +58,7 @@ Result<std::uint64_t> memory(const oci::Spec& spec, const VmSetup& setup) {
   constexpr std::uint64_t kMebibyte = std::uint64_t{1} << 20;
   NX_TRY(std::uint64_t wanted, parse_bytes(setup.memory), "vm.memory");
   std::string field = "vm.memory";
-  const oci::Resources* resources = limits_of(spec);
+  const oci::Resources* resources = resources_of(spec);
   const std::int64_t limit =
       resources != nullptr && resources->memory ? resources->memory->limit.value_or(0) : 0;
   if (spec.vm && spec.vm->hw_config && spec.vm->hw_config->memory) {
@@ -151,7 +148,7 @@ Result<> plan_hardware(const CreateJob& job, const Setup& setup, MachinePlan& ou
 }
 
 Result<> plan_limits(const CreateJob& job, const sys::CgroupLayout& layout, MachinePlan& out) {
-  const oci::Resources* given = limits_of(job.spec);
+  const oci::Resources* given = resources_of(job.spec);
   if (given == nullptr) return {};
   oci::Resources resources = *given;
   // Counted where the processes are.
@@ -169,7 +166,7 @@ Result<> plan_limits(const CreateJob& job, const sys::CgroupLayout& layout, Mach
 }
 
 void plan_throttles(const oci::Spec& spec, MachinePlan& out) {
-  const oci::Resources* resources = limits_of(spec);
+  const oci::Resources* resources = resources_of(spec);
   if (resources == nullptr || !resources->block_io) return;
   for (std::size_t i = 0; i < out.disks.size(); ++i) {
     const DiskFile& file = out.disks[i];

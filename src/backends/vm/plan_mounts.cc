@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <ranges>
 
+#include "nexcage/backends/own.h"
 #include "nexcage/backends/vm/disk_image.h"
 #include "nexcage/backends/vm/plan.h"
 #include "nexcage/base/log.h"
@@ -142,12 +143,7 @@ Result<> plan_mount(const CreateJob& job, const oci::Mount& mount, MachinePlan& 
   if (sys::clean_path(mount.destination) == "/")
     return fail(Errc::Unsupported, field + ": over the root file system");
   if (options.remount) {
-    out.plan.operations.emplace_back(
-        sys::plan::ChangeMount{.target = mount.destination,
-                               .set = options.set | options.rec_set,
-                               .clear = options.clear | options.rec_clear,
-                               .propagation = options.propagation,
-                               .recursive = (options.rec_set | options.rec_clear) != 0});
+    out.plan.operations.emplace_back(remount_of(mount, options));
     return {};
   }
   if (options.bind || mount.type == "bind" || mount.type == "rbind") {

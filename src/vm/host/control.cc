@@ -1,9 +1,11 @@
 #include "nexcage/vm/host/control.h"
 
 #include <poll.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <csignal>
 #include <ranges>
 
 #include "nexcage/sys/pty.h"
@@ -91,6 +93,17 @@ Result<json::Value> ask(const std::string& state_dir, json::Object request,
   NX_TRY(const UniqueFd socket, connect(state_dir));
   NX_CHECK(tell(socket.get(), std::move(request)));
   return hear(socket.get(), limit);
+}
+
+Result<UniqueFd> catch_signals() {
+  sigset_t wanted;
+  sigfillset(&wanted);
+  for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGCHLD})
+    sigdelset(&wanted, own);
+  if (::sigprocmask(SIG_SETMASK, &wanted, nullptr) != 0) return fail_errno("block signals");
+  UniqueFd fd(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!fd) return fail_errno("wait for signals");
+  return fd;
 }
 
 json::Object stats_answer(const protocol::Stats& stats) {

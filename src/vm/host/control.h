@@ -44,6 +44,13 @@ Result<json::Value> hear(int socket, std::chrono::milliseconds limit);
 Result<json::Value> ask(const std::string& state_dir, json::Object request,
                         std::chrono::milliseconds limit);
 
+/// Exit status of a process of which nobody can tell how it ended.
+inline constexpr int kLostCode = 255;
+
+/// signalfd(2), not blocking, for all signals that somebody sends to the container's process; those
+/// that are about this one keep their effect.
+Result<UniqueFd> catch_signals();
+
 json::Object stats_answer(const protocol::Stats& stats);
 
 }  // namespace nexcage::vm::host

@@ -21,23 +21,11 @@ namespace {
 using sys::plan::MessageKind;
 
 constexpr std::chrono::seconds kStartTime(15);  // longer than the helper waits for its guest
-constexpr int kNoAnswerCode = 255;
 
 Result<> tell_status(int socket, MessageKind kind, std::string_view content,
                      std::span<const int> fds = {}) {
   return sys::send_message(socket, std::string(1, static_cast<char>(kind)) + std::string(content),
                            fds);
-}
-
-Result<UniqueFd> forwarded_signals() {
-  sigset_t wanted;
-  sigfillset(&wanted);
-  for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGCHLD})
-    sigdelset(&wanted, own);
-  if (::sigprocmask(SIG_SETMASK, &wanted, nullptr) != 0) return fail_errno("block signals");
-  UniqueFd fd(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd) return fail_errno("wait for signals");
-  return fd;
 }
 
 Result<> tell_size(const ExecJob& job, int terminal) {
@@ -81,8 +69,7 @@ Result<int> attend(const ExecJob& job, int signals, int slave) {
     poller.add(job.socket.get(), POLLIN, [&](short) -> Result<> {
       NX_TRY(const json::Value answer, hear(job.socket.get(), std::chrono::milliseconds(0)));
       const json::Value* exit = answer.find("exit");
-      code = exit != nullptr ? static_cast<int>(exit->as_i64().value_or(kNoAnswerCode))
-                             : kNoAnswerCode;
+      code = exit != nullptr ? static_cast<int>(exit->as_i64().value_or(kLostCode)) : kLostCode;
       return {};
     });
     poller.add(signals, POLLIN, [&](short) -> Result<> {
@@ -102,16 +89,16 @@ Result<int> attend(const ExecJob& job, int signals, int slave) {
 }  // namespace
 
 int run_exec(ExecJob job) {
-  const auto signals = forwarded_signals();
+  const auto signals = catch_signals();
   auto begun = signals ? begin(job) : Result<UniqueFd>(std::unexpected(signals.error()));
   if (!begun) {
     (void)tell_status(job.status.get(), MessageKind::failed,
                       sys::plan::encode(failure_of(begun.error())));
-    return kNoAnswerCode;
+    return kLostCode;
   }
   job.status.reset();
   const auto code = attend(job, signals->get(), begun->get());
-  return code ? *code : kNoAnswerCode;
+  return code ? *code : kLostCode;
 }
 
 }  // namespace nexcage::vm::host

@@ -29,19 +29,6 @@ constexpr std::chrono::seconds kShutdownTime(10);
 constexpr std::chrono::minutes kDrainTime(5);
 /// Of the guest's kernel, to end what was executed in a container whose process has ended.
 constexpr std::chrono::seconds kExecTime(2);
-constexpr int kLostCode = 255;
-
-/// Those that somebody sends to the container's process; the others are about this one.
-Result<UniqueFd> catch_signals() {
-  sigset_t wanted;
-  sigfillset(&wanted);
-  for (const int own : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS, SIGCHLD})
-    sigdelset(&wanted, own);
-  if (::sigprocmask(SIG_SETMASK, &wanted, nullptr) != 0) return fail_errno("block signals");
-  UniqueFd fd(::signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd) return fail_errno("wait for signals");
-  return fd;
-}
 
 /// Each exec has up to four.
 Result<> raise_descriptor_limit() {

@@ -22,7 +22,7 @@ enum class Role : std::uint8_t { host, guest };
 /// What a frame is. The payloads are the records of message.h of the same name.
 enum class Type : std::uint16_t {
   hello = 1,         // both; the guest's is the first frame of all, the host answers with its own
-  part = 2,          // host: bytes that belong in front of the next prepare or exec of this session
+  part = 2,          // host: bytes in front of the next prepare or exec of the same number
   prepare = 3,       // host: Prepare, what the container is. Once
   prepared = 4,      // guest: the container's process waits for start
   start = 5,         // host: start it
