@@ -40,6 +40,8 @@ class Guest {
 
   /// What is waited for now. An error of a handler means that the guest is of no use any more.
   void add_to(Poller& poller);
+  /// Of that, only those who read what the guest has written: for what is left when it has gone.
+  void add_readers_to(Poller& poller);
 
   /// Opens the session of the container, or of a further process.
   void prepare(std::string_view message, Streams streams);
@@ -57,7 +59,7 @@ class Guest {
   bool drained(std::uint32_t session) const;
   /// Forgets a session with what nobody has read of it, and closes its descriptors. What its
   /// process, if it has one, still writes is thrown away.
-  void forget(std::uint32_t session) { sessions_.erase(session); }
+  void forget(std::uint32_t session);
   /// A word of ours into the session's errors (with a terminal: its output), as far as it goes.
   void say(std::uint32_t session, std::string_view text);
   /// When somebody last took something of what the guest writes; the beginning, if nobody has.

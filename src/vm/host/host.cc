@@ -358,14 +358,30 @@ int Host::lose(const Error& error) {
     }
   }
   if (creator_) tell_creator_failed(told);
-  // Where the container's log is, too.
-  else if (guest_)
+  // Where the container's log is, too; of one that has ended all output is here.
+  else if (guest_ && stage_ != Stage::ended)
     guest_->say(kContainerSession,
                 "nexcage: the virtual machine was lost: " + told.message() + "\n");
   keep_reason(told.message());
   fail_waiting(told);
+  fail_running(told);
+  if (stage_ == Stage::ended) drain();
   fail_execs(told);
-  return kLostCode;
+  return code_.value_or(kLostCode);
+}
+
+/// Without the machine: passes on what is left of the output of processes that have ended.
+void Host::drain() {
+  while (!finished()) {
+    Poller poller;
+    guest_->add_readers_to(poller);
+    poller.add(signals_.get(), POLLIN, [this](short) { return take_signal(); });
+    watch_clients(poller);
+    poller.until(drained_until());
+    if (!poller.wait()) return;
+    settle_clients();
+    check_clients(Clock::now());
+  }
 }
 
 void Host::keep_reason(const std::string& text) const {

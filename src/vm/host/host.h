@@ -30,7 +30,7 @@ class Host : private GuestEvents {
   Host(Launch launch, std::string prepare, UniqueFd creator);
 
   /// Runs the machine. The code of the container's process as a shell has it; 255 when the machine
-  /// was lost, and why is in kReasonFile.
+  /// was lost before that had ended. Why it was lost is in kReasonFile.
   int run();
 
  private:
@@ -81,7 +81,9 @@ class Host : private GuestEvents {
   void forget_session(Client& client);
   void fail_waiting(const Error& error);
   bool has_execs() const;
+  bool awaits_guest() const;
   void tell_exit(Client& client);
+  void fail_running(const Error& error);
   void fail_execs(const Error& error);
 
   Clock::time_point drained_until() const;
@@ -89,6 +91,7 @@ class Host : private GuestEvents {
   bool shut_down();
   int finish();
   int lose(const Error& error);
+  void drain();
   void end_container(int code);
   void keep_reason(const std::string& text) const;
   void tell_creator_failed(const Error& error);
