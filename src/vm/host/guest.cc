@@ -78,10 +78,6 @@ Result<> Guest::dispatch(const Frame& frame) {
     }
     case Type::prepared:
       return events_.prepared();
-    case Type::stats_reply: {
-      NX_TRY(const auto stats, protocol::decode<protocol::Stats>(frame.payload), what);
-      return events_.counted(stats);
-    }
     case Type::error: {
       NX_TRY(const auto failure, sys::plan::decode_failure(frame.payload), what);
       if (frame.session == protocol::kProtocolSession)
@@ -184,8 +180,6 @@ void Guest::set_size(std::uint32_t session, std::uint16_t rows, std::uint16_t co
   mux_.send(Type::winsize, session,
             protocol::encode(protocol::WindowSize{.rows = rows, .columns = columns}));
 }
-
-void Guest::ask_stats() { mux_.send(Type::stats, protocol::kContainerSession); }
 
 void Guest::shut_down() { mux_.send(Type::shutdown, protocol::kContainerSession); }
 

@@ -26,7 +26,6 @@ class GuestEvents {
   virtual Result<> started(std::uint32_t session) = 0;
   virtual Result<> failed(std::uint32_t session, const sys::plan::Failure& failure) = 0;
   virtual Result<> exited(std::uint32_t session, const protocol::Exit& exit) = 0;
-  virtual Result<> counted(const protocol::Stats& stats) = 0;
 };
 
 /// Standard input, output and error of a process; a terminal has no third.
@@ -50,7 +49,6 @@ class Guest {
   void start();
   void signal(std::uint32_t session, int number, bool all);
   void set_size(std::uint32_t session, std::uint16_t rows, std::uint16_t columns);
-  void ask_stats();
   void shut_down();
 
   /// The session's process has not ended.

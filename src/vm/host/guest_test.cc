@@ -27,7 +27,6 @@ struct Silent : GuestEvents {
   Result<> started(std::uint32_t) override { return {}; }
   Result<> failed(std::uint32_t, const sys::plan::Failure&) override { return {}; }
   Result<> exited(std::uint32_t, const protocol::Exit&) override { return {}; }
-  Result<> counted(const protocol::Stats&) override { return {}; }
 };
 
 /// The host's side with an agent that the test plays.

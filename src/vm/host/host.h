@@ -38,7 +38,7 @@ class Host : private GuestEvents {
   using Deadline = std::optional<Clock::time_point>;
 
   enum class Stage : std::uint8_t { booting, preparing, prepared, starting, running, ended };
-  enum class Waits : std::uint8_t { no, start, stats, exec };
+  enum class Waits : std::uint8_t { no, start, exec };
   /// A client of the control socket.
   struct Client {
     UniqueFd socket;
@@ -61,7 +61,6 @@ class Host : private GuestEvents {
   Result<> started(std::uint32_t session) override;
   Result<> failed(std::uint32_t session, const sys::plan::Failure& failure) override;
   Result<> exited(std::uint32_t session, const protocol::Exit& exit) override;
-  Result<> counted(const protocol::Stats& stats) override;
 
   Result<> take_signal();
   Result<> copy_size();

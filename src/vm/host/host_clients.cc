@@ -118,12 +118,6 @@ Result<json::Object> Host::answer(Client& client, const json::Value& request,
       start_until_ = Clock::now() + std::chrono::seconds(launch_.start_seconds);
     return out;
   }
-  if (verb == "stats") {
-    guest_->ask_stats();
-    client.waits = Waits::stats;
-    client.until = Clock::now() + kRequestTime;
-    return out;
-  }
   if (verb == "exec") return answer_exec(client, request, fds);
   return in_state(status());
 }
