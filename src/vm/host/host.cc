@@ -191,6 +191,7 @@ Result<> Host::hello() {
 }
 
 Result<> Host::prepared() {
+  if (stage_ != Stage::preparing) return fail(Errc::RuntimeError, "the guest prepared too early");
   boot_until_.reset();
   stage_ = Stage::prepared;
   if (launch_.terminal) NX_CHECK(copy_size());
@@ -201,6 +202,9 @@ Result<> Host::prepared() {
 
 Result<> Host::started(std::uint32_t session) {
   if (session == kContainerSession) {
+    if (stage_ == Stage::ended) return {};  // killed meanwhile
+    if (stage_ != Stage::starting)
+      return fail(Errc::RuntimeError, "the guest has started a process that was not to be started");
     stage_ = Stage::running;
     start_until_.reset();
   }
@@ -254,17 +258,6 @@ Result<> Host::exited(std::uint32_t session, const protocol::Exit& exit) {
     known = true;
   }
   if (!known) guest_->forget(session);
-  return {};
-}
-
-Result<> Host::counted(const protocol::Stats& stats) {
-  for (Client& client : clients_) {
-    if (client.waits != Waits::stats) continue;
-    client.waits = Waits::no;
-    client.until.reset();
-    reply(client, stats_answer(stats));
-    return {};
-  }
   return {};
 }
 
