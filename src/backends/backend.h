@@ -321,7 +321,7 @@ struct VmSetup {
   std::string kernel, initrd;               // paths; empty: what `nexcage vm setup` has prepared
   std::string qemu = "qemu-system-x86_64";  // name on PATH, or path
   std::string accelerator = "auto";         // auto, kvm, tcg
-  std::string board = "microvm";            // microvm, q35
+  std::string board = "microvm";            // microvm if there is one, q35
   std::string memory = "512m";              // of a machine without a limit
   int boot_timeout = 120;                   // seconds
 };

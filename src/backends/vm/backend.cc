@@ -135,8 +135,9 @@ Result<oci::Status> VmBackend::status(const Record& record) const {
 std::map<std::string, std::string> VmBackend::details(const Record& record) const {
   constexpr std::size_t kMostReason = 4096;
   std::map<std::string, std::string> out;
-  if (const std::string accelerator = record.backend_data.text("accelerator"); !accelerator.empty())
-    out["org.nexcage.vm.accelerator"] = accelerator;
+  for (const char* name : {"accelerator", "board"})
+    if (const std::string word = record.backend_data.text(name); !word.empty())
+      out[std::string("org.nexcage.vm.") + name] = word;
   const auto reason =
       sys::read_file(AT_FDCWD, record.state_dir + "/" + host::kReasonFile, kMostReason);
   if (reason) out["org.nexcage.vm.reason"] = trim(*reason);

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,9 +9,8 @@
 
 #include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
-#include "nexcage/json/value.h"
-#include "nexcage/sys/fs.h"
 #include "nexcage/vm/boot/kernel.h"
+#include "nexcage/vm/host/answers.h"
 #include "nexcage/vm/host/machine.h"
 
 namespace nexcage::vm::host {
@@ -23,47 +21,12 @@ using Clock = std::chrono::steady_clock;
 constexpr std::chrono::milliseconds kWordsTime(200);
 constexpr const char* kFile = "accelerator.json";
 
-/// Path, size and time of change of a file: it is another one when one of them is another.
-std::string identity(const std::string& path) {
-  struct stat info{};
-  if (::stat(path.c_str(), &info) != 0) return path;
-  return path + ":" + std::to_string(info.st_size) + ":" + std::to_string(info.st_mtim.tv_sec);
-}
-
-/// Of this boot of the host: answers from before it are forgotten.
-std::string boot_of_host() {
-  const auto boot = sys::read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64);
-  return boot ? std::string(trim(*boot)) : std::string();
-}
-
 /// All that a trial boots.
 std::string key_of(const AcceleratorJob& job) {
   std::string out(qemu::board_name(job.launch.machine.board));
   for (const std::string& path : {job.launch.machine.kernel, job.launch.qemu, job.initrd, job.init})
-    out += " " + identity(path);
+    out += " " + identity_of_file(path);
   return out;
-}
-
-/// What was found out since the host's boot: an object of "kvm" or "tcg" by key.
-json::Object answers_of(const AcceleratorJob& job) {
-  const auto text = sys::read_file(AT_FDCWD, job.remembered + "/" + kFile);
-  const auto value = text ? json::parse(*text) : Result<json::Value>(json::Value());
-  const json::Value* answers =
-      value && value->text("boot") == boot_of_host() ? value->find("answers") : nullptr;
-  return answers != nullptr && answers->if_object() != nullptr ? *answers->if_object()
-                                                               : json::Object();
-}
-
-/// Whoever writes at the same time may take it away again: then the same is found out once more.
-Result<> remember(const AcceleratorJob& job, const std::string& key, std::string_view answer) {
-  NX_CHECK(sys::mkdirs(job.remembered, 0700));
-  json::Object answers = answers_of(job);
-  answers.set(key, answer);
-  json::Object out;
-  out.set("boot", boot_of_host());
-  out.set("answers", json::Value(std::move(answers)));
-  return sys::write_file_atomic(job.remembered + "/" + kFile,
-                                json::dump(json::Value(std::move(out))), 0600, sys::Durable::no);
 }
 
 enum class Outcome : std::uint8_t { spoke, ended, silent };
@@ -114,7 +77,7 @@ Result<Trial> boot_with_kvm(const AcceleratorJob& job) {
 }
 
 /// Tries it, and keeps what is certain: a host that was busy may have been too slow only today.
-Result<qemu::Accelerator> find_out(const AcceleratorJob& job, const std::string& key) {
+Result<qemu::Accelerator> find_out(const AcceleratorJob& job, const Answers& answers) {
   log::info("trying whether " + job.launch.machine.kernel + " boots with KVM");
   NX_TRY(const Trial trial, boot_with_kvm(job), "try KVM");
   const auto answer =
@@ -123,7 +86,7 @@ Result<qemu::Accelerator> find_out(const AcceleratorJob& job, const std::string&
     log::warning("accelerator tcg: " + job.launch.machine.kernel + " does not boot with " +
                  job.device + ": " + trial.words);
   if (trial.outcome == Outcome::silent) return answer;
-  if (const auto kept = remember(job, key, qemu::accelerator_name(answer)); !kept)
+  if (const auto kept = answers.keep(key_of(job), qemu::accelerator_name(answer)); !kept)
     log::warning("which accelerator to take has to be tried again: " + kept.error().message());
   return answer;
 }
@@ -141,9 +104,9 @@ Result<qemu::Accelerator> choose_accelerator(const AcceleratorJob& job) {
     log::debug("accelerator tcg: no " + job.device);
     return qemu::Accelerator::tcg;
   }
-  const std::string key = key_of(job);
-  const std::string answer = answers_of(job).text(key);
-  if (answer.empty()) return find_out(job, key);
+  const Answers answers(job.remembered, kFile);
+  const std::string answer = answers.find(key_of(job));
+  if (answer.empty()) return find_out(job, answers);
   log::debug("accelerator " + answer + ": the kernel was tried with KVM on this host");
   return answer == "kvm" ? qemu::Accelerator::kvm : qemu::Accelerator::tcg;
 }
