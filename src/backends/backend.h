@@ -226,6 +226,7 @@ struct Features {
   std::vector<std::string> hooks;
   std::vector<std::string> namespaces, mount_options, capabilities, seccomp_actions, seccomp_archs;
   std::vector<std::string> unsupported_fields;  // JSON pointers it refuses
+  std::vector<std::string> vm_fields;           // of the spec's section `vm`, that it honours
 };
 
 class Backend {

@@ -92,7 +92,10 @@ Features VmBackend::features() const {
   out.seccomp_actions = seccomp_actions();
   out.seccomp_archs = seccomp_architectures();
   for (const Field& field : fields())
-    if (field.applied == Applied::refused) out.unsupported_fields.emplace_back(field.pointer);
+    if (field.applied == Applied::refused)
+      out.unsupported_fields.emplace_back(field.pointer);
+    else if (field.pointer.starts_with("vm."))
+      out.vm_fields.emplace_back(field.pointer);
   return out;
 }
 
