@@ -226,6 +226,7 @@ struct Features {
   std::vector<std::string> hooks;
   std::vector<std::string> namespaces, mount_options, capabilities, seccomp_actions, seccomp_archs;
   std::vector<std::string> unsupported_fields;  // JSON pointers it refuses
+  std::vector<std::string> vm_fields;           // of the spec's section `vm`, that it honours
 };
 
 class Backend {
@@ -321,7 +322,7 @@ struct VmSetup {
   std::string kernel, initrd;               // paths; empty: what `nexcage vm setup` has prepared
   std::string qemu = "qemu-system-x86_64";  // name on PATH, or path
   std::string accelerator = "auto";         // auto, kvm, tcg
-  std::string board = "microvm";            // microvm, q35
+  std::string board = "microvm";            // microvm if there is one, q35
   std::string memory = "512m";              // of a machine without a limit
   int boot_timeout = 120;                   // seconds
 };

@@ -64,7 +64,10 @@ namespaces, capabilities, seccomp, and the fields of config.json that it refuses
     annotations.set("org.nexcage.terminal", yes_no(features.terminal));
     annotations.set("org.nexcage.update", yes_no(features.update));
     annotations.set("org.nexcage.checkpoint", yes_no(features.checkpoint));
-    annotations.set("org.nexcage.network", "none,host,bridge,ns,cni");
+    annotations.set("org.nexcage.network", features.vm_fields.empty() ? "none,host,bridge,ns,cni"
+                                                                      : "none,user,bridge,ns,cni");
+    if (!features.vm_fields.empty())
+      annotations.set("org.nexcage.vm", join(features.vm_fields, ","));
     annotations.set("org.nexcage.unsupported", join(features.unsupported_fields, ","));
 
     json::Object root;

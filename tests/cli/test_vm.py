@@ -33,10 +33,10 @@ class VirtualMachine(support.Case):
     def run_vm(self, *args, **kwargs):
         return self.world.run("run", "--rm", "--runtime", "vm", *args, timeout=BOOT, **kwargs)
 
-    def detached(self, *command, options=()):
+    def detached(self, *command, options=(), **kwargs):
         name = self.world.new_id()
         answer = self.world.run("run", "-d", "--runtime", "vm", "--name", name, *options, self.image, *command,
-                                timeout=BOOT)
+                                timeout=BOOT, **kwargs)
         self.assertEqual(answer.code, 0, str(answer))
         self.addCleanup(self.world.run, "delete", "--force", name)
         return name
@@ -52,13 +52,33 @@ class VirtualMachine(support.Case):
 
     def test_kvm_is_used_only_where_it_boots(self):
         """A device that is there proves nothing: what is found out is right on every host, and remembered."""
-        for _ in range(2):
-            answer = self.run_vm(self.image, "sh", "-c", "exit 7", env={"NEXCAGE_VM_ACCELERATOR": "auto"})
-            self.assertEqual(answer.code, 7, str(answer))
+        def run():
+            name = self.detached("true", env={"NEXCAGE_VM_ACCELERATOR": "auto"})
+            return self.world.run("state", name).json()["annotations"]["org.nexcage.vm.accelerator"]
+
+        taken = run()
+        path = self.world.path("run", "@vm", "accelerator.json")
+        if not os.path.exists(path):
+            # Nothing to be found out, or a machine that only stood still.
+            self.assertEqual(taken, "tcg")
+            return
+        with open(path, encoding="utf-8") as file:
+            self.assertEqual(list(json.load(file)["answers"].values()), [taken])
+        before = os.stat(path)
+        self.assertEqual(run(), taken)
+        after = os.stat(path)
+        self.assertEqual((after.st_ino, after.st_mtime_ns), (before.st_ino, before.st_mtime_ns))
 
     def test_the_kernel_is_another(self):
         answer = self.run_vm(self.image, "uname", "-r")
         self.assertNotEqual(answer.out.strip(), os.uname().release, str(answer))
+
+    def test_features_name_what_is_honoured_of_the_section_vm(self):
+        annotations = self.world.run("--runtime", "vm", "features").json()["annotations"]
+        self.assertEqual(annotations["org.nexcage.vm"].split(","),
+                         ["vm.hypervisor.path", "vm.hypervisor.parameters", "vm.kernel.path", "vm.kernel.parameters",
+                          "vm.kernel.initrd", "vm.image.path", "vm.image.format", "vm.hwConfig.vcpus", "vm.hwConfig.memory"])
+        self.assertIn("user", annotations["org.nexcage.network"].split(","))
 
     def test_missing_command_is_127(self):
         answer = self.run_vm(self.image, "no-such-command")
@@ -105,7 +125,26 @@ class VirtualMachine(support.Case):
         annotations = self.world.run("state", name).json()["annotations"]
         self.assertIn("QEMU was ended by SIGKILL", annotations["org.nexcage.vm.reason"])
         self.assertEqual(annotations["org.nexcage.vm.accelerator"], "tcg")
+        self.assertEqual(annotations["org.nexcage.vm.board"], "microvm")
         self.assertEqual(self.world.run("delete", name).code, 0)
+
+    def test_of_a_process_that_has_ended_the_code_outlives_the_machine(self):
+        """And its output, which nobody has read yet."""
+        name, size = self.world.new_id(), 200_000  # more than a pipe holds, less than what may be under way
+        process = self.world.popen("run", "--runtime", "vm", "--name", name, self.image, "sh", "-c",
+                                   f"echo up; head -c {size} /dev/zero; exit 7", stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE)
+        self.addCleanup(self.world.run, "delete", "--force", name)
+        self.assertEqual(process.stdout.read(3), b"up\n")
+        support.wait_for(lambda: "stopped" in self.world.run("exec", name, "true").err, what="the end of the process")
+        pid = self.world.run("state", name).json()["pid"]
+        qemu = subprocess.run(["pgrep", "-P", str(pid), "qemu"], capture_output=True, text=True, check=True).stdout
+        os.kill(int(qemu), signal.SIGKILL)
+        support.wait_for(lambda: not os.path.exists(f"/proc/{int(qemu)}"), what="the end of QEMU")
+        out, _ = process.communicate(timeout=60)
+        self.assertEqual((process.returncode, len(out)), (7, size))
+        annotations = self.world.run("state", name).json()["annotations"]
+        self.assertIn("QEMU was ended by SIGKILL", annotations["org.nexcage.vm.reason"])
 
     def test_a_killed_helper_takes_the_machine_along(self):
         name = self.detached("sleep", "1000")
@@ -171,9 +210,13 @@ class VirtualMachine(support.Case):
 
     def kill_create_at(self, point, *options):
         before = self.world.snapshot()
+        self.kill_at(point, "create", "--runtime", "vm", "--name", self.world.new_id(), *options, self.image, "true")
+        self.assertEqual(self.world.run("list", "--format", "json").json(), [])
+        self.assert_same_host(before)
+
+    def kill_at(self, point, *command):
         with tempfile.TemporaryFile() as errors:
-            process = self.world.popen("create", "--runtime", "vm", "--name", self.world.new_id(), *options, self.image, "true",
-                                       env={"NEXCAGE_TESTPOINT": point}, stdin=subprocess.DEVNULL,
+            process = self.world.popen(*command, env={"NEXCAGE_TESTPOINT": point}, stdin=subprocess.DEVNULL,
                                        stdout=subprocess.DEVNULL, stderr=errors)
             state = os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
             if state.si_code != os.CLD_STOPPED:
@@ -182,26 +225,44 @@ class VirtualMachine(support.Case):
                 self.fail(f"{point} was not reached: {errors.read().decode()}")
             process.send_signal(signal.SIGKILL)
             process.wait(10)
-        self.assertEqual(self.world.run("list", "--format", "json").json(), [])
-        self.assert_same_host(before)
 
     def test_a_create_that_is_killed_leaves_nothing(self):
         for point in ("vm-helper-started", "vm-prepared"):
             with self.subTest(point=point):
                 self.kill_create_at(point)
 
-    def test_a_create_that_is_killed_leaves_the_network_as_it_was(self):
-        def run(*words):
-            return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    @staticmethod
+    def ip(*words):
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+    def network(self):
+        """Name of a network namespace with two interfaces."""
         name = self.world.new_id()
-        run("ip", "netns", "add", name)
-        self.addCleanup(run, "ip", "netns", "delete", name)
-        run("ip", "-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
+        self.ip("ip", "netns", "add", name)
+        self.addCleanup(self.ip, "ip", "netns", "delete", name)
+        self.ip("ip", "-n", name, "link", "add", "eth0", "type", "veth", "peer", "name", "eth1")
         for interface in ("eth0", "eth1"):
-            run("ip", "-n", name, "link", "set", interface, "up")
+            self.ip("ip", "-n", name, "link", "set", interface, "up")
+        return name
+
+    def assert_not_redirected(self, network):
+        self.assertNotIn("nxtap", self.ip("ip", "-n", network, "link"))
+        self.assertNotIn("ingress", self.ip("tc", "-n", network, "qdisc", "show"))
+
+    def test_a_create_that_is_killed_leaves_the_network_as_it_was(self):
+        name = self.network()
         self.kill_create_at("vm-network-connected", "--network", f"ns:/run/netns/{name}")
-        self.assertNotIn("nxtap", run("ip", "-n", name, "link"))
-        self.assertNotIn("ingress", run("tc", "-n", name, "qdisc", "show"))
+        self.assert_not_redirected(name)
+
+    def test_a_removal_that_is_killed_leaves_the_network_as_it_was(self):
+        network = self.network()
+        before = self.world.snapshot()
+        name = self.detached("sleep", "1000", options=("--network", f"ns:/run/netns/{network}"))
+        self.kill_at("vm-machine-removed", "delete", "--force", name)
+        self.assertIn("ingress", self.ip("tc", "-n", network, "qdisc", "show"))
+        self.assertEqual(self.world.run("list", "--format", "json").json(), [])
+        self.assert_not_redirected(network)
+        self.assert_same_host(before)
 
     def test_published_ports_lead_into_a_machine_from_which_nothing_goes_out(self):
         ports = ("-p", "127.0.0.1::80", "--network", "user")
@@ -277,11 +338,29 @@ class VirtualMachine(support.Case):
         self.assertEqual((answer.code, answer.out), (0, "from the host\n"), str(answer))
         with open(os.path.join(shared, "out"), encoding="utf-8") as file:
             self.assertEqual(file.read(), "back\n")
-        answer = self.run_vm("-v", f"{shared}:/mnt:ro", self.image, "sh", "-c", "echo no > /mnt/out")
-        self.assertNotEqual(answer.code, 0)
-        self.assertIn("Read-only file system", answer.err)
+        self.look_at_it_read_only(shared)
         with open(os.path.join(shared, "out"), encoding="utf-8") as file:
             self.assertEqual(file.read(), "back\n")
+
+    def look_at_it_read_only(self, shared):
+        """What the host mounts below it while the machine runs stays the host's."""
+        later = os.path.join(shared, "later")
+        os.mkdir(later)
+        subprocess.run(("mount", "--bind", shared, shared), check=True)
+        self.addCleanup(subprocess.run, ("umount", "--recursive", shared), check=True)
+        subprocess.run(("mount", "--make-shared", shared), check=True)
+        script = "echo up; read word; echo no > /mnt/out; ls /mnt/later; echo no > /mnt/later/out; exit 5"
+        process = self.world.popen("run", "--rm", "-i", "--runtime", "vm", "-v", f"{shared}:/mnt:ro", self.image,
+                                   "sh", "-c", script, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, text=True)
+        self.assertEqual(process.stdout.readline(), "up\n")
+        subprocess.run(("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", later), check=True)
+        with open(os.path.join(later, "seen"), "w", encoding="utf-8"):
+            pass
+        out, err = process.communicate("go\n", timeout=BOOT)
+        self.assertEqual((process.returncode, out), (5, ""), err)
+        self.assertEqual(err.count("Read-only file system"), 2, err)
+        self.assertEqual(os.listdir(later), ["seen"])
 
     def test_a_bundle_with_a_machine_of_its_own(self):
         bundle = self.world.bundle(["sh", "-c", "nproc; cat /proc/cmdline; grep MemTotal /proc/meminfo"])

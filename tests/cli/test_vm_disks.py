@@ -6,6 +6,7 @@ import shutil
 import struct
 import subprocess
 import tarfile
+import tempfile
 import unittest
 
 import machine_kernel
@@ -87,7 +88,7 @@ class Disks(support.Case):
             subprocess.run(["mke2fs", "-q", "-t", "ext4", "-d", tree, disk, "32M"], check=True, capture_output=True)
         return disk
 
-    def run_image(self, path, image_format, command, readonly=False):
+    def run_image(self, path, image_format, command, readonly=False, block_io=None):
         bundle = self.world.bundle(["sh", "-c", command])
         config = os.path.join(bundle, "config.json")
         with open(config, encoding="utf-8") as file:
@@ -96,6 +97,8 @@ class Disks(support.Case):
         spec["root"]["readonly"] = readonly
         spec["vm"] = {"kernel": {"path": f"{kernel}/vmlinux", "initrd": f"{kernel}/initrd"},
                       "image": {"path": path, "format": image_format}}
+        if block_io:
+            spec["linux"].setdefault("resources", {})["blockIO"] = block_io
         with open(config, "w", encoding="utf-8") as file:
             json.dump(spec, file)
         return self.world.run("run", "--runtime", "vm", "--bundle", bundle, self.world.new_id(), timeout=BOOT)
@@ -105,6 +108,34 @@ class Disks(support.Case):
         self.assertEqual((answer.code, answer.out), (0, "first\n"), str(answer))
         kept = subprocess.run(["debugfs", "-R", "cat /kept", self.disk()], capture_output=True, text=True, check=True)
         self.assertEqual(kept.stdout, "first\n")
+
+    def test_a_disk_is_read_no_faster_than_the_spec_says(self):
+        """What the host has in its page cache, and the guest has not: only QEMU can hold that up."""
+        size, rate = 6 << 20, 1 << 20
+        place, volume, big = (self.world.path(name) for name in ("slow", "slow.ext4", "big"))
+        subprocess.run(["mke2fs", "-q", "-t", "ext4", volume, "48M"], check=True, capture_output=True)
+        os.mkdir(place)
+        subprocess.run(["mount", "-o", "loop", volume, place], check=True)
+        self.addCleanup(subprocess.run, ["umount", place], check=True)
+        disk = shutil.copy(self.disk(), place)
+        with open(big, "wb") as file:
+            file.write(os.urandom(size))
+        subprocess.run(["debugfs", "-w", "-R", f"write {big} big", disk], check=True, capture_output=True)
+        number = os.stat(disk).st_dev
+        limit = {"throttleReadBpsDevice": [{"major": os.major(number), "minor": os.minor(number), "rate": rate}]}
+
+        def seconds(block_io):
+            with open(disk, "rb") as file:
+                file.read()
+            answer = self.run_image(disk, "raw", "read a b </proc/uptime; wc -c </big; read c d </proc/uptime; echo $a $c",
+                                    readonly=True, block_io=block_io)
+            self.assertEqual(answer.code, 0, str(answer))
+            read, before, after = answer.out.split()
+            self.assertEqual(int(read), size)
+            return float(after) - float(before)
+
+        self.assertGreater(seconds(limit), 0.85 * size / rate)
+        self.assertLess(seconds(None), 0.5 * size / rate)
 
     def test_a_qcow2_image_is_the_root(self):
         path = self.world.path("disk.qcow2")
@@ -130,6 +161,26 @@ class Disks(support.Case):
         answer = self.run_vm("--raw", "xfs", "--storage-size", "400m", self.world.import_image(), "sh", "-c",
                              "echo x > /file; cat /file; grep -c xfs /proc/mounts")
         self.assertEqual((answer.code, answer.out), (0, "x\n0\n"), str(answer))
+
+    def test_a_qemu_without_a_microvm_gets_the_board_with_pci(self):
+        directory = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, directory)
+        os.chmod(directory, 0o755)  # QEMU is run by another user
+        qemu = os.path.join(directory, "qemu")
+        with open(qemu, "w", encoding="utf-8") as file:
+            file.write('#!/bin/sh\n[ "$*" = "-machine help" ] || exec qemu-system-x86_64 "$@"\n'
+                       "qemu-system-x86_64 -machine help | grep -v ^microvm\n")
+        os.chmod(qemu, 0o755)
+        name = self.world.new_id()
+        self.addCleanup(self.world.run, "delete", "--force", name)
+        answer = self.world.run("run", "-d", "--runtime", "vm", "--name", name, self.world.import_image(), "sleep", "1000",
+                                timeout=BOOT, env={"NEXCAGE_QEMU": qemu})
+        self.assertEqual(answer.code, 0, str(answer))
+        self.assertEqual(self.world.run("state", name).json()["annotations"]["org.nexcage.vm.board"], "q35")
+        self.assertNotEqual(self.world.run("exec", name, "ls", "/sys/bus/pci/devices", timeout=60).out, "")
+        with open(self.world.path("run", "@vm", "board.json"), encoding="utf-8") as file:
+            answers = json.load(file)["answers"]
+        self.assertEqual([answer for key, answer in answers.items() if key.startswith(qemu)], ["q35"])
 
     @LONG
     def test_on_the_board_with_pci(self):

@@ -1,5 +1,7 @@
 // What a hostile guest sends: the host's end of the conversation, fed with bytes in the portions
 // that the first of them chooses, while the host goes on with its own sessions.
+#include <cstring>
+
 #include "harness.h"
 #include "nexcage/sys/plan_message.h"
 #include "nexcage/vm/protocol/mux.h"
@@ -31,10 +33,6 @@ void use(const protocol::Frame& frame) {
     case Type::started:
       (void)protocol::decode<protocol::Started>(frame.payload);
       return;
-    case Type::stats_reply:
-      if (const auto stats = protocol::decode<protocol::Stats>(frame.payload))
-        check(encode(*stats) == frame.payload, "what is accepted is what encode makes");
-      return;
     case Type::error:
       (void)sys::plan::decode_failure(frame.payload);
       return;
@@ -55,10 +53,22 @@ void take(Mux& mux, const protocol::Frame& frame, Taken& taken) {
   if (frame.session != 0) mux.consumed(frame.session, data.stream, data.bytes.size());
 }
 
+/// A hello of version 0 is one of this build: so a seed goes on being read behind it.
+std::string with_version(std::string_view bytes) {
+  constexpr std::size_t kAt = 1 + protocol::kHeaderSize + sizeof protocol::kMagic;
+  std::string out(bytes);
+  std::uint32_t version = 0;
+  if (out.size() < kAt + sizeof version) return out;
+  std::memcpy(&version, &out[kAt], sizeof version);
+  if (version == 0) std::memcpy(&out[kAt], &protocol::kVersion, sizeof version);
+  return out;
+}
+
 }  // namespace
 
 NX_HARNESS(vm_guest) {
-  std::string_view bytes = text_of(data, size);
+  const std::string given = with_version(text_of(data, size));
+  std::string_view bytes = given;
   if (bytes.empty()) return 0;
   const std::size_t portion = static_cast<unsigned char>(bytes[0]) + std::size_t{1};
   bytes.remove_prefix(1);
@@ -66,7 +76,6 @@ NX_HARNESS(vm_guest) {
   mux.send(Type::hello, kContainerSession, encode(protocol::Hello{}));
   mux.send(Type::prepare, kContainerSession, "plan");
   mux.send(Type::exec, 1, "plan");
-  mux.send(Type::stats, kContainerSession);
   mux.send_data(1, Stream::in, std::string(1000, 'x'));
   Taken taken, others;
   while (!bytes.empty()) {

@@ -162,18 +162,5 @@ TEST_F(VmAgent, a_program_that_is_missing_is_an_error_of_create) {
   EXPECT_THAT(seen().failure->text, ::testing::HasSubstr("exec: \"/nothere\""));
 }
 
-TEST_F(VmAgent, statistics_are_those_of_the_container) {
-  ASSERT_NO_FATAL_FAILURE(
-      running("sleep 1000 & head -c 33554432 /dev/zero >/tmp/file; echo there; wait"));
-  ASSERT_TRUE(machine.until([&] { return seen().out == "there\n"; }));
-  machine.mux.send(Type::stats, 0);
-  ASSERT_TRUE(machine.until([&] { return machine.stats.has_value(); }));
-  EXPECT_GT(machine.stats->cpu, 0u);
-  EXPECT_GT(machine.stats->memory, 32u << 20);  // the tmpfs of the upper is the container's
-  EXPECT_GT(machine.stats->memory_limit, machine.stats->memory);
-  EXPECT_EQ(machine.stats->pids, 2u);
-  EXPECT_EQ(machine.stats->processes.size(), 2u);
-}
-
 }  // namespace
 }  // namespace nexcage

@@ -163,7 +163,6 @@ class AgentMachine {
 
   protocol::Mux mux{protocol::Role::host};
   std::map<std::uint32_t, Seen> seen;
-  std::optional<protocol::Stats> stats;
   std::string trouble;
   bool read_slowly = false;  // output is taken, but no credit given
 
@@ -275,9 +274,6 @@ class AgentMachine {
         return;
       case protocol::Type::error:
         session.failure = sys::plan::decode_failure(frame.payload).value();
-        return;
-      case protocol::Type::stats_reply:
-        stats = protocol::decode<protocol::Stats>(frame.payload).value();
         return;
       default:
         return;

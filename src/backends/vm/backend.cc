@@ -14,6 +14,7 @@
 #include "nexcage/backends/vm/create.h"
 #include "nexcage/backends/vm/fields.h"
 #include "nexcage/backends/vm/plan.h"
+#include "nexcage/base/testpoint.h"
 #include "nexcage/base/text.h"
 #include "nexcage/sys/caps.h"
 #include "nexcage/sys/cgroup_stats.h"
@@ -59,6 +60,7 @@ class VmBackend : public Backend {
   Result<> resume(const Record& record) const override;
   Result<std::vector<pid_t>> processes(const Record& record) const override;
   Result<sys::CgroupLayout> cgroup_dirs(const Record& record) const override;
+  Result<> announce_removal(UndoLog& undo, const Record& record) const override;
   Result<> remove(const Record& record) const override;
 
  private:
@@ -90,7 +92,10 @@ Features VmBackend::features() const {
   out.seccomp_actions = seccomp_actions();
   out.seccomp_archs = seccomp_architectures();
   for (const Field& field : fields())
-    if (field.applied == Applied::refused) out.unsupported_fields.emplace_back(field.pointer);
+    if (field.applied == Applied::refused)
+      out.unsupported_fields.emplace_back(field.pointer);
+    else if (field.pointer.starts_with("vm."))
+      out.vm_fields.emplace_back(field.pointer);
   return out;
 }
 
@@ -133,8 +138,9 @@ Result<oci::Status> VmBackend::status(const Record& record) const {
 std::map<std::string, std::string> VmBackend::details(const Record& record) const {
   constexpr std::size_t kMostReason = 4096;
   std::map<std::string, std::string> out;
-  if (const std::string accelerator = record.backend_data.text("accelerator"); !accelerator.empty())
-    out["org.nexcage.vm.accelerator"] = accelerator;
+  for (const char* name : {"accelerator", "board"})
+    if (const std::string word = record.backend_data.text(name); !word.empty())
+      out[std::string("org.nexcage.vm.") + name] = word;
   const auto reason =
       sys::read_file(AT_FDCWD, record.state_dir + "/" + host::kReasonFile, kMostReason);
   if (reason) out["org.nexcage.vm.reason"] = trim(*reason);
@@ -186,13 +192,23 @@ Result<sys::CgroupLayout> VmBackend::cgroup_dirs(const Record& record) const {
   return sys::cgroup_dirs(layout, record.backend_data.text("cgroup"));
 }
 
-Result<> end_redirections(const Record& record) {
+std::vector<sys::Redirection> redirections_of(const Record& record) {
+  std::vector<sys::Redirection> out;
   const json::Value* list = record.backend_data.find("redirections");
-  if (list == nullptr || list->if_array() == nullptr) return {};
+  if (list == nullptr || list->if_array() == nullptr) return out;
   for (const json::Value& one : *list->if_array())
-    if (const auto redirection = sys::redirection_from(one.text()))
-      NX_CHECK(sys::end_redirection(*redirection));
-  return {};
+    if (auto redirection = sys::redirection_from(one.text()))
+      out.push_back(*std::move(redirection));
+  return out;
+}
+
+/// The cgroup after the redirections, to be undone before them: as long as something in it has the
+/// tap devices open they stay.
+Result<> VmBackend::announce_removal(UndoLog& undo, const Record& record) const {
+  for (const sys::Redirection& redirection : redirections_of(record))
+    NX_CHECK(undo.will_redirect(redirection));
+  const std::string path = record.backend_data.text("cgroup");
+  return path.empty() ? Result<>() : undo.will_create_cgroup(path);
 }
 
 Result<> VmBackend::remove(const Record& record) const {
@@ -208,7 +224,9 @@ Result<> VmBackend::remove(const Record& record) const {
   if (const std::string path = record.backend_data.text("cgroup"); !path.empty())
     NX_CHECK(sys::Cgroup(layout, path).destroy(kPatience, lock.has_value()),
              "remove cgroup " + path);
-  NX_CHECK(end_redirections(record));
+  testpoint("vm-machine-removed");
+  for (const sys::Redirection& redirection : redirections_of(record))
+    NX_CHECK(sys::end_redirection(redirection));
   NX_CHECK(sys::remove_tree(record.state_dir + "/shares"));
   NX_CHECK(sys::remove_file(AT_FDCWD, record.state_dir + "/" + host::kReasonFile));
   return sys::remove_file(AT_FDCWD, record.state_dir + "/" + host::kControlSocket);

@@ -16,6 +16,7 @@
 #include "nexcage/sys/netns.h"
 #include "nexcage/vm/boot/kernel.h"
 #include "nexcage/vm/host/accelerator.h"
+#include "nexcage/vm/host/board.h"
 #include "nexcage/vm/host/control.h"
 #include "nexcage/vm/qemu/clock.h"
 
@@ -40,7 +41,7 @@ class VmConfigured : public Configured {
   };
 
   Result<> announce(UndoLog& undo) const;
-  Result<> choose_accelerator();
+  Result<> choose_hardware();
   Result<> lock_disks() const;
   Result<Running> spawn_helper(int cgroup, const GuestNetwork& network);
   Result<Running> start_in_cgroup(UndoLog& undo, const GuestNetwork& network);
@@ -65,11 +66,15 @@ Result<> VmConfigured::announce(UndoLog& undo) const {
   return undo.will_create_file(job_.state_dir + "/" + host::kControlSocket);
 }
 
-Result<> VmConfigured::choose_accelerator() {
+/// What depends on this host. The accelerator is tried on the board.
+Result<> VmConfigured::choose_hardware() {
   qemu::Machine& machine = plan_.launch.machine;
+  const std::string remembered = setup_.root + "/@vm";
+  machine.board = host::choose_board(
+      {.wanted = machine.board, .qemu = plan_.launch.qemu, .remembered = remembered});
   NX_TRY(machine.accelerator, host::choose_accelerator({.wanted = setup_.vm.accelerator,
                                                         .init = setup_.libexec + "/init",
-                                                        .remembered = setup_.root + "/@vm",
+                                                        .remembered = remembered,
                                                         .initrd = plan_.initrd,
                                                         .launch = plan_.launch}));
   if (machine.accelerator == qemu::Accelerator::tcg) machine.tsc_khz = qemu::measure_tsc_khz();
@@ -168,7 +173,7 @@ Result<> VmConfigured::converse(int channel, UniqueFd& kept_terminal) const {
 
 Result<Created> VmConfigured::create(UndoLog& undo, const RunHooks& hooks) {
   NX_CHECK(lock_disks());
-  NX_CHECK(choose_accelerator());
+  NX_CHECK(choose_hardware());
   // First, to be undone last: when nothing has its tap devices open any more.
   NX_TRY(const GuestNetwork network, plan_.user_network != nullptr
                                          ? publish_guest(*plan_.user_network)
@@ -184,6 +189,7 @@ Result<Created> VmConfigured::create(UndoLog& undo, const RunHooks& hooks) {
   json::Object data;
   data.set("cgroup", plan_.cgroup);
   data.set("accelerator", qemu::accelerator_name(plan_.launch.machine.accelerator));
+  data.set("board", qemu::board_name(plan_.launch.machine.board));
   json::Array redirections;
   for (const sys::Redirection& one : network.redirections)
     redirections.emplace_back(sys::to_text(one));

@@ -20,7 +20,6 @@
 #include "nexcage/init/agent/network.h"
 #include "nexcage/init/agent/session.h"
 #include "nexcage/init/agent/sources.h"
-#include "nexcage/init/agent/stats.h"
 #include "nexcage/init/channel.h"
 #include "nexcage/sys/fs.h"
 
@@ -181,9 +180,6 @@ Result<> Agent::handle(const Frame& frame) {
       if (found == sessions_.end()) return {};  // ended meanwhile: the host is told
       return found->second.start();
     }
-    case Type::stats:
-      mux_.send(Type::stats_reply, kContainerSession, encode(read_stats()));
-      return {};
     case Type::shutdown:
       shutdown_ = true;
       return {};

@@ -14,6 +14,7 @@
 #include <array>
 
 #include "nexcage/base/text.h"
+#include "nexcage/sys/cgroup_stats.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::init::agent {
@@ -124,6 +125,14 @@ Result<Machine> set_up_machine() {
   NX_CHECK(mount_at("tmpfs", "/run", MS_NOSUID | MS_NODEV));
   NX_TRY(Uevents uevents, Uevents::open());
   return Machine{.modules = Modules::read(), .uevents = std::move(uevents)};
+}
+
+std::uint64_t out_of_memory_kills() {
+  const auto events = sys::read_file(AT_FDCWD, std::string(kCgroup) + "/memory.events");
+  if (!events) return 0;
+  const auto counters = sys::parse_flat_keyed(*events);
+  const auto found = counters.find("oom_kill");
+  return found == counters.end() ? 0 : found->second;
 }
 
 Result<UniqueFd> open_port(Machine& machine, std::string_view name) {

@@ -1,6 +1,7 @@
 // The machine that the agent is the first process of: kernel file systems, modules, devices, power.
 #pragma once
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -52,6 +53,9 @@ struct Machine {
 Result<Machine> set_up_machine();
 /// Mounts the control groups and makes the container's, below kCgroup.
 Result<> make_container_group();
+/// How often the kernel has killed a process of the container for want of memory; 0 where that
+/// cannot be read.
+std::uint64_t out_of_memory_kills();
 
 /// The virtio-serial port of this name, once the host listens at its other end.
 Result<UniqueFd> open_port(Machine& machine, std::string_view name);

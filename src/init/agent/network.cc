@@ -27,23 +27,36 @@ Result<> add_route(const std::string& name, const vm::protocol::Route& route) {
                                .on_link = route.on_link});
 }
 
+/// The name that the kernel has given to an interface, when it is there.
+Result<std::string> appeared(Machine& machine, const vm::protocol::Interface& interface) {
+  std::string name;
+  NX_CHECK(machine.uevents.until(
+      [&] {
+        auto found = sys::find_link(interface.mac);
+        if (found) name = *found;
+        return found.has_value();
+      },
+      "wait for network device " + interface.name));
+  return name;
+}
+
+/// Of the interface with this number, while it has lost one name and not got the other.
+std::string passing_name(std::size_t number) { return "nxlink" + std::to_string(number); }
+
 }  // namespace
 
 Result<> set_up_network(Machine& machine, const std::vector<vm::protocol::Interface>& interfaces) {
   NX_CHECK(sys::set_up_link("lo", {}));
   if (interfaces.empty()) return {};
   NX_CHECK(machine.modules.need("virtio_net"));
-  for (const vm::protocol::Interface& interface : interfaces) {
-    std::string name;
-    NX_CHECK(machine.uevents.until(
-        [&] {
-          auto found = sys::find_link(interface.mac);
-          if (found) name = *found;
-          return found.has_value();
-        },
-        "wait for network device " + interface.name));
-    NX_CHECK(sys::change_link(name, interface.name, interface.mtu));
-    NX_CHECK(sys::set_up_link(interface.name, addresses_of(interface)));
+  // The kernel may have given one the name that another one gets.
+  for (std::size_t i = 0; i < interfaces.size(); ++i) {
+    NX_TRY(const std::string name, appeared(machine, interfaces[i]));
+    NX_CHECK(sys::change_link(name, passing_name(i), interfaces[i].mtu));
+  }
+  for (std::size_t i = 0; i < interfaces.size(); ++i) {
+    NX_CHECK(sys::change_link(passing_name(i), interfaces[i].name, 0));
+    NX_CHECK(sys::set_up_link(interfaces[i].name, addresses_of(interfaces[i])));
   }
   // Gateways are reached by the routes on the link.
   for (const bool with_gateway : {false, true})

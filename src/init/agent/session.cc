@@ -14,7 +14,6 @@
 #include <csignal>
 
 #include "nexcage/init/agent/machine.h"
-#include "nexcage/init/agent/stats.h"
 #include "nexcage/init/channel.h"
 #include "nexcage/init/first_process.h"
 #include "nexcage/sys/fs.h"

@@ -106,23 +106,4 @@ Result<UniqueFd> catch_signals() {
   return fd;
 }
 
-json::Object stats_answer(const protocol::Stats& stats) {
-  json::Object out;
-  const auto set = [&](const char* name, std::uint64_t value) { out.set(name, value); };
-  set("cpu", stats.cpu);
-  set("cpu_kernel", stats.cpu_kernel);
-  set("cpu_user", stats.cpu_user);
-  set("memory", stats.memory);
-  set("memory_max", stats.memory_max);
-  set("memory_limit", stats.memory_limit);
-  set("cache", stats.cache);
-  set("pids", stats.pids);
-  set("pids_limit", stats.pids_limit);
-  set("out_of_memory", stats.out_of_memory);
-  json::Array processes;
-  for (const std::uint32_t pid : stats.processes) processes.emplace_back(std::uint64_t{pid});
-  out.set("processes", json::Value(std::move(processes)));
-  return out;
-}
-
 }  // namespace nexcage::vm::host

@@ -5,7 +5,6 @@
 //   start, pause, resume           {}
 //   kill       signal, all         {}
 //   status                         {"status", "accelerator"}
-//   stats                          the guest's counters
 //   exec       terminal; descriptors: the message, then a terminal or the three streams
 //                                  {"pid"}, later {"exit"}; meanwhile the client may send
 //              signal | rows, columns
@@ -50,7 +49,5 @@ inline constexpr int kLostCode = 255;
 /// signalfd(2), not blocking, for all signals that somebody sends to the container's process; those
 /// that are about this one keep their effect.
 Result<UniqueFd> catch_signals();
-
-json::Object stats_answer(const protocol::Stats& stats);
 
 }  // namespace nexcage::vm::host

@@ -23,6 +23,8 @@ constexpr std::size_t kMostBuffered = 128u << 10;
 constexpr std::size_t kPortion = 64u << 10;
 constexpr int kBacklog = 128;
 constexpr std::chrono::seconds kRest(1);
+/// Seconds of silence before whoever connected is asked whether he is there, and between questions.
+constexpr int kKeepIdle = 60, kKeepInterval = 15;
 
 struct SocketAddress {
   sockaddr_storage storage{};
@@ -61,6 +63,14 @@ UniqueFd connect_inside(std::uint16_t port) {
       ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   if (made != 0 && errno != EINPROGRESS) return {};
   return socket;
+}
+
+/// Who vanishes without a word would keep his place for ever.
+void keep_alive(int socket) {
+  const int yes = 1;
+  (void)::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+  (void)::setsockopt(socket, IPPROTO_TCP, TCP_KEEPIDLE, &kKeepIdle, sizeof kKeepIdle);
+  (void)::setsockopt(socket, IPPROTO_TCP, TCP_KEEPINTVL, &kKeepInterval, sizeof kKeepInterval);
 }
 
 }  // namespace
@@ -117,6 +127,7 @@ void Forwarder::accept(const Listener& listener) {
   const int yes = 1;
   for (const int socket : {outside.get(), inside.get()})
     (void)::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+  keep_alive(outside.get());
   auto connection = std::make_shared<Connection>();
   connection->inward = {.from = outside.get(), .to = inside.get()};
   connection->outward = {.from = inside.get(), .to = outside.get()};
@@ -131,9 +142,13 @@ void Forwarder::watch(Poller& poller, const std::shared_ptr<Connection>& connect
     const Pipe& to = (*connection).*writes;
     const bool reading = !from.ended && from.buffer.size() < kMostBuffered;
     const bool writing = !to.closed && (!to.buffer.empty() || to.ended);
-    if (!reading && !writing) return;
+    // One that we have shut down, too, hangs up in good order, and poll(2) says so every time.
+    if (!reading && !writing && to.closed) return;
     const short events = static_cast<short>((reading ? POLLIN : 0) | (writing ? POLLOUT : 0));
-    poller.add(fd, events, [connection, reads, writes, reading, writing](short) -> Result<> {
+    poller.add(fd, events, [connection, reads, writes, reading, writing](short seen) -> Result<> {
+      // Who reads is told by that, after what came before.
+      if (!reading && (seen & (POLLERR | POLLHUP)) != 0) connection->broken = true;
+      if (connection->broken) return {};
       if (reading) read((*connection).*reads, *connection);
       if (writing) write((*connection).*writes, *connection);
       return {};

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <string>
 #include <thread>
 
@@ -55,6 +57,32 @@ void send_all(int socket, std::string_view text) {
     if (n <= 0) return;
     text.remove_prefix(static_cast<std::size_t>(n));
   }
+}
+
+std::vector<int> open_descriptors() {
+  std::vector<int> out;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd"))
+    out.push_back(std::stoi(entry.path().filename().string()));
+  return out;
+}
+
+int option_of(int socket, int level, int name) {
+  int value = -1;
+  socklen_t length = sizeof value;
+  EXPECT_EQ(::getsockopt(socket, level, name, &value, &length), 0);
+  return value;
+}
+
+/// The end of it that the forwarder, in this process, has of the connection of this socket.
+int other_end_of(int socket) {
+  for (const int fd : open_descriptors()) {
+    sockaddr_in peer{};
+    socklen_t length = sizeof peer;
+    if (::getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &length) == 0 &&
+        peer.sin_family == AF_INET && ntohs(peer.sin_port) == port_of(socket))
+      return fd;
+  }
+  return -1;
 }
 
 /// A forwarder between a port that a test connects to and one that it listens on itself.
@@ -123,6 +151,33 @@ TEST_F(Forwarding, ASlowReaderHoldsUpItsOwnConnectionOnly) {
   EXPECT_EQ(::recv(server.get(), part.data(), part.size(), MSG_WAITALL), 5);
   EXPECT_EQ(read_all(slow.get()), text);
   writer.join();
+}
+
+// He has said that he sends nothing more, and the server says nothing: nothing is passed on.
+TEST_F(Forwarding, AClientThatResetsAQuietConnectionIsForgotten) {
+  const std::size_t before = open_descriptors().size();
+  UniqueFd client = connect_to(port_);
+  const UniqueFd server = accepted();
+  ASSERT_EQ(::shutdown(client.get(), SHUT_WR), 0);
+  EXPECT_EQ(read_all(server.get()), "");
+  EXPECT_EQ(open_descriptors().size(), before + 4);
+  const linger reset{.l_onoff = 1, .l_linger = 0};
+  ASSERT_EQ(::setsockopt(client.get(), SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+  client.reset();
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (open_descriptors().size() > before + 1 && std::chrono::steady_clock::now() < until)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  EXPECT_EQ(open_descriptors().size(), before + 1) << "the server's is left";
+}
+
+TEST_F(Forwarding, AClientThatVanishesIsAskedFor) {
+  const UniqueFd client = connect_to(port_);
+  const UniqueFd server = accepted();
+  const int outside = other_end_of(client.get());
+  ASSERT_GE(outside, 0);
+  EXPECT_EQ(option_of(outside, SOL_SOCKET, SO_KEEPALIVE), 1);
+  EXPECT_EQ(option_of(outside, IPPROTO_TCP, TCP_KEEPIDLE), 60);
+  EXPECT_EQ(option_of(outside, IPPROTO_TCP, TCP_KEEPINTVL), 15);
 }
 
 TEST_F(Forwarding, WhereNobodyListensTheConnectionEnds) {

@@ -26,7 +26,19 @@ void Guest::add_to(Poller& poller) {
     if ((events & (POLLIN | POLLHUP | POLLERR)) != 0) NX_CHECK(receive());
     return {};
   });
+  add_readers_to(poller);
   for (auto& [number, session] : sessions_) {
+    if (!session.started || mux_.window(number, Stream::in) == 0) continue;
+    poller.add(session.in.fd(), POLLIN, [this, number](short) -> Result<> {
+      if (const auto found = sessions_.find(number); found != sessions_.end())
+        read_input(number, found->second);
+      return send();
+    });
+  }
+}
+
+void Guest::add_readers_to(Poller& poller) {
+  for (auto& [number, session] : sessions_)
     for (const Stream stream : {Stream::out, Stream::err}) {
       if (!session.outlet(stream).waiting()) continue;
       poller.add(session.outlet(stream).fd(), POLLOUT, [this, number, stream](short) -> Result<> {
@@ -35,13 +47,6 @@ void Guest::add_to(Poller& poller) {
         return {};
       });
     }
-    if (!session.started || mux_.window(number, Stream::in) == 0) continue;
-    poller.add(session.in.fd(), POLLIN, [this, number](short) -> Result<> {
-      if (const auto found = sessions_.find(number); found != sessions_.end())
-        read_input(number, found->second);
-      return send();
-    });
-  }
 }
 
 Result<> Guest::receive() {
@@ -73,10 +78,6 @@ Result<> Guest::dispatch(const Frame& frame) {
     }
     case Type::prepared:
       return events_.prepared();
-    case Type::stats_reply: {
-      NX_TRY(const auto stats, protocol::decode<protocol::Stats>(frame.payload), what);
-      return events_.counted(stats);
-    }
     case Type::error: {
       NX_TRY(const auto failure, sys::plan::decode_failure(frame.payload), what);
       if (frame.session == protocol::kProtocolSession)
@@ -180,13 +181,20 @@ void Guest::set_size(std::uint32_t session, std::uint16_t rows, std::uint16_t co
             protocol::encode(protocol::WindowSize{.rows = rows, .columns = columns}));
 }
 
-void Guest::ask_stats() { mux_.send(Type::stats, protocol::kContainerSession); }
-
 void Guest::shut_down() { mux_.send(Type::shutdown, protocol::kContainerSession); }
 
 bool Guest::drained(std::uint32_t session) const {
   const auto found = sessions_.find(session);
   return found == sessions_.end() || (!found->second.out.waiting() && !found->second.err.waiting());
+}
+
+void Guest::forget(std::uint32_t session) {
+  const auto found = sessions_.find(session);
+  if (found == sessions_.end()) return;
+  // Or the guest's process would wait for a reader of these.
+  for (const Stream stream : {Stream::out, Stream::err})
+    mux_.consumed(session, stream, found->second.outlet(stream).close());
+  sessions_.erase(found);
 }
 
 void Guest::say(std::uint32_t session, std::string_view text) {

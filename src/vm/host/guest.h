@@ -26,7 +26,6 @@ class GuestEvents {
   virtual Result<> started(std::uint32_t session) = 0;
   virtual Result<> failed(std::uint32_t session, const sys::plan::Failure& failure) = 0;
   virtual Result<> exited(std::uint32_t session, const protocol::Exit& exit) = 0;
-  virtual Result<> counted(const protocol::Stats& stats) = 0;
 };
 
 /// Standard input, output and error of a process; a terminal has no third.
@@ -40,6 +39,8 @@ class Guest {
 
   /// What is waited for now. An error of a handler means that the guest is of no use any more.
   void add_to(Poller& poller);
+  /// Of that, only those who read what the guest has written: for what is left when it has gone.
+  void add_readers_to(Poller& poller);
 
   /// Opens the session of the container, or of a further process.
   void prepare(std::string_view message, Streams streams);
@@ -48,7 +49,6 @@ class Guest {
   void start();
   void signal(std::uint32_t session, int number, bool all);
   void set_size(std::uint32_t session, std::uint16_t rows, std::uint16_t columns);
-  void ask_stats();
   void shut_down();
 
   /// The session's process has not ended.
@@ -57,7 +57,7 @@ class Guest {
   bool drained(std::uint32_t session) const;
   /// Forgets a session with what nobody has read of it, and closes its descriptors. What its
   /// process, if it has one, still writes is thrown away.
-  void forget(std::uint32_t session) { sessions_.erase(session); }
+  void forget(std::uint32_t session);
   /// A word of ours into the session's errors (with a terminal: its output), as far as it goes.
   void say(std::uint32_t session, std::string_view text);
   /// When somebody last took something of what the guest writes; the beginning, if nobody has.

@@ -27,7 +27,6 @@ struct Silent : GuestEvents {
   Result<> started(std::uint32_t) override { return {}; }
   Result<> failed(std::uint32_t, const sys::plan::Failure&) override { return {}; }
   Result<> exited(std::uint32_t, const protocol::Exit&) override { return {}; }
-  Result<> counted(const protocol::Stats&) override { return {}; }
 };
 
 /// The host's side with an agent that the test plays.
@@ -109,6 +108,28 @@ TEST_F(Conversation, WhatAForgottenSessionWritesIsThrownAway) {
     ASSERT_OK(exchange());
   }
   EXPECT_GT(written, std::size_t{protocol::kWindow} * 2);
+}
+
+// What it wrote before was not yet written here: it counts as well.
+TEST_F(Conversation, WhatAForgottenSessionHadWrittenIsCredited) {
+  for (const Stream stream : {Stream::out, Stream::err}) {
+    std::array<int, 2> ends{};
+    ASSERT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+    const UniqueFd reader(ends[0]);
+    Streams streams = to_null();
+    (stream == Stream::out ? streams.out : streams.err).reset(ends[1]);
+    const std::uint32_t session = guest_->exec("plan", std::move(streams));
+    ASSERT_OK(exchange());
+    const std::string part(60'000, 'x');
+    while (agent_.window(session, stream) > 0) {
+      const std::size_t room = std::min(agent_.window(session, stream), part.size());
+      agent_.send_data(session, stream, std::string_view(part).substr(0, room));
+      ASSERT_OK(exchange());
+    }
+    guest_->forget(session);
+    ASSERT_OK(exchange());
+    EXPECT_GT(agent_.window(session, stream), std::size_t{protocol::kWindow} / 2);
+  }
 }
 
 TEST_F(Conversation, AForgottenSessionClosesItsDescriptors) {

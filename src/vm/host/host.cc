@@ -191,6 +191,7 @@ Result<> Host::hello() {
 }
 
 Result<> Host::prepared() {
+  if (stage_ != Stage::preparing) return fail(Errc::RuntimeError, "the guest prepared too early");
   boot_until_.reset();
   stage_ = Stage::prepared;
   if (launch_.terminal) NX_CHECK(copy_size());
@@ -201,6 +202,9 @@ Result<> Host::prepared() {
 
 Result<> Host::started(std::uint32_t session) {
   if (session == kContainerSession) {
+    if (stage_ == Stage::ended) return {};  // killed meanwhile
+    if (stage_ != Stage::starting)
+      return fail(Errc::RuntimeError, "the guest has started a process that was not to be started");
     stage_ = Stage::running;
     start_until_.reset();
   }
@@ -254,17 +258,6 @@ Result<> Host::exited(std::uint32_t session, const protocol::Exit& exit) {
     known = true;
   }
   if (!known) guest_->forget(session);
-  return {};
-}
-
-Result<> Host::counted(const protocol::Stats& stats) {
-  for (Client& client : clients_) {
-    if (client.waits != Waits::stats) continue;
-    client.waits = Waits::no;
-    client.until.reset();
-    reply(client, stats_answer(stats));
-    return {};
-  }
   return {};
 }
 
@@ -358,14 +351,30 @@ int Host::lose(const Error& error) {
     }
   }
   if (creator_) tell_creator_failed(told);
-  // Where the container's log is, too.
-  else if (guest_)
+  // Where the container's log is, too; of one that has ended all output is here.
+  else if (guest_ && stage_ != Stage::ended)
     guest_->say(kContainerSession,
                 "nexcage: the virtual machine was lost: " + told.message() + "\n");
   keep_reason(told.message());
   fail_waiting(told);
+  fail_running(told);
+  if (stage_ == Stage::ended) drain();
   fail_execs(told);
-  return kLostCode;
+  return code_.value_or(kLostCode);
+}
+
+/// Without the machine: passes on what is left of the output of processes that have ended.
+void Host::drain() {
+  while (!finished()) {
+    Poller poller;
+    guest_->add_readers_to(poller);
+    poller.add(signals_.get(), POLLIN, [this](short) { return take_signal(); });
+    watch_clients(poller);
+    poller.until(drained_until());
+    if (!poller.wait()) return;
+    settle_clients();
+    check_clients(Clock::now());
+  }
 }
 
 void Host::keep_reason(const std::string& text) const {

@@ -30,7 +30,7 @@ class Host : private GuestEvents {
   Host(Launch launch, std::string prepare, UniqueFd creator);
 
   /// Runs the machine. The code of the container's process as a shell has it; 255 when the machine
-  /// was lost, and why is in kReasonFile.
+  /// was lost before that had ended. Why it was lost is in kReasonFile.
   int run();
 
  private:
@@ -38,7 +38,7 @@ class Host : private GuestEvents {
   using Deadline = std::optional<Clock::time_point>;
 
   enum class Stage : std::uint8_t { booting, preparing, prepared, starting, running, ended };
-  enum class Waits : std::uint8_t { no, start, stats, exec };
+  enum class Waits : std::uint8_t { no, start, exec };
   /// A client of the control socket.
   struct Client {
     UniqueFd socket;
@@ -61,7 +61,6 @@ class Host : private GuestEvents {
   Result<> started(std::uint32_t session) override;
   Result<> failed(std::uint32_t session, const sys::plan::Failure& failure) override;
   Result<> exited(std::uint32_t session, const protocol::Exit& exit) override;
-  Result<> counted(const protocol::Stats& stats) override;
 
   Result<> take_signal();
   Result<> copy_size();
@@ -81,7 +80,9 @@ class Host : private GuestEvents {
   void forget_session(Client& client);
   void fail_waiting(const Error& error);
   bool has_execs() const;
+  bool awaits_guest() const;
   void tell_exit(Client& client);
+  void fail_running(const Error& error);
   void fail_execs(const Error& error);
 
   Clock::time_point drained_until() const;
@@ -89,6 +90,7 @@ class Host : private GuestEvents {
   bool shut_down();
   int finish();
   int lose(const Error& error);
+  void drain();
   void end_container(int code);
   void keep_reason(const std::string& text) const;
   void tell_creator_failed(const Error& error);

@@ -95,6 +95,9 @@ Result<json::Object> Host::answer(Client& client, const json::Value& request,
   if (verb == "kill") return answer_kill(request);
   if (stage_ == Stage::ended) return in_state("stopped");
   if (verb == "pause" && !paused_) {
+    // Whoever waits would wait for a machine that stands still, and be told that it is at fault.
+    if (awaits_guest())
+      return fail(Errc::InvalidState, "a process is being started in the container");
     NX_CHECK(watched(machine_->pause()));
     paused_ = true;
     return out;
@@ -113,12 +116,6 @@ Result<json::Object> Host::answer(Client& client, const json::Value& request,
     client.waits = Waits::start;
     if (launch_.start_seconds > 0)
       start_until_ = Clock::now() + std::chrono::seconds(launch_.start_seconds);
-    return out;
-  }
-  if (verb == "stats") {
-    guest_->ask_stats();
-    client.waits = Waits::stats;
-    client.until = Clock::now() + kRequestTime;
     return out;
   }
   if (verb == "exec") return answer_exec(client, request, fds);
@@ -231,20 +228,32 @@ void Host::fail_waiting(const Error& error) {
   }
 }
 
+bool Host::awaits_guest() const {
+  return stage_ == Stage::starting || std::ranges::any_of(clients_, [](const Client& client) {
+           return client.waits != Waits::no;
+         });
+}
+
 bool Host::has_execs() const {
   return std::ranges::any_of(clients_,
                              [](const Client& client) { return client.session && !client.code; });
 }
 
+/// Those whose process has not ended.
+void Host::fail_running(const Error& error) {
+  for (Client& client : clients_) {
+    if (!client.session || client.code) continue;
+    reply(client, error_answer(error));
+    forget_session(client);
+  }
+}
+
 void Host::fail_execs(const Error& error) {
+  fail_running(error);
   for (Client& client : clients_) {
     if (!client.session) continue;
     // Its process has ended; only its reader has not taken everything.
-    if (client.code) {
-      tell_exit(client);
-    } else {
-      reply(client, error_answer(error));
-    }
+    tell_exit(client);
     forget_session(client);
   }
 }

@@ -43,7 +43,6 @@ class Machine {
   void end(bool politely);
   /// How QEMU ended ("ended with status 1"), when it has.
   Result<std::string> how_it_ended();
-  Result<int> wait_status() { return qemu_.wait(); }
 
  private:
   Machine(sys::Child qemu, UniqueFd port, UniqueFd monitor, UniqueFd output)

@@ -34,8 +34,9 @@ Result<std::string> mount_share(const std::string& base, const Share& share) {
   }
   const auto recursive = share.recursive ? sys::Recursive::yes : sys::Recursive::no;
   NX_TRY(const sys::DetachedMount mount, sys::clone_mount(AT_FDCWD, share.source, recursive));
-  if (share.read_only)
-    NX_CHECK(sys::set_attributes(mount.get(), MOUNT_ATTR_RDONLY, 0, 0, sys::Recursive::yes));
+  // What the host mounts below the source later would come along, and without the attribute.
+  NX_CHECK(sys::set_attributes(mount.get(), share.read_only ? MOUNT_ATTR_RDONLY : 0, 0, MS_PRIVATE,
+                               sys::Recursive::yes));
   NX_CHECK(sys::attach(mount, target));
   return directory;
 }

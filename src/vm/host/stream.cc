@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "nexcage/sys/fs.h"
 
@@ -48,9 +49,9 @@ void Outlet::finish() {
   if (buffer_.empty()) fd_.reset();
 }
 
-void Outlet::close() {
+std::size_t Outlet::close() {
   fd_.reset();
-  buffer_.clear();
+  return std::exchange(buffer_, {}).size();
 }
 
 std::size_t Outlet::write() {

@@ -29,7 +29,8 @@ class Outlet {
   std::size_t write();
   bool waiting() const { return fd_ && !buffer_.empty(); }
   int fd() const { return fd_.get(); }
-  void close();
+  /// Closes it now. Returns how many bytes were not written.
+  std::size_t close();
 
  private:
   UniqueFd fd_;

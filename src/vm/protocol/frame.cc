@@ -10,9 +10,8 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "integers go out as they lie in memory");
 
 constexpr std::array<std::string_view, kLastType + 1> kNames = {
-    "",        "hello", "part",  "prepare",     "prepared", "start",
-    "started", "exec",  "data",  "credit",      "eof",      "signal",
-    "winsize", "exit",  "stats", "stats_reply", "shutdown", "error"};
+    "",     "hello",  "part", "prepare", "prepared", "start", "started",  "exec",
+    "data", "credit", "eof",  "signal",  "winsize",  "exit",  "shutdown", "error"};
 
 struct Header {
   std::uint32_t length = 0;

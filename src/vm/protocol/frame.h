@@ -21,25 +21,23 @@ enum class Role : std::uint8_t { host, guest };
 
 /// What a frame is. The payloads are the records of message.h of the same name.
 enum class Type : std::uint16_t {
-  hello = 1,         // both; the guest's is the first frame of all, the host answers with its own
-  part = 2,          // host: bytes in front of the next prepare or exec of the same number
-  prepare = 3,       // host: Prepare, what the container is. Once
-  prepared = 4,      // guest: the container's process waits for start
-  start = 5,         // host: start it
-  started = 6,       // guest: Started, the user's program was executed
-  exec = 7,          // host: Exec, a further process under a new session
-  data = 8,          // both: one byte of stream, then what was written to it
-  credit = 9,        // both: Credit, so many bytes more may be sent
-  eof = 10,          // both: one byte, the stream that has ended
-  signal = 11,       // host: Signal
-  winsize = 12,      // host: WindowSize
-  exit = 13,         // guest: Exit; the last frame of its session
-  stats = 14,        // host: what has the container used
-  stats_reply = 15,  // guest: Stats
-  shutdown = 16,     // host: end everything, write everything back, power off
-  error = 17,        // guest: sys::plan::Failure; the session never began, or kProtocolSession
+  hello = 1,      // both; the guest's is the first frame of all, the host answers with its own
+  part = 2,       // host: bytes in front of the next prepare or exec of the same number
+  prepare = 3,    // host: Prepare, what the container is. Once
+  prepared = 4,   // guest: the container's process waits for start
+  start = 5,      // host: start it
+  started = 6,    // guest: Started, the user's program was executed
+  exec = 7,       // host: Exec, a further process under a new session
+  data = 8,       // both: one byte of stream, then what was written to it
+  credit = 9,     // both: Credit, so many bytes more may be sent
+  eof = 10,       // both: one byte, the stream that has ended
+  signal = 11,    // host: Signal
+  winsize = 12,   // host: WindowSize
+  exit = 13,      // guest: Exit; the last frame of its session
+  shutdown = 14,  // host: end everything, write everything back, power off
+  error = 15,     // guest: sys::plan::Failure; the session never began, or kProtocolSession
 };
-inline constexpr std::uint16_t kLastType = 17;
+inline constexpr std::uint16_t kLastType = 15;
 
 inline constexpr std::size_t kHeaderSize = 12;
 inline constexpr std::size_t kMaxPayload = 64u << 10;

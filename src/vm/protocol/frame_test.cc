@@ -97,10 +97,6 @@ TEST(Message, every_record_comes_back_as_it_was) {
   EXPECT_EQ(encode(*again), encode(prepare));
   EXPECT_EQ(std::get<Root>(again->sources[0]).lowers[0].devices[1], "c");
   EXPECT_EQ(again->interfaces[0].routes[0].gateway, "abce");
-  Stats stats;
-  stats.memory_raw = {{.name = "file", .value = 3}};
-  stats.processes = {1, 2};
-  EXPECT_EQ(encode(*decode<Stats>(encode(stats))), encode(stats));
 }
 
 TEST(Message, values_out_of_their_range_are_refused) {

@@ -38,7 +38,6 @@ std::string encode(const Credit& message) { return write(message); }
 std::string encode(const Signal& message) { return write(message); }
 std::string encode(const WindowSize& message) { return write(message); }
 std::string encode(const Exit& message) { return write(message); }
-std::string encode(const Stats& message) { return write(message); }
 
 template <>
 Result<Hello> decode<Hello>(std::string_view payload) {
@@ -105,11 +104,6 @@ Result<Exit> decode<Exit>(std::string_view payload) {
   if (exit.code > 255 || (exit.signal != 0 && !is_signal(exit.signal)))
     return fail(Errc::RuntimeError, "an exit status that no process has");
   return exit;
-}
-
-template <>
-Result<Stats> decode<Stats>(std::string_view payload) {
-  return read<Stats>(payload, "stats");
 }
 
 }  // namespace nexcage::vm::protocol

@@ -15,7 +15,7 @@ namespace nexcage::vm::protocol {
 
 inline constexpr std::uint32_t kMagic = 0x4d56584e;  // "NXVM"
 /// Changes with every change of a message: an initramfs of another build is refused, not misread.
-inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::uint32_t kVersion = 3;
 
 /// First word of both sides.
 struct Hello {
@@ -187,72 +187,6 @@ struct Exit {
   }
 };
 
-struct Counter {
-  std::string name;  // of the guest: hostile
-  std::uint64_t value = 0;
-  static void each(auto& self, auto&& field) {
-    field("name", self.name);
-    field("value", self.value);
-  }
-};
-
-struct BlockCounter {
-  std::uint64_t major = 0, minor = 0, read_bytes = 0, written_bytes = 0, reads = 0, writes = 0;
-  static void each(auto& self, auto&& field) {
-    field("major", self.major);
-    field("minor", self.minor);
-    field("read_bytes", self.read_bytes);
-    field("written_bytes", self.written_bytes);
-    field("reads", self.reads);
-    field("writes", self.writes);
-  }
-};
-
-struct InterfaceCounter {
-  std::string name;
-  std::uint64_t rx_bytes = 0, rx_packets = 0, rx_errors = 0, rx_dropped = 0;
-  std::uint64_t tx_bytes = 0, tx_packets = 0, tx_errors = 0, tx_dropped = 0;
-  static void each(auto& self, auto&& field) {
-    field("name", self.name);
-    field("rx_bytes", self.rx_bytes);
-    field("rx_packets", self.rx_packets);
-    field("rx_errors", self.rx_errors);
-    field("rx_dropped", self.rx_dropped);
-    field("tx_bytes", self.tx_bytes);
-    field("tx_packets", self.tx_packets);
-    field("tx_errors", self.tx_errors);
-    field("tx_dropped", self.tx_dropped);
-  }
-};
-
-/// What the container has used, as the guest's kernel counts: times in nanoseconds, sizes in bytes.
-struct Stats {
-  std::uint64_t cpu = 0, cpu_kernel = 0, cpu_user = 0;
-  std::uint64_t memory = 0, memory_max = 0, memory_limit = 0, cache = 0;
-  std::vector<Counter> memory_raw;  // memory.stat
-  std::uint64_t pids = 0, pids_limit = 0;
-  std::uint64_t out_of_memory = 0;  // how often the kernel has killed
-  std::vector<BlockCounter> block;
-  std::vector<InterfaceCounter> interfaces;
-  std::vector<std::uint32_t> processes;  // pids as the guest's own namespace counts
-  static void each(auto& self, auto&& field) {
-    field("cpu", self.cpu);
-    field("cpu_kernel", self.cpu_kernel);
-    field("cpu_user", self.cpu_user);
-    field("memory", self.memory);
-    field("memory_max", self.memory_max);
-    field("memory_limit", self.memory_limit);
-    field("cache", self.cache);
-    field("memory_raw", self.memory_raw);
-    field("pids", self.pids);
-    field("pids_limit", self.pids_limit);
-    field("out_of_memory", self.out_of_memory);
-    field("block", self.block);
-    field("interfaces", self.interfaces);
-    field("processes", self.processes);
-  }
-};
-
 /// The record as a payload.
 std::string encode(const Hello& message);
 std::string encode(const Prepare& message);
@@ -262,7 +196,6 @@ std::string encode(const Credit& message);
 std::string encode(const Signal& message);
 std::string encode(const WindowSize& message);
 std::string encode(const Exit& message);
-std::string encode(const Stats& message);
 
 /// The payload as a record of type T (one of those above): RuntimeError for bytes that encode()
 /// cannot have made, for values out of their range (signal numbers, streams, codes above 255), and
@@ -285,7 +218,5 @@ template <>
 Result<WindowSize> decode<WindowSize>(std::string_view payload);
 template <>
 Result<Exit> decode<Exit>(std::string_view payload);
-template <>
-Result<Stats> decode<Stats>(std::string_view payload);
 
 }  // namespace nexcage::vm::protocol

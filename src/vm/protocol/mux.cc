@@ -17,8 +17,7 @@ std::unexpected<Error> unexpected_frame(const Frame& frame, std::string_view why
 }
 
 bool without_payload(Type type) {
-  return type == Type::prepared || type == Type::start || type == Type::stats ||
-         type == Type::shutdown;
+  return type == Type::prepared || type == Type::start || type == Type::shutdown;
 }
 
 bool of_session_only(Type type) {
@@ -65,11 +64,6 @@ Result<bool> Mux::accept(Frame& frame) {
 
 Result<bool> Mux::accept_at_host(const Frame& frame) {
   if (frame.type == Type::error && frame.session == kProtocolSession) return true;
-  if (frame.type == Type::stats_reply) {
-    if (stats_asked_ == 0) return unexpected_frame(frame, "nobody asked");
-    --stats_asked_;
-    return true;
-  }
   const auto found = sessions_.find(frame.session);
   if (found == sessions_.end()) return unexpected_frame(frame, "there is no such session");
   Session& session = found->second;
@@ -105,7 +99,6 @@ Result<bool> Mux::accept_at_guest(Frame& frame) {
     case Type::exec:
       return accept_part(frame);
     case Type::start:
-    case Type::stats:
     case Type::shutdown:
       return true;
     default:
@@ -177,7 +170,6 @@ void Mux::sent(std::size_t bytes) {
 }
 
 void Mux::send(Type type, std::uint32_t session, std::string_view payload) {
-  if (type == Type::stats) ++stats_asked_;
   if (type == Type::exit || type == Type::error) sessions_.erase(session);
   if (type == Type::prepare || type == Type::exec) {
     sessions_.try_emplace(session);

@@ -96,7 +96,6 @@ class Mux {
   std::map<std::uint32_t, Session> sessions_;
   std::string parts_;
   std::uint32_t parts_session_ = 0;
-  std::uint32_t stats_asked_ = 0;
   bool greeted_ = false;
   bool broken_ = false;
   std::string out_;

@@ -102,6 +102,7 @@ void add_disk(Words& out, const Machine& machine, const Disk& disk, std::size_t 
     json::Object filter;
     filter.set("driver", "throttle");
     filter.set("node-name", drive);
+    filter.set("read-only", disk.read_only);
     filter.set("throttle-group", "limit" + number(index));
     filter.set("file", name);
     add(out, "-blockdev", std::move(filter));

@@ -12,6 +12,7 @@
 namespace nexcage::vm::qemu {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -111,6 +112,19 @@ TEST(Argv, AThrottledDiskGoesThroughAFilter) {
   const auto argv = plan_argv("q", machine);
   EXPECT_THAT(values_of(argv, "-object"), Contains(HasSubstr("\"bps-write\":1000")));
   EXPECT_THAT(values_of(argv, "-device"), Contains("virtio-blk-device,drive=slow0,serial=d0"));
+}
+
+// QEMU refuses a filter that could be written before a disk that cannot.
+TEST(Argv, AThrottledDiskIsAsReadOnlyAsItIs) {
+  for (const bool read_only : {false, true}) {
+    Machine machine = small();
+    machine.disks = {
+        {.fd = 20, .serial = "d0", .read_only = read_only, .throttle = {.read_bytes = 1000}}};
+    EXPECT_THAT(
+        values_of(plan_argv("q", machine), "-blockdev"),
+        Contains(AllOf(HasSubstr("\"slow0\""),
+                       HasSubstr(read_only ? "\"read-only\":true" : "\"read-only\":false"))));
+  }
 }
 
 TEST(Argv, SharesNeedMemoryThatOthersMap) {
