@@ -1,4 +1,5 @@
 """`update --image` and `--rollback`: what is kept, and that a failure at any step leaves the guest as it was."""
+import json
 import os
 import signal
 import subprocess
@@ -160,6 +161,46 @@ class Update(EveryStep):
             os.kill(process.pid, signal.SIGKILL if number == step else signal.SIGCONT)
         process.wait(20)
         return True
+
+    def edit_record(self, **data):
+        """What the record remembers of the guest, as a command that was killed has left it."""
+        path = self.path("containers/@guests/web/state.json")
+        with open(path, encoding="utf-8") as file:
+            record = json.load(file)
+        record["backendData"].update(data)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(record, file)
+
+    def spare_volume(self):
+        guest = self.root_guest()
+        volume = self.double.cluster.allocate("local", guest.vmid, "lxc", 1 << 30, {})
+        guest.config["unused0"] = volume
+        self.edit_record(root=guest.config["rootfs"].split(",")[0], spare=[volume])
+        return volume
+
+    def test_spare_volume_of_another_guest(self):
+        """Somebody has made another guest with this VMID, and a volume of it has the name of a spare one: it stays."""
+        volume = self.spare_volume()
+        self.root_guest().config["description"] = "somebody else's"
+        before = dict(self.root_guest().config)
+        self.create("next")  # looks for what killed commands have left
+        self.ok("delete", "next")
+        self.assertEqual(self.root_guest().config, before)
+        self.assertIsNotNone(self.double.cluster.volume(volume))
+        self.assertNotIn("spare", self.record())
+
+    def test_spare_volume_of_a_guest_that_moved(self):
+        volume = self.spare_volume()
+        self.double.cluster.nodes["pve2"] = "online"
+        self.root_guest().node = "pve2"
+        self.refused("start", "web")  # it runs
+        self.assertIsNone(self.double.cluster.volume(volume))
+        self.assertNotIn("unused0", self.root_guest().config)
+        self.assertNotIn("spare", self.record())
+
+    def record(self):
+        with open(self.path("containers/@guests/web/state.json"), encoding="utf-8") as file:
+            return json.load(file)["backendData"]
 
     def test_unreadable_settings_do_not_stop_the_way_back(self):
         """The exchange is done and the guest does not start: it gets its settings back although they cannot be read."""

@@ -85,7 +85,7 @@ Result<> give_settings_back(const Cluster& cluster, const GuestData& data,
   if (!journal.added.empty()) request["delete"] = join(journal.added, ",");
   NX_CHECK(cluster.set(vmid, request));
   const std::string root = volume_of(journal.before.at("rootfs"));
-  return forget_unused(cluster, vmid, root, root);
+  return forget_unused(cluster, data.name, root, root);
 }
 
 /// The volume that an update has brought. That of a rollback was the guest's before.
@@ -98,7 +98,7 @@ Result<> forget_new_root(const Cluster& cluster, const GuestData& data) {
   if (volume.empty()) volume = volume_of(text_of(*config, journal.key));
   const std::string root = volume_of(text_of(*config, "rootfs"));
   if (volume.empty() || volume == root) return {};
-  return forget_unused(cluster, data.name.vmid, volume, root);
+  return forget_unused(cluster, data.name, volume, root);
 }
 
 /// What concerns the guest itself, if it is there and still ours.

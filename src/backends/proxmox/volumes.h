@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "nexcage/backends/proxmox/cluster.h"
+#include "nexcage/backends/proxmox/guest.h"
 
 namespace nexcage::backends::proxmox {
 
@@ -24,8 +24,9 @@ std::string unused_of(const pve::Params& config, const std::string& volume);
 /// Is a volume of the guest there, and not only named? `volume`: "local:100/vm-100-disk-0.raw".
 Result<bool> has_volume(const Cluster& cluster, std::uint64_t vmid, const std::string& volume);
 /// Removes the setting that calls the volume unused, and with it the volume, unless the guest has
-/// it as its root. InvalidState when the guest's root is not `root`.
-Result<> forget_unused(const Cluster& cluster, std::uint64_t vmid, const std::string& volume,
+/// it as its root. A guest that is gone is success; InvalidState when it is not ours, not on the
+/// cluster's node, or its root is not `root`.
+Result<> forget_unused(const Cluster& cluster, const GuestName& name, const std::string& volume,
                        const std::string& root);
 
 }  // namespace nexcage::backends::proxmox
