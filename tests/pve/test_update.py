@@ -217,6 +217,16 @@ class Update(EveryStep):
         self.ok("delete", "next")
         self.assertEqual(self.root_guest().config, before)
 
+    def test_volume_that_is_detached_meanwhile(self):
+        """The owner's volume comes to the place that the new root was to have: it is not taken for that and removed."""
+        guest = self.root_guest()
+        volume = guest.config["mp0"].split(",")[0]
+        self.double.faults.add(RequestFault("POST .*/move_volume$", before=lambda: self.double.lxc.remove_key(guest, "mp0", {})))
+        self.assertIn("already in use", self.refused("update", "--image", "guest:2", "web"))
+        self.assertEqual((guest.config["unused0"], self.app()), (volume, b"app 1\n"))
+        self.assertEqual(self.double.cluster.volume(volume).mark, self.data)
+        self.assertNotIn("update", self.record())
+
     def test_rollback_to_a_root_that_is_gone(self):
         self.ok("update", "--image", "guest:2", "web")
         guest = self.root_guest()

@@ -125,6 +125,7 @@ Result<std::string> hand_over(const Swap& swap, const StorageInfo& storage) {
   if (!target) return fail(Errc::ProxmoxError, "guest " + std::to_string(to) + " is gone");
   const std::string key = free_unused(*target);
   swap.journal().key = key;
+  swap.journal().had = volumes_in(*target);
   NX_CHECK(swap.save());
   NX_CHECK(cluster.api().run(
       "POST", cluster.lxc_path(from) + "/move_volume",

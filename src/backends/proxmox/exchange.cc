@@ -1,5 +1,6 @@
 #include "nexcage/backends/proxmox/exchange.h"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -96,6 +97,8 @@ Result<> forget_new_root(const Cluster& cluster, const GuestData& data) {
   if (!config) return {};
   std::string volume = journal.new_root;
   if (volume.empty()) volume = volume_of(text_of(*config, journal.key));
+  // It did not come, and the guest's owner has put one of the guest's own volumes there meanwhile.
+  if (std::ranges::find(journal.had, volume) != journal.had.end()) return {};
   const std::string root = volume_of(text_of(*config, "rootfs"));
   if (volume.empty() || volume == root) return {};
   return forget_unused(cluster, data.name, volume, root);

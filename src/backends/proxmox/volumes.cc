@@ -44,6 +44,14 @@ std::string text_of(const pve::Params& params, const std::string& name) {
   return found == params.end() ? std::string() : found->second;
 }
 
+std::vector<std::string> volumes_in(const pve::Params& config) {
+  std::vector<std::string> volumes;
+  for (const auto& [name, value] : config)
+    if (name == "rootfs" || name.starts_with("mp") || name.starts_with("unused"))
+      volumes.push_back(volume_of(value));
+  return volumes;
+}
+
 std::string free_unused(const pve::Params& config) {
   unsigned number = 0;
   while (config.contains("unused" + std::to_string(number))) ++number;

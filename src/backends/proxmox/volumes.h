@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "nexcage/backends/proxmox/guest.h"
 
@@ -16,6 +17,8 @@ std::string with_size(const std::string& setting);
 std::uint64_t gib_of(const std::string& setting);
 /// The value of a setting; empty when it is not there.
 std::string text_of(const pve::Params& params, const std::string& name);
+/// All volumes that the settings name: root, mount points, unused ones.
+std::vector<std::string> volumes_in(const pve::Params& config);
 /// The first "unusedN" that is not there.
 std::string free_unused(const pve::Params& config);
 /// The "unusedN" that names the volume; empty: none does.
