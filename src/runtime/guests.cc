@@ -97,7 +97,7 @@ Record first_record(const std::string& id, const std::string& backend, const std
 backends::Remember remember_in(Record& record) {
   return [&record](const json::Value& data) -> Result<> {
     record.backend_data = data;
-    NX_CHECK(write_document(record.state_dir + "/state.json", runtime::to_json(record)));
+    NX_CHECK(save_guest(record));
     testpoint("guest-remembered");
     return {};
   };
@@ -223,7 +223,7 @@ Result<Record> make(const Request& request, const ImageSource& source, const std
   record.state.annotations = plan->spec.annotations;
   NX_CHECK(write_document(dir + "/config.json", oci::to_json(plan->spec)));
   NX_CHECK(write_document(dir + "/source.json", to_json(source)));
-  NX_CHECK(save_record(record));
+  NX_CHECK(save_guest(record));
   NX_TRY(const auto configured, backend->configure(job_of(record, *plan)),
          "configure backend " + record.backend);
   if (log::enabled(log::Level::debug)) log::debug(configured->describe());
@@ -231,7 +231,7 @@ Result<Record> make(const Request& request, const ImageSource& source, const std
   NX_TRY(backends::Created created, configured->create(undo, {}), "backend " + record.backend);
   record.backend_data = std::move(created.backend_data);
   record.state.status = Status::created;
-  if (auto saved = save_record(record); !saved) {
+  if (auto saved = save_guest(record); !saved) {
     Error error = std::move(saved).error();
     if (auto gone = backend->remove(record); !gone)
       error = std::move(error).also(std::move(gone).error());
@@ -324,7 +324,7 @@ Result<> recover_guest(Record& record, const backends::Backend& backend) {
   NX_TRY(auto data, backend.recover(record));
   if (data) record.backend_data = std::move(*data);
   NX_TRY(const bool has_settled, settle_change(record));
-  return data || has_settled ? save_record(record) : Result<>();
+  return data || has_settled ? save_guest(record) : Result<>();
 }
 
 Result<> stop_guest(const std::string& id, std::chrono::seconds time, Services& with) {
@@ -348,7 +348,7 @@ Result<> update_image(const std::string& id, const std::string& image, Services&
   NX_TRY(record.backend_data, found.backend->replace_image(record, job_of(record, *plan)),
          "update " + id);
   NX_CHECK(settle_change(record), "update " + id);
-  return save_record(record);
+  return save_guest(record);
 }
 
 Result<> roll_back(const std::string& id, Services& with) {
@@ -359,7 +359,7 @@ Result<> roll_back(const std::string& id, Services& with) {
   NX_TRY(found.record.backend_data,
          found.backend->roll_back(found.record, remember_in(found.record)), "update " + id);
   NX_CHECK(settle_change(found.record), "update " + id);
-  return save_record(found.record);
+  return save_guest(found.record);
 }
 
 }  // namespace nexcage::runtime
