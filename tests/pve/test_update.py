@@ -217,6 +217,44 @@ class Update(EveryStep):
         self.ok("delete", "next")
         self.assertEqual(self.root_guest().config, before)
 
+    def killed_after_the_exchange(self):
+        """The guest has its new root, and the command that gave it that is gone without having said so in the record."""
+        def kill():
+            process.kill()
+            process.wait()
+        self.double.faults.add(RequestFault("POST .*/status/start$", before=kill, drop="before"))
+        process = subprocess.Popen([support.NEXCAGE, "--config", self.config(), "update", "--image", "guest:2", "web"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        process.wait(60)
+        self.double.faults.clear()
+        self.assertIn("update", self.record())
+        self.assertEqual(self.app(), b"app 2\n")
+
+    def test_later_command_does_not_write_to_a_guest_that_it_cannot_read(self):
+        before = dict(self.root_guest().config)
+        self.killed_after_the_exchange()
+        guest, vmid = dict(self.root_guest().config), self.root_guest().vmid
+        for fault in (RequestFault(f"GET .*/lxc/{vmid}/config$", status=500, text="cannot read", times=99), None):
+            with self.subTest(str(fault)):
+                if fault:
+                    self.double.faults.add(fault)
+                else:  # somebody else makes a guest with this VMID
+                    self.root_guest().config.pop("description")
+                    self.root_guest().locked = True
+                    guest.pop("description")
+                journal = self.record()["update"]
+                self.double.requests.clear()
+                self.ok("create", "--runtime", "proxmox-lxc", "--name", "next", "guest:1")
+                self.ok("delete", "next")
+                self.double.faults.clear()
+                self.assertEqual([line for line in self.double.requests if f"/lxc/{vmid}" in line and not line.startswith("GET")], [])
+                self.assertEqual((self.root_guest().config, self.root_guest().running), (guest, False))
+                self.assertEqual(self.record()["update"], journal)
+        self.root_guest().locked = False
+        self.root_guest().config["description"] = before["description"]
+        self.create("next")  # now it can be read
+        self.assertEqual((self.root_guest().config, self.root_guest().running), (before, True))
+
     def test_volume_that_is_detached_meanwhile(self):
         """The owner's volume comes to the place that the new root was to have: it is not taken for that and removed."""
         guest = self.root_guest()

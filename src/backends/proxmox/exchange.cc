@@ -105,11 +105,16 @@ Result<> forget_new_root(const Cluster& cluster, const GuestData& data) {
 }
 
 /// What concerns the guest itself, if it is there and still ours.
-void restore_guest(const Cluster& given, GuestData& data, Failures& failures) {
+void restore_guest(const Cluster& given, GuestData& data, Undo undo, Failures& failures) {
   auto found = find_guest(given, data.name);
   if (found && !*found) return;
   if (!found && found.error().code() == Errc::InvalidState) return;
   const bool is_known = found.has_value();
+  // It may be another's by now, and one that is being made is.
+  if (!is_known && (undo == Undo::left_over || says_being_made(found.error()))) {
+    failures.add(fail(std::move(found).error()));
+    return;
+  }
   if (is_known) data.name = (*found)->name;
   const Cluster cluster = given.on(data.name.node);
   if (!is_known) failures.add(fail(std::move(found).error()));
@@ -142,12 +147,12 @@ Result<> exchange(const Swap& swap, const std::string& new_root, const Changes& 
   return journal.stops_guest ? start_guest(swap.cluster, vmid) : Result<>();
 }
 
-Result<> take_back(const Cluster& cluster, GuestData& data) {
+Result<> take_back(const Cluster& cluster, GuestData& data, Undo undo) {
   if (!data.update) return {};
   Failures failures;
   if (data.update->carrier)
     failures.add(drop_carrier(cluster.on(data.update->carrier->node), *data.update));
-  restore_guest(cluster, data, failures);
+  restore_guest(cluster, data, undo, failures);
   auto done = failures.take();
   if (done) data.update.reset();
   return done;

@@ -17,6 +17,7 @@ namespace {
 constexpr const char* kStorageAnnotation = "proxmox.storage";
 constexpr std::string_view kVolumes = "volumes";  // of annotation org.nexcage.proxmox.volumes
 constexpr int kTries = 20;
+constexpr std::string_view kBeingMade = " is being made";
 
 std::string digest_tag(const std::string& digest) {
   return std::string(pve::kTagPrefix) + digest.substr(digest.find(':') + 1, 24);
@@ -122,6 +123,10 @@ Result<GuestName> guest_name(const json::Value& data) {
   return fail(Errc::InvalidState, "the container's record names no guest");
 }
 
+bool says_being_made(const Error& error) {
+  return error.message().find(kBeingMade) != std::string::npos;
+}
+
 Result<std::optional<FoundGuest>> find_guest(const Cluster& cluster, const GuestName& given) {
   NX_TRY(auto located, locate(cluster, given));
   if (!located) return std::nullopt;
@@ -130,7 +135,7 @@ Result<std::optional<FoundGuest>> find_guest(const Cluster& cluster, const Guest
   auto notes = description == config.end() ? std::nullopt : pve::parse_notes(description->second);
   // Before it has its notes nobody knows whose it will be.
   if (!notes && text_of(config, "lock") == "create")
-    return fail(Errc::ProxmoxError, "guest " + std::to_string(name.vmid) + " is being made");
+    return fail(Errc::ProxmoxError, "guest " + std::to_string(name.vmid) + std::string(kBeingMade));
   if (!notes || notes->token != name.token)
     return fail(Error(Errc::InvalidState,
                       "guest " + std::to_string(name.vmid) + " is no longer the container's")

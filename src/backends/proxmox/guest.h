@@ -33,6 +33,8 @@ struct FoundGuest {
 /// InvalidState when the VMID belongs to a guest that is not ours (the
 /// token in its notes is another).
 Result<std::optional<FoundGuest>> find_guest(const Cluster& cluster, const GuestName& name);
+/// The error of a guest of this VMID that has no notes yet: nobody knows whose it will be.
+bool says_being_made(const Error& error);
 
 /// What a container's spec asks of the cluster, before anything is made.
 Result<pve::Mapped> plan_guest(const Cluster& cluster, const CreateJob& job,

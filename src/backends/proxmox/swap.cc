@@ -81,7 +81,7 @@ void tidy(const Cluster& cluster, GuestData& data) {
 
 /// An exchange that has failed is taken back.
 Result<> give_up(const Swap& swap, Error error) {
-  auto undone = take_back(swap.cluster, swap.data);
+  auto undone = take_back(swap.cluster, swap.data, Undo::own);
   const bool is_back = undone.has_value();
   if (is_back) undone = remove_new(swap.cluster, swap.templates);
   if (!undone) error = std::move(error).also(std::move(undone).error());
@@ -189,7 +189,7 @@ Result<> swap_back(const Cluster& given, GuestData& data, const Remember& rememb
 Result<bool> settle(const Cluster& given, GuestData& data) {
   if (!data.update && data.spare.empty()) return false;
   if (data.update) {
-    NX_CHECK(take_back(given, data));
+    NX_CHECK(take_back(given, data, Undo::left_over));
     return true;
   }
   auto found = find_guest(given, data.name);
