@@ -602,6 +602,20 @@ class Faults(FaultCase):
         self.ok("delete", "--force", "web")
         self.assertEqual(self.picture()[2], [])
 
+    def test_removal_that_something_else_is_missing_for(self):
+        """"does not exist" is said of a storage, too: the guest is there, and so is its record."""
+        self.create("web")
+        self.double.faults.add(TaskFault("vzdestroy", "storage 'x' does not exist", early=True))
+        self.assertIn("storage 'x' does not exist", self.refused("delete", "web"))
+        self.assertEqual((len(self.double.cluster.guests), self.picture()[2]), (1, ["web"]))
+        guest = self.guest()
+
+        def remove():
+            self.double.cluster.destroy(guest)
+        self.double.faults.add(RequestFault("DELETE /nodes/pve1/lxc/[0-9]+$", before=remove))
+        self.ok("delete", "web")
+        self.assertEqual((self.double.cluster.guests, self.picture()[2]), ({}, []))
+
     def test_what_only_root_may_do(self):
         self.fails("root@pam", "-v", "/srv:/srv")
 
