@@ -15,7 +15,7 @@ import unittest
 
 import support
 from guests import GuestCase, zfs
-from pve_cluster import Storage
+from pve_cluster import Storage, Volume
 from pve_tasks import RequestFault, TaskFault
 
 MIB = 1 << 20
@@ -238,6 +238,16 @@ class LifeCycle(LifeCycleCase):
         self.ok("pve", "templates", "prune")
         self.assertEqual(self.picture()[0], [])
         self.assertEqual(self.double.cluster.guests, {})
+
+    def test_archives_of_others_are_not_pruned(self):
+        volumes = self.double.cluster.storages["local"].volumes
+        foreign = [f"vztmpl/{name}" for name in ("nexcage-golden.tar.zst", f"nexcage-{'a' * 24}.tar.zst", f"nexcage-{'g' * 24}.tar.gz",
+                                                 f"nexcage-{'a' * 25}.tar.gz", f"nexcage-{'a' * 23}.tar.gz")]
+        for name in (*foreign, f"vztmpl/nexcage-{'a' * 24}.tar.gz", f"vztmpl/nexcage-{'b' * 24}-init.tar.gz"):
+            volumes[name] = Volume(1, "vztmpl", data=b"x")
+        self.assertNotIn("golden", self.ok("pve", "templates", "list"))
+        self.ok("pve", "templates", "prune")
+        self.assertEqual(sorted(volumes), sorted(foreign))
 
 
 class LifeCycle91(ImageCase):

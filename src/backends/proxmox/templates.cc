@@ -44,6 +44,17 @@ std::string archive_name(const Cluster& cluster, const GuestImage& image) {
          (cluster.version().has_entrypoint() ? "" : "-init") + ".tar.gz";
 }
 
+/// A name that archive_name makes, for any image and release: others' archives are not ours.
+bool is_archive_name(std::string_view name) {
+  if (!name.starts_with(kPrefix)) return false;
+  name.remove_prefix(kPrefix.size());
+  if (name.size() < kShortDigest) return false;
+  const std::string_view tail = name.substr(kShortDigest);
+  const bool is_digest =
+      name.substr(0, kShortDigest).find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return is_digest && (tail == ".tar.gz" || tail == "-init.tar.gz");
+}
+
 std::vector<GuestImage::Extra> extras(const Cluster& cluster, const pve::Launch& launch,
                                       const std::string& libexec) {
   std::vector<GuestImage::Extra> made = {{.path = std::string(pve::kLauncher.substr(1)),
@@ -271,11 +282,13 @@ Result<> add_archives(const Cluster& cluster, std::vector<FoundTemplate>& found)
     NX_TRY(const json::Value content,
            cluster.api().call("GET", cluster.node_path() + "/storage/" + storage.name + "/content",
                               {{"content", "vztmpl"}}));
-    const std::string ours = storage.name + ":vztmpl/" + std::string(kPrefix);
-    for (const json::Value& one : array_of(content))
-      if (one.text("volid").starts_with(ours))
-        found.push_back({.volume = one.text("volid"),
-                         .bytes = static_cast<std::uint64_t>(pve::as_number(one.find("size")))});
+    const std::string begin = storage.name + ":vztmpl/";
+    for (const json::Value& one : array_of(content)) {
+      const std::string volume = one.text("volid");
+      if (!volume.starts_with(begin) || !is_archive_name(volume.substr(begin.size()))) continue;
+      found.push_back({.volume = volume,
+                       .bytes = static_cast<std::uint64_t>(pve::as_number(one.find("size")))});
+    }
   }
   return {};
 }
