@@ -61,6 +61,12 @@ Result<> check_options(const Request& request, const ImageSource& source) {
   if (!request.pid_file.empty()) return refuse("--pid-file");
   if (request.preserve_fds > 0) return refuse("--preserve-fds");
   if (request.remove_ended) return refuse("--rm");
+  if (request.keep_stdin) return refuse("--interactive");
+  if (request.pivot != backends::Pivot::pivot_root) return refuse("--no-pivot");
+  if (request.keyring != backends::Keyring::fresh) return refuse("--no-new-keyring");
+  if (request.cgroup_manager == backends::CgroupManager::systemd) return refuse("--systemd-cgroup");
+  if (request.cgroup_manager == backends::CgroupManager::disabled)
+    return refuse("--cgroup-manager disabled");
   if (!source.uid_map.empty()) return refuse("--uidmap");
   if (!source.network.publish.empty()) return refuse("--publish");
   for (const auto& [option, annotation] : kLocalAnnotations)

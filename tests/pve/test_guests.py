@@ -546,6 +546,16 @@ class Faults(FaultCase):
             with self.subTest(options):
                 self.fails(options[-2] if len(options) > 1 else options[0], *options)
 
+        for options in (("--no-pivot",), ("--no-new-keyring",)):
+            with self.subTest(options):
+                self.fails(options[0], *options)
+        before = self.picture()
+        for words, option in ((("--systemd-cgroup", "create"), "--systemd-cgroup"), (("--cgroup-manager", "disabled", "create"), "--cgroup-manager"),
+                              (("run", "-d", "-i"), "--interactive")):
+            with self.subTest(option):
+                self.assertIn(option, self.refused(*words, "--runtime", "proxmox-lxc", "--name", "web", "guest:1"))
+                self.assertEqual(self.picture(), before)
+
     def test_no_network(self):
         self.create("web", "guest:1", "--network", "none")
         self.assertFalse([key for key in self.guest().config if key.startswith("net")])
