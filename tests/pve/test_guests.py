@@ -59,7 +59,8 @@ def import_images(world):
                {"Entrypoint": ["/app"], "WorkingDir": "/not/there", "Cmd": None})
     layout.add("comma:1", [one], {**config, "Volumes": {"/data,ro=0": {}}})
     layout.add("debian:1", [one, support.Tar().add("etc/os-release", data=b"ID=debian\n").finish()], config)
-    for tag in ("guest:1", "guest:2", "nobody:1", "scratch:1", "wolfi:1", "comma:1", "debian:1"):
+    layout.add("suse:1", [one, support.Tar().add("etc/os-release", data=b'ID="opensuse-leap"\n').finish()], config)
+    for tag in ("guest:1", "guest:2", "nobody:1", "scratch:1", "wolfi:1", "comma:1", "debian:1", "suse:1"):
         answer = world.run("image", "import", "--name", tag, f"oci:{layout.path}:{tag}")
         if answer.code:
             raise AssertionError(str(answer))
@@ -288,6 +289,9 @@ class LifeCycle84(LifeCycleCase):
                       self.refused("create", "--runtime", "proxmox-lxc", "--name", "web", "guest:1"))
         self.create("web", "debian:1")
         self.assertEqual(self.guest().config["ostype"], "debian")
+        self.ok("delete", "web")
+        self.create("web", "suse:1")
+        self.assertEqual(self.guest().config["ostype"], "opensuse")
 
 
 class OnZfs(ImageCase):
