@@ -77,6 +77,8 @@ class Basics(UpdateCase):
         if self.VERSION != "8.4":
             self.assertIn("A=new", guest.config["env"].split("\0"))
         self.assertIn("guest:2", guest.config["description"])
+        (earlier,) = self.state("web")["earlier"]
+        self.assertRegex(earlier["image"] + " " + earlier["digest"], "^.*guest:1 sha256:[0-9a-f]{64}$")
         self.assertEqual([value for key, value in guest.config.items() if key.startswith("unused")], [root.split(",")[0]])
         others = [one for one in self.double.cluster.guests.values() if one is not guest and not one.config.get("template")]
         self.assertEqual(others, [])
@@ -85,6 +87,7 @@ class Basics(UpdateCase):
         self.assertEqual((guest.vmid, self.kept(), self.volume("mp0").mark), (vmid, before, self.data))
         self.assertEqual((self.app(), guest.running, guest.config["rootfs"]), (b"app 1\n", True, root))
         self.assertEqual([key for key in guest.config if key.startswith("unused")], [])
+        self.assertNotIn("earlier", self.state("web"))
         self.assertIn("no earlier root", self.refused("update", "--rollback", "web"))
         self.ok("delete", "--force", "web")
         self.ok("pve", "templates", "prune")
