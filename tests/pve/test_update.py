@@ -225,7 +225,7 @@ class Update(EveryStep):
         def kill():
             process.kill()
             process.wait()
-        self.double.faults.add(RequestFault("POST .*/status/start$", before=kill, drop="before"))
+        self.double.faults.add(RequestFault("POST .*/status/start$", before=kill, status=500, text="killed"))
         process = subprocess.Popen([support.NEXCAGE, "--config", self.config(), "update", "--image", "guest:2", "web"],
                                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
         process.wait(60)
