@@ -78,7 +78,8 @@ name that fixes the backend, as runc does.
     }
     NX_TRY(const oci::Spec spec, runtime::load_spec(record));
     oci::Process base = spec.process.value_or(oci::Process{});
-    if (!args_.user.empty()) {
+    // The root of a guest is not here, and its backend refuses exec.
+    if (!args_.user.empty() && !record.rootfs.empty()) {
       NX_TRY(base.user, runtime::resolve_user(record.rootfs, args_.user), "--user");
     }
     NX_TRY(oci::Process made, args_.apply(std::move(base), std::move(command)));

@@ -1,8 +1,7 @@
 // /.nexcage/launch: the first process of a Proxmox VE guest. Proxmox VE gives it one line; what
 // really is to run, as whom, where and with which signal to end, stands in the record of
-// src/pve/launch.h: in the variable NEXCAGE_RUN, or in the file /.nexcage/run. `launch exec RECORD`
-// runs a record in a guest that runs already. Static: it lives in root file systems that have
-// nothing else.
+// src/pve/launch.h: in the variable NEXCAGE_RUN, or in the file /.nexcage/run. Static: it
+// lives in root file systems that have nothing else.
 #include <fcntl.h>
 #include <grp.h>
 #include <sys/prctl.h>
@@ -165,12 +164,7 @@ void enter(const std::string& cwd) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  if (argc == 3 && std::strcmp(argv[1], "exec") == 0) {
-    const Record record = decode(argv[2]);
-    set_environment(record);
-    run(record);
-  }
+int main() {
   const Record record = find_record();
   set_environment(record);
   sigset_t all, before;

@@ -225,6 +225,8 @@ class LifeCycle(LifeCycleCase):
         self.create("web")
         self.ok("start", "web")
         self.assertIn("the API of Proxmox VE has none for containers", self.refused("exec", "web", "/bin/app"))
+        error = self.refused("exec", "--user", "web", "-e", "A=1", "web", "/bin/app")
+        self.assertRegex(error, r"the API of Proxmox VE has none for containers[\s\S]*pct exec 100")
 
     def test_same_id_twice(self):
         self.create("web")

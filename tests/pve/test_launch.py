@@ -60,11 +60,6 @@ class Launch(unittest.TestCase):
             done = subprocess.run([PROGRAM], env={"NEXCAGE_RUN": text}, capture_output=True, check=False, timeout=20)
             self.assertEqual(done.returncode, 126, done)
 
-    def test_exec(self):
-        done = subprocess.run([PROGRAM, "exec", record([PYTHON, "-c", "print(1)"], uid=7)], capture_output=True, text=True,
-                              check=False, timeout=20)
-        self.assertEqual((done.returncode, done.stdout), (0, "1\n"), done.stderr)
-
 
 if __name__ == "__main__":
     unittest.main()

@@ -32,7 +32,7 @@ class Api {
   /// Brings a file onto a storage; waits for the end.
   virtual Result<> upload(const std::string& node, const std::string& storage,
                           const File& file) = 0;
-  /// True on a node itself, as root: what only root@pam may do is possible, and `pct exec`.
+  /// True on a node itself, as root: what only root@pam may do is possible.
   virtual bool is_local() const = 0;
   /// The name of the node that this is; empty when is_local() is false.
   virtual std::string node() const { return {}; }

@@ -158,8 +158,14 @@ class LxcBackend final : public Backend {
     }
   }
 
-  Result<ExecStarted> exec(const Record& record, const oci::Spec& spec,
-                           const ExecRequest& request) const override;
+  Result<ExecStarted> exec(const Record& record, const oci::Spec& /*spec*/,
+                           const ExecRequest& /*request*/) const override {
+    NX_TRY(const GuestName name, guest_name(record.backend_data));
+    return fail(Error(Errc::Unsupported,
+                      "backend proxmox-lxc: exec: the API of Proxmox VE has none for containers")
+                    .hint("on node " + name.node + ": pct exec " + std::to_string(name.vmid) +
+                          " -- COMMAND"));
+  }
 
   Result<> pause(const Record& /*record*/) const override {
     return refuse("pause", "Proxmox VE suspends containers with CRIU only, which loses them often");
@@ -252,41 +258,6 @@ class LxcBackend final : public Backend {
   mutable std::optional<Cluster> cluster_;
   mutable std::map<std::string, GuestName> moved_;  // by their tokens
 };
-
-Result<ExecStarted> LxcBackend::exec(const Record& record, const oci::Spec& /*spec*/,
-                                     const ExecRequest& request) const {
-  NX_TRY(const Found found, find(record));
-  if (!found.cluster.api().is_local())
-    return fail(Error(Errc::Unsupported,
-                      "backend proxmox-lxc: exec: the API of Proxmox VE has none for containers")
-                    .hint("run nexcage on node " + found.guest.name.node));
-  if (found.cluster.api().node() != found.guest.name.node)
-    return fail(Error(Errc::Unsupported,
-                      "backend proxmox-lxc: exec: the guest is on node " + found.guest.name.node)
-                    .hint("run nexcage there"));
-  if (request.process.terminal)
-    return refuse("exec with a terminal",
-                  "use `pct enter " + std::to_string(found.guest.name.vmid) + "`");
-  pve::Launch launch{.args = request.process.args,
-                     .cwd = request.process.cwd,
-                     .user = request.process.user,
-                     .no_new_privileges = request.process.no_new_privileges};
-  for (const std::string& entry : request.process.env) launch.env.emplace_back(0U, entry);
-  sys::Command command;
-  command.argv = {"pct",
-                  "exec",
-                  std::to_string(found.guest.name.vmid),
-                  "--keep-env",
-                  "0",
-                  "--",
-                  std::string(pve::kLauncher),
-                  "exec",
-                  pve::encode_text(launch)};
-  command.inherit_env = true;
-  NX_TRY(command.program, sys::find_program("pct"));
-  NX_TRY(sys::Child child, sys::Child::spawn(command));
-  return ExecStarted{.child = std::move(child), .pty_master = {}};
-}
 
 /// A limit that there is no setting for; empty: there is none.
 std::string other_limit(oci::Resources resources) {
