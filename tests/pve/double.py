@@ -7,6 +7,7 @@ In tests: `with Double("9.2") as double: double.url`, faults through `double.fau
 import argparse
 import hashlib
 import os
+import re
 import ssl
 import subprocess
 import tempfile
@@ -22,11 +23,16 @@ from pve_storage import Storages
 from pve_tasks import Faults, Tasks
 
 MAX_BODY = 524288
-# What an administrator is told to give (README, "Proxmox VE"): role NexcageUser on /vms, the storages, the bridge, the node.
-LEAST_ROLE = ("VM.Allocate VM.Audit VM.Clone VM.PowerMgmt VM.Snapshot VM.Snapshot.Rollback VM.Config.Disk VM.Config.CPU "
-              "VM.Config.Memory VM.Config.Network VM.Config.Options VM.Config.HWType VM.Config.CDROM VM.Config.Cloudinit "
-              "Datastore.Audit Datastore.AllocateSpace Datastore.AllocateTemplate Datastore.Allocate SDN.Use Sys.Audit").split()
-AGENT = {"8.4": ["VM.Monitor"]}
+README = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "README.md")
+
+
+def least_role():
+    """What an administrator is told to give (README, "Proxmox VE"): privileges, and the paths where they are given."""
+    with open(README, encoding="utf-8") as file:
+        text = file.read()
+    privileges = re.search(r'^pveum role add Nexcage --privs "([^"]+)"$', text, re.MULTILINE)[1].split()
+    paths = re.search(r"^for path in (.+); do pveum acl modify \$path ", text, re.MULTILINE)[1].split()
+    return privileges, paths
 
 
 def certificate(directory, name="localhost"):
@@ -97,11 +103,10 @@ class Double:
         user = name.split("!")[0]
         self.access.add_user(user, "secret99")
         secret = self.access.add_token(name)
-        role = [one for one in [*LEAST_ROLE, *AGENT.get(self.version, ["VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted"])]
-                if one not in without]
+        privileges, paths = least_role()
         for who in (name, user):
-            for path in ("/vms", "/storage", "/sdn/zones/localnetwork", "/nodes"):
-                self.access.grant(who, path, *role)
+            for path in paths:
+                self.access.grant(who, path, *(one for one in privileges if one not in without))
         return secret
 
     # --- requests -----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -14,6 +15,7 @@ import threading
 import unittest
 
 import support
+from double import least_role
 from guests import GuestCase, zfs
 from pve_cluster import Storage, Volume
 from pve_tasks import RequestFault, TaskFault
@@ -455,6 +457,14 @@ class Faults(FaultCase):
     PRIVILEGES = (*FaultCase.PRIVILEGES, ("VM.Config.Network", "/vms/100"), ("VM.Config.Options", "/vms/100"),
                   ("Datastore.AllocateTemplate", "/storage/local"), ("SDN.Use", "/sdn/zones/localnetwork/vmbr0"))
 
+    def test_doctor_and_readme_name_the_same_privileges(self):
+        """One command for a role that is there and one that is not; nothing that guests do not need."""
+        self.poor_token("Sys.Audit")
+        text = self.nexcage("pve", "doctor").stdout
+        found = re.search(r'^ *pveum role add Nexcage --privs "([^"]+)" \|\| pveum role modify Nexcage --append 1 --privs "([^"]+)"$', text, re.M)
+        self.assertEqual(sorted(found[1].split()), sorted(least_role()[0]))
+        self.assertEqual(found[1], found[2])
+
     def test_node_down_in_mid_task(self):
         """For good: what was made is not forgotten, and goes when the node is back."""
         before = self.picture()
@@ -663,6 +673,10 @@ class FaultsOnZfs(FaultCase):
     def setUp(self):
         super().setUp()
         self.double.cluster.storages["tank"] = zfs()
+
+    def test_doctor_looks_at_the_storage_of_the_roots(self):
+        self.poor_token("Datastore.Allocate")
+        self.assertRegex(self.nexcage("pve", "doctor").stdout, r"/storage/tank +Datastore.Allocate +Datastore.Audit Datastore.AllocateSpace")
 
     def test_vmid_taken_in_between(self):
         def steal():

@@ -23,15 +23,12 @@ struct Diagnosis {
   std::vector<Need> needs;                     // every path that was looked at
   std::vector<std::string> problems;           // sentences
   bool is_well() const;
-  /// The commands that make the role, with all that is needed, and give it to `who`, a user or a
-  /// token, where something is missing; empty when nothing is.
+  /// The commands that make the role, or complete it where it exists, and give it to `who`, a user
+  /// or a token, where something is missing; empty when nothing is.
   std::vector<std::string> repair(const std::string& who) const;
 };
 
 /// Asks for everything; only a cluster that cannot be reached is an error.
 Result<Diagnosis> diagnose(const Cluster& cluster);
-
-/// The privileges that guests need: on /vms, on storages, on bridges, on nodes.
-std::vector<std::string> guest_privileges(const pve::Version& version);
 
 }  // namespace nexcage::backends::proxmox
