@@ -247,6 +247,10 @@ class Backend {
   virtual Result<> kill(const Record& record, int signal, bool all) const = 0;
   virtual Result<ExecStarted> exec(const Record& record, const oci::Spec& spec,
                                    const ExecRequest& request) const = 0;
+  /// A directory with the container's account files (etc/passwd, etc/group), for names of users:
+  /// its root file system, unless overridden. Unsupported where no process can be executed from
+  /// here.
+  virtual Result<std::string> accounts(const Record& record) const;
   virtual Result<> pause(const Record& record) const = 0;
   virtual Result<> resume(const Record& record) const = 0;
   virtual Result<std::vector<pid_t>> processes(const Record& record) const = 0;

@@ -7,6 +7,7 @@
 
 #include "nexcage/backends/guest_details.h"
 #include "nexcage/backends/proxmox/exchange.h"
+#include "nexcage/backends/proxmox/exec.h"
 #include "nexcage/backends/proxmox/power.h"
 #include "nexcage/backends/proxmox/swap.h"
 #include "nexcage/base/log.h"
@@ -26,15 +27,6 @@ std::string names_of(std::string_view env) {
   for (const std::string& entry : pve::split_env(env))
     out += (out.empty() ? "" : ", ") + entry.substr(0, entry.find('=')) + "=...";
   return out;
-}
-
-/// pvesh takes its values as arguments: they end at the NUL that separates variables, and everybody
-/// on the node may read them.
-Result<> refuse_local(const Cluster& cluster, const std::string& what) {
-  if (!cluster.api().is_local()) return {};
-  return fail(Error(Errc::Unsupported,
-                    "backend proxmox-lxc: " + what + ": pvesh cannot give a guest its variables")
-                  .hint("set proxmox.hosts to this node's address, and proxmox.token_file"));
 }
 
 class LxcConfigured final : public Configured {
@@ -110,7 +102,6 @@ class LxcBackend final : public Backend {
       return refuse("bundle", "a guest is made from an image: nexcage run IMAGE");
     if (job.restore) return refuse("restore", "checkpoints are CRIU's");
     NX_TRY(const Cluster* there, cluster());
-    NX_CHECK(refuse_local(*there, "create"));
     NX_TRY(StorageInfo storage, root_storage(*there, job.spec));
     NX_TRY(pve::Mapped settings, plan_guest(*there, job, storage));
     return std::make_unique<LxcConfigured>(*there, job, std::move(storage), std::move(settings),
@@ -159,12 +150,15 @@ class LxcBackend final : public Backend {
   }
 
   Result<ExecStarted> exec(const Record& record, const oci::Spec& /*spec*/,
-                           const ExecRequest& /*request*/) const override {
-    NX_TRY(const GuestName name, guest_name(record.backend_data));
-    return fail(Error(Errc::Unsupported,
-                      "backend proxmox-lxc: exec: the API of Proxmox VE has none for containers")
-                    .hint("on node " + name.node + ": pct exec " + std::to_string(name.vmid) +
-                          " -- COMMAND"));
+                           const ExecRequest& request) const override {
+    NX_TRY(const Found found, find(record));
+    NX_CHECK(check_exec(found.cluster, found.guest.name));
+    return exec_guest(found.guest.name, request);
+  }
+  Result<std::string> accounts(const Record& record) const override {
+    NX_TRY(const Found found, find(record));
+    NX_CHECK(check_exec(found.cluster, found.guest.name));
+    return root_of_guest(found.cluster, found.guest.name.vmid);
   }
 
   Result<> pause(const Record& /*record*/) const override {
@@ -188,14 +182,12 @@ class LxcBackend final : public Backend {
   Result<json::Value> replace_image(const Record& record, const CreateJob& job) const override {
     NX_TRY(GuestData data, guest_data(record.backend_data));
     NX_TRY(const Cluster* there, cluster());
-    NX_CHECK(refuse_local(*there, "update --image"));
     NX_CHECK(swap_image(*there, data, job, setup_.libexec));
     return to_json(data);
   }
   Result<json::Value> roll_back(const Record& record, const Remember& remember) const override {
     NX_TRY(GuestData data, guest_data(record.backend_data));
     NX_TRY(const Cluster* there, cluster());
-    NX_CHECK(refuse_local(*there, "update --rollback"));
     NX_CHECK(swap_back(*there, data, remember));
     return to_json(data);
   }
