@@ -28,7 +28,10 @@ Result<Kernel> find_kernel(const std::string& directory) {
     return fail(std::move(error).hint("`nexcage vm setup` prepares one."));
   }
   const std::string place = directory + "/" + *release;
-  return Kernel{.release = *release, .kernel = place + "/vmlinux", .initrd = place + "/initrd"};
+  return Kernel{.release = *release,
+                .kernel = place + "/vmlinux",
+                .initrd = place + "/initrd",
+                .image = place + "/vmlinuz"};
 }
 
 std::string archive_apart(const std::string& initrd, std::string_view file_system) {

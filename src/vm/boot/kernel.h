@@ -11,8 +11,8 @@
 namespace nexcage::vm::boot {
 
 /// Where `nexcage vm setup` leaves kernels:
-/// {kKernels}/{release}/{vmlinux,initrd,initrd.xfs,config.json}, and a link "default" to the one
-/// that is taken.
+/// {kKernels}/{release}/{vmlinux,vmlinuz,initrd,initrd.xfs,config.json}, and a link "default" to
+/// the one that is taken.
 inline constexpr const char* kKernels = "/var/lib/nexcage/vm";
 
 /// Files to boot from, by path.
@@ -20,6 +20,7 @@ struct Kernel {
   std::string release;  // "6.1.0-44-cloud-amd64"; empty for one that is not ours
   std::string kernel;   // vmlinux or bzImage
   std::string initrd;   // modules for it, without the agent; empty: none are needed
+  std::string image{};  // bzImage of the same kernel, for boot loaders; empty: none is known
 };
 
 /// The kernel that was prepared last. RuntimeNotAvailable, naming the command that prepares one,

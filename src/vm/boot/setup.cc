@@ -112,7 +112,9 @@ Result<> make_kernel(const Work& work) {
   const std::string file = work.unpacked + "/boot/vmlinuz-" + work.release;
   NX_TRY(const std::string image, sys::read_file(AT_FDCWD, file, kMaxKernel), "kernel");
   NX_TRY(const Payload payload, find_payload(image), file);
-  return decompress(payload.program, payload.bytes, work.made + "/vmlinux");
+  NX_CHECK(decompress(payload.program, payload.bytes, work.made + "/vmlinux"));
+  // For the boot loaders of machines that are not started with a kernel.
+  return sys::write_file_atomic(work.made + "/vmlinuz", image, 0644, sys::Durable::yes);
 }
 
 Result<std::string> read_module(const Work& work, const std::string& file) {
