@@ -50,7 +50,7 @@ Prints the state of a container as JSON; of one that was updated also the roots 
 
   static Result<> add_earlier(const std::string& bundle, json::Object& state) {
     NX_TRY(const runtime::Generations all, runtime::load_generations(bundle));
-    if (all.earlier.empty()) return {};
+    if (all.last == 1) return {};  // never updated
     json::Array earlier;
     for (const runtime::Generation& one : all.earlier) {
       json::Object object;

@@ -1,4 +1,6 @@
 // nexcage update: limits of a running container are changed, or its root file system is replaced.
+#include <algorithm>
+
 #include "nexcage/base/text.h"
 #include "nexcage/cli/update_args.h"
 #include "nexcage/cli/updating.h"
@@ -70,11 +72,14 @@ mount points.
     NX_TRY(runtime::Settings settings, context.settings());
     if (generations_) {
       const auto count = parse_u64(*generations_);
-      if (!count || *count > kMostGenerations)
+      if (!count || *count > std::uint64_t{kMostGenerations})
         return fail(Errc::InvalidSpec,
                     "--generations " + quote(*generations_) + ": expected a number from 0 to 100");
       settings.generations = settings.proxmox.generations = static_cast<int>(*count);
     }
+    if (std::max(settings.generations, settings.proxmox.generations) > kMostGenerations)
+      return fail(Errc::ConfigError, "runtime.generations, proxmox.generations: at most " +
+                                         std::to_string(kMostGenerations));
     return runtime::Services::open(settings);
   }
 
@@ -83,7 +88,7 @@ mount points.
                      : runtime::update_image(id, *image_, services);
   }
 
-  static constexpr std::uint64_t kMostGenerations = 100;
+  static constexpr int kMostGenerations = 100;
   UpdateArgs args_;
   std::optional<std::string> image_, generations_;
   bool rollback_ = false;

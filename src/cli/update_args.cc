@@ -99,7 +99,7 @@ void UpdateArgs::declare(Options& options) {
 
 bool UpdateArgs::given() const {
   const auto all = members(*this);
-  return resources_file.has_value() ||
+  return resources_file || l3_cache_schema || mem_bw_schema ||
          std::ranges::any_of(all, [](const Member& member) { return member.value.has_value(); });
 }
 

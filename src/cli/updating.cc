@@ -44,7 +44,13 @@ Result<> carry_out(Context& context, const std::string& id, RootUpdate& update,
   if (done) done = update.exchange(services);
   const bool exchanged = done.has_value();
   if (done && ran) done = start_container(context, id, services, runtime::Ending::returns);
-  if (done) return {};
+  testpoint("update-started");
+  if (done) {
+    // Roots too many cost space, not correctness; the next update takes them away.
+    if (auto dropped = update.drop_surplus(services); !dropped)
+      log::warning(dropped.error().message());
+    return {};
+  }
   Error error = std::move(done).error();
   Result<> back;
   if (exchanged) back = take_back(id, update, services);
@@ -64,7 +70,6 @@ Result<> update_root(Context& context, const std::string& id,
   NX_TRY(RootUpdate update, plan(id, image, services), what);
   testpoint("update-planned");
   auto done = carry_out(context, id, update, services);
-  testpoint("update-started");
   // What stays behind costs space, not correctness; the next command takes it away.
   if (auto tidied = update.finish(); !tidied) log::warning(tidied.error().message());
   if (!done) return fail(std::move(done).error().wrap(what));

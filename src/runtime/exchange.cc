@@ -78,7 +78,7 @@ Result<> put_back(const FileText& file) {
 
 Result<FileText> read_file_text(const std::string& path, mode_t mode) {
   FileText file{.path = path, .mode = mode, .text = {}};
-  auto text = sys::read_file(AT_FDCWD, path);
+  auto text = sys::read_file(AT_FDCWD, path, kMaxJournal);
   if (!text && text.error().sys_errno() == ENOENT) return file;
   if (!text) return fail(std::move(text).error());
   file.text = *std::move(text);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -114,19 +115,30 @@ std::string generations_text(const Generations& generations) {
   return json::dump(json::Value(std::move(document))) + "\n";
 }
 
-Generations with_newer(Generations all, Generation current, unsigned number, unsigned keep) {
+Generations with_newer(Generations all, Generation current, unsigned number) {
   all.earlier.insert(all.earlier.begin(), std::move(current));
-  for (; all.earlier.size() > keep; all.earlier.pop_back())
-    all.discarded.push_back(std::move(all.earlier.back()));
   all.current = number;
   all.last = std::max(all.last, number);
   return all;
 }
 
 Generations with_earlier(Generations all, Generation current) {
-  all.discarded.push_back(std::move(current));
   all.current = all.earlier.front().number;
-  all.earlier.erase(all.earlier.begin());
+  all.earlier.front() = std::move(current);
+  return all;
+}
+
+Generations without_surplus(Generations all, unsigned keep) {
+  for (; all.earlier.size() > keep; all.earlier.pop_back())
+    all.discarded.push_back(std::move(all.earlier.back()));
+  return all;
+}
+
+Generations without(Generations all, unsigned number) {
+  const auto left = std::ranges::find(all.earlier, number, &Generation::number);
+  if (left == all.earlier.end()) return all;
+  all.discarded.push_back(std::move(*left));
+  all.earlier.erase(left);
   return all;
 }
 
@@ -134,6 +146,10 @@ Generations taken_back(Generations before, Generation current) {
   before.last = std::max(before.last, current.number);
   before.discarded.push_back(std::move(current));
   return before;
+}
+
+Result<> save_generations(const std::string& bundle, const Generations& all) {
+  return sys::write_file_atomic(file_of(bundle), generations_text(all), 0600, sys::Durable::yes);
 }
 
 Result<> remove_discarded(const std::string& bundle) {
@@ -145,7 +161,7 @@ Result<> remove_discarded(const std::string& bundle) {
     testpoint("update-discarding");
   }
   all.discarded.clear();
-  return sys::write_file_atomic(file_of(bundle), generations_text(all), 0600, sys::Durable::yes);
+  return save_generations(bundle, all);
 }
 
 }  // namespace nexcage::runtime

@@ -32,13 +32,18 @@ struct Generations {
 
 /// Those of a container that was never updated when there is no file. InvalidJson.
 Result<Generations> load_generations(const std::string& bundle);
+/// Writes generations.json, durably.
+Result<> save_generations(const std::string& bundle, const Generations& all);
 std::string generations_text(const Generations& generations);
 
-/// `number` takes the place of the current one, which is kept: pure. No more than `keep` are.
-Generations with_newer(Generations all, Generation current, unsigned number, unsigned keep);
-/// The newest of the earlier ones, of which there is one, takes the place of the current one, which
-/// is discarded: pure.
+/// `number` takes the place of the current one, which is kept: pure.
+Generations with_newer(Generations all, Generation current, unsigned number);
+/// The newest of the earlier ones, of which there is one, and the current one change places: pure.
 Generations with_earlier(Generations all, Generation current);
+/// Of the earlier ones the newest `keep` stay; the others are discarded. Pure.
+Generations without_surplus(Generations all, unsigned keep);
+/// The earlier one of this number, if there is one, is discarded. Pure.
+Generations without(Generations all, unsigned number);
 /// The current one, made by an update that is taken back, is discarded as well: `before` are those
 /// before the update. Pure.
 Generations taken_back(Generations before, Generation current);

@@ -37,28 +37,32 @@ std::vector<unsigned> numbers(const std::vector<Generation>& all) {
 TEST(Generations, a_newer_one_pushes_out_those_that_are_not_kept) {
   Generations all;
   for (unsigned number = 2; number <= 4; ++number)
-    all = with_newer(std::move(all), generation(number - 1), number, 2);
+    all = without_surplus(with_newer(std::move(all), generation(number - 1), number), 2);
   EXPECT_EQ(all.current, 4U);
   EXPECT_EQ(all.last, 4U);
   EXPECT_THAT(numbers(all.earlier), ElementsAre(3U, 2U));
   EXPECT_THAT(numbers(all.discarded), ElementsAre(1U));
-  all = with_newer(std::move(all), generation(4), 5, 0);
+  all = with_newer(std::move(all), generation(4), 5);
+  EXPECT_THAT(numbers(all.earlier), ElementsAre(4U, 3U, 2U)) << "until the new one runs";
+  all = without_surplus(std::move(all), 0);
   EXPECT_TRUE(all.earlier.empty());
   EXPECT_THAT(numbers(all.discarded), testing::UnorderedElementsAre(1U, 2U, 3U, 4U));
 }
 
 TEST(Generations, going_back_discards_the_one_that_is_left_and_reuses_no_number) {
-  Generations all = with_newer({}, generation(1), 2, 3);
-  all = with_newer(std::move(all), generation(2), 3, 3);
+  Generations all = with_newer({}, generation(1), 2);
+  all = with_newer(std::move(all), generation(2), 3);
   all = with_earlier(std::move(all), generation(3));
   EXPECT_EQ(all.current, 2U);
   EXPECT_EQ(all.last, 3U);
+  EXPECT_THAT(numbers(all.earlier), ElementsAre(3U, 1U)) << "until the other one runs";
+  all = without(std::move(all), 3);
   EXPECT_THAT(numbers(all.earlier), ElementsAre(1U));
   EXPECT_THAT(numbers(all.discarded), ElementsAre(3U));
 }
 
 TEST(Generations, an_update_that_is_taken_back_leaves_those_before_it) {
-  const Generations before = with_newer({}, generation(1), 2, 1);
+  const Generations before = with_newer({}, generation(1), 2);
   const Generations back = taken_back(before, generation(3));
   EXPECT_EQ(back.current, 2U);
   EXPECT_EQ(back.last, 3U);
@@ -80,8 +84,8 @@ class GenerationsOnDisk : public testing::Test {
   }
   /// Two earlier ones, with directories; the older one is to go.
   void prepare() const {
-    Generations all = with_newer({}, generation(1), 2, 1);
-    all = with_newer(std::move(all), generation(2), 3, 1);
+    Generations all = with_newer({}, generation(1), 2);
+    all = without_surplus(with_newer(std::move(all), generation(2), 3), 1);
     for (Generation* one : {&all.earlier.front(), &all.discarded.front()}) {
       one->volume.base = path("generations/" + std::to_string(one->number) + "/upper");
       if (one->number == 1) one->volume.base = path("upper");
@@ -95,8 +99,8 @@ class GenerationsOnDisk : public testing::Test {
 };
 
 TEST_F(GenerationsOnDisk, come_back_as_they_were) {
-  Generations all = with_newer({}, generation(1), 2, 1);
-  all = with_newer(std::move(all), generation(2), 3, 1);
+  Generations all = with_newer({}, generation(1), 2);
+  all = without_surplus(with_newer(std::move(all), generation(2), 3), 1);
   put("generations.json", generations_text(all));
   const auto back = load_generations(dir_->path());
   ASSERT_OK(back);

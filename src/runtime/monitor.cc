@@ -37,14 +37,6 @@ Result<Pipe> make_pipe() {
   return Pipe{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
-/// conmon gets its own path so that the error for a missing one is ours.
-Result<std::string> find_conmon(const std::string& configured) {
-  auto found = sys::find_program(configured);
-  if (found) return found;
-  return fail(Error(Errc::RuntimeNotAvailable, found.error().message())
-                  .hint("Install the package conmon, or set monitor.conmon in the configuration."));
-}
-
 Error error_from_record(const json::Value& record) {
   const Errc code = errc_from_name(record.text("code"), Errc::RuntimeNotAvailable);
   std::vector<std::string> texts;
@@ -186,6 +178,15 @@ std::vector<std::string> conmon_command(const MonitorJob& job, const std::string
     add_each("--exit-command-arg", job.exit_args);
   }
   return argv;
+}
+
+Result<std::string> find_conmon(const std::string& configured) {
+  auto found = sys::find_program(configured);
+  // A path is taken as it is.
+  if (found && ::access(found->c_str(), X_OK) != 0) found = fail_errno("find program " + *found);
+  if (found) return found;
+  return fail(Error(Errc::RuntimeNotAvailable, found.error().message())
+                  .hint("Install the package conmon, or set monitor.conmon in the configuration."));
 }
 
 Result<> await_monitor(const std::string& bundle, std::chrono::milliseconds timeout) {

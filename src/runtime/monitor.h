@@ -45,6 +45,10 @@ std::vector<std::string> conmon_command(const MonitorJob& job, const std::string
 /// RuntimeNotAvailable when there is no conmon. Nothing of conmon is left after a failure.
 Result<pid_t> start_monitor(const MonitorJob& job, const Settings& settings);
 
+/// Path of conmon, of which `configured` is a name or the path. RuntimeNotAvailable when there is
+/// none.
+Result<std::string> find_conmon(const std::string& configured);
+
 /// Waits until the conmon of a container that has ended has written everything and ended. Timeout
 /// when it does not. Nothing to wait for is success.
 Result<> await_monitor(const std::string& bundle,

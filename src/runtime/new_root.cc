@@ -22,9 +22,8 @@
 namespace nexcage::runtime {
 namespace {
 
-std::string staging(const std::string& bundle) { return bundle + "/update"; }
-/// Not within the other: each has a log of its own, and they are undone one after the other.
-std::string former_place(const std::string& bundle) { return bundle + "/former"; }
+std::string staging(const std::string& bundle) { return update_places(bundle)[0]; }
+std::string former_place(const std::string& bundle) { return update_places(bundle)[1]; }
 
 /// Copying through the id maps of a whole mount: cp(1) is a user whom the maps do not have.
 Result<> check_volumes(const Resolved& next, const std::vector<std::string>& volumes) {
@@ -63,6 +62,8 @@ Result<std::string> info_text(const Stored& stored, const std::string& bundle,
 Result<Stored> build(Resolved next, const std::string& place, Services& with) {
   next.bundle = place;
   NX_CHECK(next.undo.will_create_dir(place));
+  // One that was cut short when the machine went down.
+  NX_CHECK(sys::remove_tree(place));
   NX_CHECK(sys::mkdirs(place, kTreeMode));
   testpoint("update-begun");
   NX_TRY(Mounted mounted, mount_layers(std::move(next), with));
@@ -93,6 +94,11 @@ Result<> carry_volume(int old_root, int new_root, const std::string& volume) {
 }
 
 }  // namespace
+
+std::array<std::string, 2> update_places(const std::string& bundle) {
+  // Not one within the other: each has a log of its own, and they are undone one after the other.
+  return {bundle + "/update", bundle + "/former"};
+}
 
 Result<NewRoot> make_root(const std::string& id, const std::string& image, unsigned number,
                           FileUndoLog& log, Services& with) {

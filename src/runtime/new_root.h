@@ -2,6 +2,7 @@
 // was asked of the first one, while the container may still run.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,10 @@ struct NewRoot {
   std::optional<layerfs::MountRecord> layers;  // none: they are in an image file
   std::vector<std::string> old_volumes;        // directories that the container's image declares
 };
+
+/// Directories of the bundle in which updates mount the new root and the one before: nothing in
+/// them outlives the command.
+std::array<std::string, 2> update_places(const std::string& bundle);
 
 /// Makes generation `number` of the container from an image, pulled as the configuration says. Its
 /// settings, network and mounts are those of the container. `log` is the container's and is gone,

@@ -10,6 +10,7 @@
 #include "nexcage/runtime/exchange.h"
 #include "nexcage/runtime/generations.h"
 #include "nexcage/runtime/kept.h"
+#include "nexcage/runtime/new_root.h"
 #include "nexcage/runtime/paths.h"
 #include "nexcage/runtime/state_file.h"
 #include "nexcage/sys/boot.h"
@@ -55,6 +56,8 @@ Result<> settle(const std::string& id, const std::string& boot, const Settings& 
   if (lines.size() < 2 || lines[0] != settings.root || lines[1] == boot) return {};
   // The undo log of an update that was cut short went with the boot.
   NX_CHECK(undo_exchange(paths.bundle(id)), "container " + id + " of an earlier boot");
+  for (const std::string& place : update_places(paths.bundle(id)))
+    NX_CHECK(sys::remove_tree(place), "container " + id + " of an earlier boot");
   NX_CHECK(remove_discarded(paths.bundle(id)), "container " + id + " of an earlier boot");
   NX_TRY(const Kept kept, load_kept(id, settings), "container " + id + " of an earlier boot");
   if (kept.volume && storage::survives(*kept.volume)) return revive(id, settings);

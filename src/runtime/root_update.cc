@@ -90,6 +90,8 @@ Result<RootUpdate> RootUpdate::hold(const std::string& id, Services& with) {
   NX_CHECK(check_state(record, with.settings));
   RootUpdate update(id, std::move(whole), std::move(log));
   update.running_ = record.state.status != Status::stopped;
+  // Without it the container could not be started again.
+  if (update.running_) NX_CHECK(find_conmon(with.settings.conmon));
   update.bundle_ = record.state.bundle;
   update.state_dir_ = record.state_dir;
   // What an update left that was cut short when the machine went down.
@@ -157,9 +159,9 @@ Result<std::vector<FileText>> RootUpdate::planned(Services& with) {
   NX_TRY(const Record record, find(id_, with));
   NX_TRY(std::string state, ended_state(record, files_.config));
   NX_TRY(Generation current, read_generation(bundle_, info, generations_.current));
-  const Generations all =
-      new_root_ ? with_newer(generations_, std::move(current), new_root_->number, keep_)
-                : with_earlier(generations_, std::move(current));
+  const Generations all = new_root_
+                              ? with_newer(generations_, std::move(current), new_root_->number)
+                              : with_earlier(generations_, std::move(current));
   std::vector<FileText> files = before_;
   const std::vector<std::string> texts = {generations_text(all), files_.config, files_.request,
                                           files_.info,           files_.config, std::move(state)};
@@ -186,6 +188,9 @@ Result<> RootUpdate::write(const std::vector<FileText>& before,
 }
 
 Result<> RootUpdate::do_exchange(Services& with) {
+  NX_TRY(const Record record, find(id_, with));
+  // Snapshots, their roll-back and a change of size are of the one root or of the other.
+  NX_TRY(const sys::FileLock alone, lock_container(record));
   NX_CHECK(end_former(with));
   testpoint("update-down");
   if (new_root_) {
@@ -195,7 +200,6 @@ Result<> RootUpdate::do_exchange(Services& with) {
   testpoint("update-ready");
   NX_TRY(before_, present(with.settings));
   NX_TRY(const auto after, planned(with));
-  NX_CHECK(whole_.will_discard(id_, bundle_));
   return write(before_, after);
 }
 
@@ -219,9 +223,21 @@ Result<> RootUpdate::take_back(Services& with) {
     const std::string info = Paths(with.settings).info_dir(id_) + "/info.json";
     NX_TRY(Generation current, read_generation(bundle_, info, new_root_->number));
     then.front().text = generations_text(taken_back(generations_, std::move(current)));
+    NX_CHECK(whole_.will_discard(id_, bundle_));
     new_root_.reset();
   }
   return write(now, then);
+}
+
+Result<> RootUpdate::drop_surplus(const Services& with) {
+  NX_TRY(FileUndoLog log, reserve(id_, id_, with));
+  NX_TRY(Generations all, load_generations(bundle_));
+  all = new_root_ ? without_surplus(std::move(all), keep_)
+                  : without(std::move(all), generations_.current);
+  if (all.discarded.empty()) return log.commit();
+  NX_CHECK(whole_.will_discard(id_, bundle_));
+  NX_CHECK(save_generations(bundle_, all));
+  return log.commit();
 }
 
 Result<> RootUpdate::finish() { return whole_.roll_back(); }

@@ -39,8 +39,10 @@ class RootUpdate {
   Result<> exchange(Services& with);
   /// It gets the old root back, because it did not start with the other one. It has ended.
   Result<> take_back(Services& with);
-  /// Roots that are kept no longer go. To be called when the container is what it shall be; what
-  /// fails here is left to the next command.
+  /// The container runs with the other root, or is not to run: roots that are kept no longer are
+  /// discarded. Before, each root it had is there. InvalidState while another command holds it.
+  Result<> drop_surplus(const Services& with);
+  /// What is discarded is removed. What fails here is left to the next command.
   Result<> finish();
 
  private:

@@ -229,22 +229,10 @@ class Btrfs(StorageCase):
 class EarlierBoots(StorageCase):
     """The state root is empty, and bundles say another boot: what is whole is kept, the rest goes."""
 
-    def reboot(self, container):
-        owner = os.path.join(self.world.path("containers", container), "owner")
-        with open(owner, encoding="utf-8") as file:
-            root, _ = file.read().splitlines()
-        with open(owner, "w", encoding="utf-8") as file:
-            file.write(f"{root}\n00000000-0000-0000-0000-000000000000\n")
-        for line in open("/proc/self/mountinfo", encoding="utf-8").read().splitlines()[::-1]:
-            mount = line.split()[4]
-            if mount.startswith(self.world.path("containers")):
-                subprocess.run(["umount", mount], check=True)
-        shutil.rmtree(self.world.path("run"))
-
     def test_raw_images_are_there_and_start_again(self):
         container = self.detached("--raw", "ext4", "--storage-size", "32m")
         self.run_ok("stop", "-t", "0", container)
-        self.reboot(container)
+        self.world.reboot(container)
         self.assertEqual(self.status(container), "stopped")
         self.run_ok("start", container)
         self.assertEqual(self.exec(container, "cat /file").out, "first\n")
@@ -255,7 +243,7 @@ class EarlierBoots(StorageCase):
         container = self.detached("--storage", f"dir:{place}")
         self.assertEqual(os.listdir(place), [container])
         self.run_ok("stop", "-t", "0", container)
-        self.reboot(container)
+        self.world.reboot(container)
         self.assertNotIn(container, self.run_ok("list").out)
         self.assertEqual(os.listdir(place), [])
         self.assertFalse(os.path.exists(self.world.path("containers", container)))

@@ -128,7 +128,7 @@ class Update(OverImages):
         self.started(container, "one")
         self.assertEqual(self.lines(container), ["one", "two", "one"])
         state = self.run_ok("state", container).json()
-        self.assertEqual((state["status"], state["created"], state.get("earlier")), ("running", created, None))
+        self.assertEqual((state["status"], state["created"], state["generation"], state["earlier"]), ("running", created, 1, []))
         self.assertEqual(self.inside(container, "sh", "-c", "echo $FROM $OWN $(pwd) $(id -u); cat /own /data/own /shared/own"),
                          "one kept /in-one 0\nfirst\nfirst\nsecond", "its root as it was, the mount as it is")
         self.assertFalse(self.has(container, "/own-two"))
@@ -182,7 +182,7 @@ class Roots(OverImages):
         self.assertEqual(os.listdir(self.bundle(container, "generations")), ["3"])
         # A number is never used again; none need be kept.
         self.run_ok("update", "--image", "app:one", "--generations", "0", container)
-        self.assertEqual(self.run_ok("state", container).json().get("earlier"), None)
+        self.assertEqual(self.run_ok("state", container).json()["earlier"], [])
         self.assertEqual(os.listdir(self.bundle(container, "generations")), ["6"])
         self.refused("InvalidState", "--rollback", container)
         self.run_ok("delete", "--force", container)
@@ -274,6 +274,7 @@ class Roots(OverImages):
         self.refused("InvalidSpec", "--image", "app:two", "--rollback", running)
         self.refused("InvalidSpec", "--rollback", "--generations", "1", running)
         self.refused("InvalidSpec", "--image", "app:two", "--generations", "x", running)
+        self.refused("InvalidSpec", "--image", "app:two", "--l3-cache-schema", "x", running)
         argv = [f"{self.world.binary}-lxc", "--config", self.world.config, "update", "--image", "app:two", running]
         self.assertIn("from bundles", self.world.raw(argv).err)
         with open(self.bundle(running, "request.json"), "r+", encoding="utf-8") as file:
@@ -367,13 +368,29 @@ class Failures(OverImages):
             with self.subTest(place=place, times=times):
                 self.kill_at(container, place, "--rollback", times=times)
                 self.check(container, "two", False, ["one"])
-        for place in ("update-committed", "update-discarding"):
+        # A root goes when the other one runs; until then there is a way back.
+        for place, earlier in ("update-committed", ["two"]), ("update-started", ["two"]), ("update-discarding", []):
             with self.subTest(place=place):
                 self.kill_at(container, place, "--rollback")
-                self.check(container, "one", True, [])
+                self.check(container, "one", True, earlier)
                 self.run_ok("update", "--image", "app:two", container)
+                self.assertEqual(self.earlier(container), ["one"])
         self.run_ok("delete", "--force", container)
         self.assert_same_host(before)
+
+    def test_the_machine_goes_down_in_the_middle(self):
+        container = self.service("one", "--raw", "ext4", "--storage-size", "64m")
+        self.write(container, "first", "/own")
+        self.run_ok("stop", container)
+        self.kill_at(container, "update-layers", "--image", "app:three")
+        left = self.bundle(container, "update")
+        self.assertTrue(os.path.isdir(left))
+        self.world.reboot(container)
+        self.run_ok("list")
+        self.assertFalse(os.path.exists(left))
+        self.check(container, "one", True, [])
+        self.run_ok("update", "--image", "app:two", container)
+        self.check(container, "two", False, ["one"])
 
     def test_files_that_cannot_be_replaced(self):
         """The exchange fails in its middle, and goes back."""
@@ -395,14 +412,22 @@ class Failures(OverImages):
         self.run_ok("update", "--image", "app:two", container)
         self.assertEqual(self.version(container), "two")
 
-    def test_without_conmon_it_is_stopped_with_its_old_root(self):
+    def test_without_conmon_it_runs_on_with_its_old_root(self):
         container = self.service()
         self.write(container, "first", "/own")
         self.world.write_config(extra='[monitor]\nconmon = "/no/such/conmon"\n')
         self.addCleanup(self.world.write_config)
         self.refused("RuntimeNotAvailable", "--image", "app:two", container, words=["conmon"])
         self.world.write_config()
-        self.assertEqual(self.status(container), "stopped")
+        self.assertEqual(self.status(container), "running")
+        self.check(container, "one", True, [])
+
+    def test_without_a_root_that_starts_the_old_one_stays_even_if_none_is_kept(self):
+        container = self.service()
+        self.write(container, "first", "/own")
+        self.kill_at(container, "update-committed", "--image", "app:two", "--generations", "0")
+        self.check(container, "two", False, ["one"])
+        self.run_ok("update", "--rollback", container)
         self.check(container, "one", True, [])
 
     def test_no_other_command_comes_between(self):

@@ -365,6 +365,20 @@ layers = "{layers or self.path("layers")}"
     def popen(self, *args, env=None, **kwargs):
         return subprocess.Popen(self.argv(*args), env=self.environment(env), **kwargs)
 
+    def reboot(self, container):
+        """What a restart of the machine leaves of a container that does not run."""
+        owner = self.path("containers", container, "owner")
+        with open(owner, encoding="utf-8") as file:
+            root, _ = file.read().splitlines()
+        with open(owner, "w", encoding="utf-8") as file:
+            file.write(f"{root}\n00000000-0000-0000-0000-000000000000\n")
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            mounts = [line.split()[4] for line in file]
+        for mount in mounts[::-1]:
+            if mount.startswith(self.path("containers")):
+                subprocess.run(["umount", mount], check=True)
+        shutil.rmtree(self.path("run"))
+
     def layout(self):
         self._count += 1
         return Layout(self.path(f"layout{self._count}"))

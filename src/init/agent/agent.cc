@@ -14,8 +14,10 @@
 #include <cstdio>
 #include <functional>
 #include <map>
+#include <optional>
 
 #include "nexcage/base/text.h"
+#include "nexcage/init/agent/keeper.h"
 #include "nexcage/init/agent/machine.h"
 #include "nexcage/init/agent/network.h"
 #include "nexcage/init/agent/session.h"
@@ -56,7 +58,9 @@ class Waiting {
 
 class Agent {
  public:
-  explicit Agent(Machine machine) : machine_(std::move(machine)) {}
+  /// With a record the host's part is a keeper's.
+  Agent(Machine machine, std::optional<vm::protocol::Standalone> record)
+      : machine_(std::move(machine)), record_(std::move(record)) {}
   /// Until the host has said "shutdown", or an error of the conversation.
   Result<> serve();
   void tell(std::uint32_t session, const Error& error) {
@@ -82,6 +86,7 @@ class Agent {
   void finish_sessions();
 
   Machine machine_;
+  std::optional<vm::protocol::Standalone> record_;
   UniqueFd port_, children_;
   Mux mux_{vm::protocol::Role::guest};
   std::map<std::uint32_t, Session> sessions_;
@@ -97,7 +102,8 @@ Result<> Agent::connect() {
   (void)::signal(SIGPIPE, SIG_IGN);
   children_.reset(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!children_) return fail_errno("make a signalfd");
-  NX_TRY(port_, open_port(machine_, kPortName));
+  NX_TRY(port_, record_ ? start_keeper(machine_, *record_) : open_port(machine_, kPortName));
+  record_.reset();
   mux_.send(Type::hello, kContainerSession, encode(vm::protocol::Hello{}));
   // A write that blocks waits for the host's end to be opened (virtio_console.c, will_write_block).
   NX_CHECK(sys::write_all(port_.get(), mux_.pending()), "say hello");
@@ -322,7 +328,12 @@ void run() {
     complain(machine.error());
     power_off();
   }
-  Agent agent(std::move(*machine));
+  auto record = read_record();
+  if (!record) {
+    complain(record.error());
+    power_off();
+  }
+  Agent agent(std::move(*machine), *std::move(record));
   if (auto served = agent.serve(); !served) {
     complain(served.error());
     agent.tell(vm::protocol::kProtocolSession, served.error());

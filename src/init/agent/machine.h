@@ -30,6 +30,9 @@ class Modules {
 class Uevents {
  public:
   static Result<Uevents> open();
+  /// For poll(2) beside others: readable once something has happened, until it is cleared.
+  int fd() const { return socket_.get(); }
+  void clear();
   /// Until `ready()` is true, asked again at every event. Timeout naming `what`.
   template <class Ready>
   Result<> until(Ready ready, std::string_view what) {
@@ -53,6 +56,10 @@ Result<Machine> set_up_machine();
 /// Mounts the control groups and makes the container's, below kCgroup.
 Result<> make_container_group();
 
+/// Loads what virtio-serial ports need.
+Result<> prepare_ports(Machine& machine);
+/// Path of the device of the port with this name; empty: there is none yet.
+std::string find_port(std::string_view name);
 /// The virtio-serial port of this name, once the host listens at its other end.
 Result<UniqueFd> open_port(Machine& machine, std::string_view name);
 

@@ -5,6 +5,7 @@
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/process.h"
 #include "nexcage/vm/boot/cpio.h"
+#include "nexcage/vm/protocol/standalone.h"
 
 namespace nexcage::vm::boot {
 namespace {
@@ -19,6 +20,13 @@ std::string as_archive(std::string_view init) {
   return std::move(archive).finish();
 }
 
+/// For the agent alone: it may name what the container's environment holds.
+std::string record_archive(std::string_view record) {
+  CpioWriter archive;
+  archive.file(protocol::kStandaloneFile, 0600, record);
+  return std::move(archive).finish();
+}
+
 }  // namespace
 
 Result<Kernel> find_kernel(const std::string& directory) {
@@ -28,7 +36,10 @@ Result<Kernel> find_kernel(const std::string& directory) {
     return fail(std::move(error).hint("`nexcage vm setup` prepares one."));
   }
   const std::string place = directory + "/" + *release;
-  return Kernel{.release = *release, .kernel = place + "/vmlinux", .initrd = place + "/initrd"};
+  return Kernel{.release = *release,
+                .kernel = place + "/vmlinux",
+                .initrd = place + "/initrd",
+                .image = place + "/vmlinuz"};
 }
 
 std::string archive_apart(const std::string& initrd, std::string_view file_system) {
@@ -36,7 +47,8 @@ std::string archive_apart(const std::string& initrd, std::string_view file_syste
 }
 
 Result<UniqueFd> assemble_initrd(const std::string& initrd, const std::string& init,
-                                 const std::vector<std::string>& file_systems) {
+                                 const std::vector<std::string>& file_systems,
+                                 std::string_view record) {
   std::string bytes;
   const auto append = [&](const std::string& path) -> Result<> {
     NX_TRY(const std::string part, sys::read_file(AT_FDCWD, path, kMaxInitrd), "initrd");
@@ -52,7 +64,9 @@ Result<UniqueFd> assemble_initrd(const std::string& initrd, const std::string& i
     if (there) NX_CHECK(append(apart));
   }
   NX_TRY(const std::string program, sys::read_file(AT_FDCWD, init, kMaxInit), "agent");
-  return sys::sealed_data(bytes + as_archive(program), "nexcage-initrd");
+  bytes += as_archive(program);
+  if (!record.empty()) bytes += record_archive(record);
+  return sys::sealed_data(bytes, "nexcage-initrd");
 }
 
 }  // namespace nexcage::vm::boot

@@ -199,7 +199,7 @@ Result<> Host::prepared() {
   return {};
 }
 
-Result<> Host::started(std::uint32_t session) {
+Result<> Host::started(std::uint32_t session, const protocol::Started& /*started*/) {
   if (session == kContainerSession) {
     stage_ = Stage::running;
     start_until_.reset();
