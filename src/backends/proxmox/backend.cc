@@ -205,7 +205,7 @@ class LxcBackend final : public Backend {
     Cluster cluster;  // on the guest's node
     FoundGuest guest;
     std::string path(std::string_view verb) const {
-      return cluster.lxc_path(guest.name.vmid) + std::string(verb);
+      return cluster.guest_path(guest.name.vmid) + std::string(verb);
     }
   };
   Result<const Cluster*> cluster() const {
@@ -304,9 +304,10 @@ std::unique_ptr<Backend> make_lxc(const Setup& setup) {
   return std::make_unique<LxcBackend>(setup);
 }
 
-Result<Cluster> open_cluster(const std::string& libexec, const ProxmoxSetup& setup) {
+Result<Cluster> open_cluster(const std::string& libexec, const ProxmoxSetup& setup,
+                             GuestKind kind) {
   NX_TRY(std::unique_ptr<Api> api, open_api(libexec, setup));
-  return Cluster::open(std::move(api), setup);
+  return Cluster::open(std::move(api), setup, kind);
 }
 
 }  // namespace nexcage::backends::proxmox

@@ -10,7 +10,8 @@ namespace nexcage::backends::proxmox {
 
 std::unique_ptr<Backend> make_lxc(const Setup& setup);
 
-/// The cluster of the configuration, for verbs about the cluster itself.
-Result<Cluster> open_cluster(const std::string& libexec, const ProxmoxSetup& setup);
+/// The cluster of the configuration.
+Result<Cluster> open_cluster(const std::string& libexec, const ProxmoxSetup& setup,
+                             GuestKind kind = GuestKind::lxc);
 
 }  // namespace nexcage::backends::proxmox

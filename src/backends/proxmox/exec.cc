@@ -47,7 +47,7 @@ Result<> check_exec(const Cluster& cluster, const GuestName& name) {
 
 Result<std::string> root_of_guest(const Cluster& cluster, std::uint64_t vmid) {
   NX_TRY(const json::Value status,
-         cluster.api().call("GET", cluster.lxc_path(vmid) + "/status/current", {}));
+         cluster.api().call("GET", cluster.guest_path(vmid) + "/status/current", {}));
   const json::Value* pid = status.find("pid");
   const std::int64_t number = pid != nullptr ? pid->as_i64().value_or(0) : 0;
   if (number <= 0)

@@ -295,7 +295,7 @@ Result<> destroy_guest(const Cluster& cluster, const GuestName& name, Purge purg
   const Cluster there = cluster.on(found->name.node);
   pve::Params params = {{"force", "1"}};
   if (purge == Purge::yes) params["purge"] = "1";
-  auto done = there.api().run("DELETE", there.lxc_path(name.vmid), params);
+  auto done = there.api().run("DELETE", there.guest_path(name.vmid), params);
   if (done || !pve::says_missing(done.error())) return done;
   // That is said of a storage, too: only the guest itself counts.
   const auto left = find_guest(cluster, name);

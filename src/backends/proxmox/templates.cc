@@ -115,7 +115,7 @@ Result<pve::Params> template_settings(const Cluster& cluster, const GuestImage& 
 
 Result<> make_base(const Cluster& cluster, const GuestName& guest, const pve::Params& params) {
   NX_CHECK(cluster.make(params));
-  NX_CHECK(cluster.api().run("POST", cluster.lxc_path(guest.vmid) + "/template", {}));
+  NX_CHECK(cluster.api().run("POST", cluster.guest_path(guest.vmid) + "/template", {}));
   return await_template(cluster, guest.vmid);
 }
 
@@ -230,7 +230,7 @@ Result<std::uint64_t> ensure_template_guest(const Cluster& cluster, const GuestI
 Result<> clone_template(const Cluster& cluster, std::uint64_t base, const pve::Params& params) {
   const auto end = std::chrono::steady_clock::now() + kTemplateLimit;
   while (true) {
-    auto made = cluster.api().run("POST", cluster.lxc_path(base) + "/clone", params);
+    auto made = cluster.api().run("POST", cluster.guest_path(base) + "/clone", params);
     // While another clone of it is made, the template is locked.
     const bool is_locked =
         !made && (made.error().message().find("is locked") != std::string::npos ||
