@@ -324,7 +324,6 @@ class FaultCase(ImageCase):
     """What may go wrong in each release, on each storage: the right error, and nothing that was not there before."""
 
     PRIVILEGES = (("VM.Allocate", "/vms/100"), ("Datastore.AllocateSpace", "/storage/"))
-    REMEMBERED = ["web"]  # when the first guest cannot be removed again
 
     def fails(self, text, *options):
         """The creation fails with these words and leaves what was there before."""
@@ -339,9 +338,6 @@ class FaultCase(ImageCase):
             self.double.access.acl.pop(who, None)
         self.secret = self.double.least_token("poor@pve!cli", without=(without,))
         self.write("token", f"poor@pve!cli={self.secret}\n")
-
-    def use_ticket(self):
-        self.settings.update(token_file=None, user="nexcage@pve", password_file=self.path("password"))
 
     def test_task_that_fails_late(self):
         self.double.faults.add(TaskFault("vzcreate", "unable to create CT - something at the end"))
@@ -386,6 +382,20 @@ class FaultCase(ImageCase):
                 self.assertRegex(text, rf"pveum role add Nexcage .*{privilege}")
                 self.assertIn("VM.Audit", text)  # one that is there
 
+    def test_answer_that_is_lost(self):
+        """The guest is made and nobody tells us: it does not stay."""
+        self.double.faults.add(RequestFault("POST /nodes/pve1/lxc$", drop="after"))
+        self.fails("POST /nodes/pve1/lxc")
+
+
+class ConnectionFaultCase(FaultCase):
+    """What may go wrong on the way to the cluster: no release differs in it."""
+
+    REMEMBERED = ["web"]  # when the first guest cannot be removed again
+
+    def use_ticket(self):
+        self.settings.update(token_file=None, user="nexcage@pve", password_file=self.path("password"))
+
     def test_node_down(self):
         self.double.cluster.nodes["pve1"] = "offline"
         self.settings["node"] = "pve1"
@@ -400,11 +410,6 @@ class FaultCase(ImageCase):
             threading.Timer(2, lambda: nodes.update(pve1="online")).start()
         self.double.faults.add(RequestFault("GET /nodes/pve1/tasks/.*vzcreate.*/status", before=down))
         self.create("web")
-
-    def test_answer_that_is_lost(self):
-        """The guest is made and nobody tells us: it does not stay."""
-        self.double.faults.add(RequestFault("POST /nodes/pve1/lxc$", drop="after"))
-        self.fails("POST /nodes/pve1/lxc")
 
     def test_changed_certificate(self):
         self.settings.update(ca_file=None, fingerprint=self.double.fingerprint())
@@ -453,7 +458,7 @@ class FaultCase(ImageCase):
         self.assertEqual(self.picture(), before)
 
 
-class Faults(FaultCase):
+class Faults(ConnectionFaultCase):
     PRIVILEGES = (*FaultCase.PRIVILEGES, ("VM.Config.Network", "/vms/100"), ("VM.Config.Options", "/vms/100"),
                   ("Datastore.AllocateTemplate", "/storage/local"), ("SDN.Use", "/sdn/zones/localnetwork/vmbr0"))
 
@@ -464,23 +469,6 @@ class Faults(FaultCase):
         found = re.search(r'^ *pveum role add Nexcage --privs "([^"]+)" \|\| pveum role modify Nexcage --append 1 --privs "([^"]+)"$', text, re.M)
         self.assertEqual(sorted(found[1].split()), sorted(least_role()[0]))
         self.assertEqual(found[1], found[2])
-
-    def test_node_down_in_mid_task(self):
-        """For good: what was made is not forgotten, and goes when the node is back."""
-        before = self.picture()
-
-        def down():
-            self.double.cluster.nodes["pve1"] = "offline"
-        self.double.faults.add(TaskFault("vzcreate", seconds=1))
-        self.double.faults.add(RequestFault("GET /nodes/pve1/tasks/.*vzcreate.*/status", before=down))
-        error = self.refused("create", "--runtime", "proxmox-lxc", "--name", "web", "guest:1")
-        self.assertIn("No route to host", error)
-        self.assertEqual(self.picture()[2], ["web"])
-        self.double.cluster.nodes["pve1"] = "online"
-        self.create("next")
-        self.assertEqual(self.guest().config["hostname"], "next")
-        self.ok("delete", "next")
-        self.assertEqual(self.picture()[1:], before[1:])
 
     def test_creation_that_fails_at_its_last_step(self):
         self.double.cluster.storages["tank"] = zfs()
@@ -667,7 +655,7 @@ class Faults84(FaultCase):
     VERSION, NETWORK = "8.4", "name=eth0,bridge=vmbr0"
 
 
-class FaultsOnZfs(FaultCase):
+class FaultsOnZfs(ConnectionFaultCase):
     REMEMBERED = []  # the first one is the template's, which its mark remembers
 
     def setUp(self):
@@ -698,7 +686,7 @@ class FaultsOnZfs(FaultCase):
         self.assertEqual(sorted(bool(guest.config.get("template")) for guest in self.double.cluster.guests.values()), [False, True])
 
 
-del LifeCycleCase, FaultCase  # no tests of their own
+del LifeCycleCase, FaultCase, ConnectionFaultCase  # no tests of their own
 
 if __name__ == "__main__":
     unittest.main()
