@@ -1,16 +1,11 @@
 """A node that is down for good in the middle of a task: nexcage looks for it for a minute, so this runs beside the other files."""
 import unittest
 
-from guests import GuestCase
+from guests import ImageCase
 from pve_tasks import RequestFault, TaskFault
-from test_guests import images
 
 
-class NodeDown(GuestCase):
-    @classmethod
-    def prepare(cls):
-        images(cls.world)
-
+class NodeDown(ImageCase):
     def test_node_down_in_mid_task(self):
         """What was made is not forgotten, and goes when the node is back."""
         before = self.picture()
