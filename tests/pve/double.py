@@ -5,9 +5,12 @@ In tests: `with Double("9.2") as double: double.url`, faults through `double.fau
 `double.py --version 9.2 --token-file FILE --ca-file FILE [--port 8006]`.
 """
 import argparse
+import atexit
+import functools
 import hashlib
 import os
 import re
+import shutil
 import ssl
 import subprocess
 import tempfile
@@ -47,11 +50,24 @@ def certificate(directory, name="localhost"):
     return path
 
 
+@functools.lru_cache
+def first_certificate():
+    """The one that doubles of this process begin with: its key is made once."""
+    directory = tempfile.mkdtemp(prefix="pve-double-")
+    atexit.register(shutil.rmtree, directory)
+    return certificate(directory)
+
+
+@functools.lru_cache
+def schema_of(version):
+    return Schema(version)
+
+
 class Double:
     """One cluster behind one address. `requests`: what came in, as "METHOD /path"; `problems`: mistakes of the double."""
 
     def __init__(self, version="9.2", nodes=("pve1",), port=0, cluster=None, tls=True, shared=None):
-        self.version, self.schema = version, Schema(version)
+        self.version, self.schema = version, schema_of(version)
         self.faults, self.requests, self.uploads, self.problems = Faults(), [], [], []
         self.agent, self.agent_runs, self.seen = None, [], []
         self.access = shared.access if shared else Access()
@@ -59,12 +75,11 @@ class Double:
         self.tasks = shared.tasks if shared else Tasks(self.faults, self.cluster.lock)
         if not shared:
             self.cluster.storages["local"] = Storage("local")
-        self.directory = tempfile.mkdtemp(prefix="pve-double-")
         self.lxc, self.qemu, self.storages = Lxc(self), Qemu(self), Storages(self)
         self.server = Server(("127.0.0.1", port), handler_for(self))
         self.port, self.pem = self.server.server_address[1], None
         if tls:
-            self.new_certificate()
+            self.use_certificate(first_certificate())
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def __enter__(self):
@@ -79,7 +94,10 @@ class Double:
 
     def new_certificate(self):
         """Another key and certificate, as after a node was set up anew."""
-        self.pem = certificate(tempfile.mkdtemp(dir=self.directory))
+        self.use_certificate(certificate(tempfile.mkdtemp(dir=os.path.dirname(first_certificate()))))
+
+    def use_certificate(self, pem):
+        self.pem = pem
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.pem)
         self.context = context

@@ -7,22 +7,17 @@ import time
 import unittest
 
 import support
-from guests import GuestCase, zfs
+from guests import ImageCase, zfs
 from pve_tasks import RequestFault, TaskFault
-from test_guests import images
 
 KEPT = ("net0", "mp0", "memory", "hostname", "onboot", "unprivileged")
 
 
-class UpdateCase(GuestCase):
+class UpdateCase(ImageCase):
     """A guest that runs, of guest:1, with data in a volume of its own."""
 
     ON, MADE_BY = "local", "vzcreate"  # the storage, the task that makes the second guest
     OPTIONS = ()
-
-    @classmethod
-    def prepare(cls):
-        images(cls.world)
 
     def setUp(self):
         super().setUp()

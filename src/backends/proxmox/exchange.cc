@@ -111,13 +111,11 @@ void restore_guest(const Cluster& given, GuestData& data, Undo undo, Failures& f
   if (!found && found.error().code() == Errc::InvalidState) return;
   const bool is_known = found.has_value();
   // It may be another's by now, and one that is being made is.
-  if (!is_known && (undo == Undo::left_over || says_being_made(found.error()))) {
-    failures.add(fail(std::move(found).error()));
-    return;
-  }
+  const bool may_write = is_known || (undo == Undo::own && !says_being_made(found.error()));
+  if (!is_known) failures.add(fail(found.error()));
+  if (!may_write) return;
   if (is_known) data.name = (*found)->name;
   const Cluster cluster = given.on(data.name.node);
-  if (!is_known) failures.add(fail(std::move(found).error()));
   const auto config = is_known ? std::optional((*found)->config) : std::nullopt;
   auto settings = give_settings_back(cluster, data, config);
   const bool is_back = settings.has_value();

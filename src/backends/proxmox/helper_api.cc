@@ -109,8 +109,8 @@ void show(const std::string& line) {
 class HelperApi final : public Api {
  public:
   /// `node`: of this machine, when that is how the cluster is reached.
-  HelperApi(std::string program, const ProxmoxSetup& setup, std::string node)
-      : program_(std::move(program)), setup_(setup), node_(std::move(node)) {}
+  HelperApi(std::string program, ProxmoxSetup setup, std::string node)
+      : program_(std::move(program)), setup_(std::move(setup)), node_(std::move(node)) {}
 
   Result<json::Value> call(const std::string& method, const std::string& path,
                            const pve::Params& params) override {
@@ -121,7 +121,7 @@ class HelperApi final : public Api {
     command.set("method", method);
     command.set("path", path);
     command.set("params", std::move(values));
-    return ask(std::move(command));
+    return ask(command);
   }
 
   Result<> wait(const std::string& upid) override {
@@ -129,7 +129,7 @@ class HelperApi final : public Api {
     command.set("op", "wait");
     command.set("upid", upid);
     command.set("seconds", kTaskSeconds);
-    NX_TRY(const json::Value done, ask(std::move(command)));
+    NX_TRY(const json::Value done, ask(command));
     const json::Value* warnings = done.find("warnings");
     if (warnings != nullptr && warnings->if_array() != nullptr)
       for (const json::Value& line : *warnings->if_array()) log::warning("proxmox: " + line.text());
@@ -144,7 +144,7 @@ class HelperApi final : public Api {
     command.set("name", file.name);
     command.set("content", file.content);
     command.set("sha256", file.sha256);
-    NX_TRY(const json::Value upid, ask(std::move(command)));
+    NX_TRY(const json::Value upid, ask(command));
     return wait(upid.text());
   }
 
@@ -154,7 +154,7 @@ class HelperApi final : public Api {
   }
 
  private:
-  Result<json::Value> ask(json::Value command) {
+  Result<json::Value> ask(const json::Value& command) {
     if (!answers_) NX_CHECK(start(), "start " + program_);
     return exchange(command);
   }

@@ -12,9 +12,7 @@ constexpr std::array<Name, 9> kGuests = {
     "VM.Allocate",   "VM.Audit",         "VM.Clone",          "VM.PowerMgmt",     "VM.Config.Disk",
     "VM.Config.CPU", "VM.Config.Memory", "VM.Config.Network", "VM.Config.Options"};
 constexpr std::array<Name, 1> kNode = {"Sys.Audit"};
-// Allocate: an update names a volume that is there as the guest's root.
-constexpr std::array<Name, 3> kRoots = {"Datastore.Audit", "Datastore.AllocateSpace",
-                                        "Datastore.Allocate"};
+constexpr std::array<Name, 2> kRoots = {"Datastore.Audit", "Datastore.AllocateSpace"};
 // Allocate: archives that are not used any more are removed.
 constexpr std::array<Name, 3> kArchives = {"Datastore.Audit", "Datastore.AllocateTemplate",
                                            "Datastore.Allocate"};
