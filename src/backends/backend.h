@@ -141,6 +141,13 @@ struct GuestImage {
   };
   /// The whole root file system as one archive.
   std::function<Result<Archive>(const std::vector<Extra>& extras)> make_archive;
+  struct Disk {
+    std::string file;         // a raw ext4 image; the caller's to remove
+    std::uint64_t bytes = 0;  // of the file
+  };
+  /// The same as a disk.
+  std::function<Result<Disk>()> make_disk;
+  std::string work;         // directory for files on their way to the cluster; goes with the command
   bool no_network = false;  // asked for: the configuration's network is not its
   Remember remember;        // called before anything is made that this names
 };
@@ -353,8 +360,7 @@ struct Setup {
   Invocation invocation;
   ProxmoxSetup proxmox{};
 };
-/// The backend of this name. ConfigError for an unknown name (with a suggestion); Unsupported for
-/// one that exists in the design but not in this build.
+/// The backend of this name. ConfigError for an unknown name (with a suggestion).
 Result<std::unique_ptr<Backend>> open(std::string_view name, const Setup& setup);
 std::vector<std::string> backend_names();
 

@@ -7,6 +7,7 @@
 #include "nexcage/base/text.h"
 #include "nexcage/layerfs/flatten.h"
 #include "nexcage/oci/image.h"
+#include "nexcage/runtime/guest_disk.h"
 #include "nexcage/runtime/image_spec.h"
 #include "nexcage/runtime/pull.h"
 #include "nexcage/sys/fs.h"
@@ -139,6 +140,12 @@ Result<std::unique_ptr<GuestPlan>> plan_guest_image(const std::string& id,
     NX_TRY(const layerfs::Flattened archive, make_archive(job, work, libexec));
     return backends::GuestImage::Archive{
         .file = job.output, .sha256 = archive.sha256, .unpacked = archive.unpacked};
+  };
+  guest.work = plan->work;
+  guest.make_disk = [image, id, work = plan->work,
+                     &with]() -> Result<backends::GuestImage::Disk> {
+    NX_TRY(const auto images, image::Store::open(with.settings.images, image::Store::IfMissing::fail));
+    return make_guest_disk(images, image, id, work, with);
   };
   return plan;
 }

@@ -2,6 +2,7 @@
 import atexit
 import json
 import os
+import signal
 import shutil
 import subprocess
 import tempfile
@@ -49,6 +50,21 @@ class GuestCase(support.Case):
     def nexcage(self, *words, env=None):
         return subprocess.run([support.NEXCAGE, "--config", self.config(), *words], capture_output=True, text=True, check=False,
                               timeout=180, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL)
+
+    def kill_at(self, step, *words):
+        """False: it came to its end before that step."""
+        process = subprocess.Popen([support.NEXCAGE, "--config", self.config(), *words], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+                                   env={**os.environ, "NEXCAGE_TESTPOINT": "guest-remembered"})
+        for number in range(1, step + 1):
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            if not os.WIFSTOPPED(status):
+                process.returncode = os.waitstatus_to_exitcode(status)
+                self.assertEqual(process.returncode, 0)
+                return False
+            os.kill(process.pid, signal.SIGKILL if number == step else signal.SIGCONT)
+        process.wait(20)
+        return True
 
     def ok(self, *words, **options):
         done = self.nexcage(*words, **options)

@@ -1,7 +1,6 @@
 """`update --image` and `--rollback`: what is kept, and that a failure at any step leaves the guest as it was."""
 import json
 import os
-import signal
 import subprocess
 import time
 import unittest
@@ -144,21 +143,6 @@ class Update(EveryStep):
         self.assertGreater(step - done, 6)
         self.assertGreater(done, 0)
         self.assertEqual(self.app(), b"app 2\n")
-
-    def kill_at(self, step, *words):
-        """False: it came to its end before that step."""
-        process = subprocess.Popen([support.NEXCAGE, "--config", self.config(), *words], stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-                                   env={**os.environ, "NEXCAGE_TESTPOINT": "guest-remembered"})
-        for number in range(1, step + 1):
-            _, status = os.waitpid(process.pid, os.WUNTRACED)
-            if not os.WIFSTOPPED(status):
-                process.returncode = os.waitstatus_to_exitcode(status)
-                self.assertEqual(process.returncode, 0)
-                return False
-            os.kill(process.pid, signal.SIGKILL if number == step else signal.SIGCONT)
-        process.wait(20)
-        return True
 
     def edit_record(self, **data):
         """What the record remembers of the guest, as a command that was killed has left it."""

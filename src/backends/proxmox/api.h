@@ -9,6 +9,7 @@
 #include "nexcage/base/error.h"
 #include "nexcage/json/value.h"
 #include "nexcage/pve/settings.h"
+#include "nexcage/sys/process.h"
 
 namespace nexcage::backends::proxmox {
 
@@ -27,11 +28,14 @@ class Api {
     std::string path;     // here
     std::string name;     // there
     std::string content;  // "vztmpl", "import"
-    std::string sha256;
+    std::string sha256;   // in hexadecimal digits; empty: not known yet
   };
   /// Brings a file onto a storage; waits for the end.
   virtual Result<> upload(const std::string& node, const std::string& storage,
                           const File& file) = 0;
+  /// A process of its own for one command of the helper, whose output and exit code are its own
+  /// (docs/proxmox-helper.md, "exec").
+  virtual Result<sys::Child> spawn(const json::Value& command) = 0;
   /// The name of the node that this machine is, where the API is asked as root@pam: what only that
   /// may do is possible, and `pct` for the node's own guests. Empty: from elsewhere.
   virtual std::string node() const { return {}; }

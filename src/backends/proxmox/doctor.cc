@@ -91,7 +91,10 @@ Result<Diagnosis> diagnose(const Cluster& cluster) {
                 .root_storage = {},
                 .template_storage = {},
                 .needs = {},
-                .problems = {}};
+                .problems = {},
+                .import_storage = {},
+                .disk_storage = {},
+                .machine_needs = {}};
   NX_TRY(out.storages, cluster.storages());
   const auto choose = [&](std::string_view kind, const std::string& name, std::string& chosen) {
     auto found = cluster.storage_for(kind, name);
@@ -102,9 +105,19 @@ Result<Diagnosis> diagnose(const Cluster& cluster) {
   };
   choose("rootdir", cluster.setup().storage, out.root_storage);
   choose("vztmpl", cluster.setup().template_storage, out.template_storage);
+  const auto look_for = [&](std::string_view kind, const std::string& name) {
+    auto found = cluster.storage_for(kind, name);
+    return found ? found->name : std::string();
+  };
+  out.import_storage = look_for("import", cluster.setup().template_storage);
+  out.disk_storage = look_for("images", cluster.setup().storage);
   // root@pam on the node itself may do everything.
   if (cluster.api().is_local()) return out;
   NX_CHECK(check_privileges(cluster, lxc_privileges(), out));
+  const std::string& pool = cluster.setup().pool;
+  NX_TRY(Need machines, look(cluster, pool.empty() ? "/vms" : "/pool/" + pool,
+                             machine_privileges(cluster.version())));
+  out.machine_needs.push_back(std::move(machines));
   return out;
 }
 

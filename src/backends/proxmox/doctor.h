@@ -22,6 +22,10 @@ struct Diagnosis {
   std::string root_storage, template_storage;  // what would be chosen; empty: none
   std::vector<Need> needs;                     // every path that was looked at
   std::vector<std::string> problems;           // sentences
+  /// What is wanted for virtual machines beside: a storage for imports, one for disks, privileges.
+  /// What is missing there is no problem of containers.
+  std::string import_storage, disk_storage;  // empty: none
+  std::vector<Need> machine_needs;
   bool is_well() const;
   /// The commands that make the role, or complete it where it exists, and give it to `who`, a user
   /// or a token, where something is missing; empty when nothing is.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "nexcage/backends/proxmox/power.h"
 #include "nexcage/backends/proxmox/volumes.h"
 #include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
@@ -18,10 +19,6 @@ constexpr const char* kStorageAnnotation = "proxmox.storage";
 constexpr std::string_view kVolumes = "volumes";  // of annotation org.nexcage.proxmox.volumes
 constexpr int kTries = 20;
 constexpr std::string_view kBeingMade = " is being made";
-
-std::string digest_tag(const std::string& digest) {
-  return std::string(pve::kTagPrefix) + digest.substr(digest.find(':') + 1, 24);
-}
 
 Result<pve::Notes> notes_of(const CreateJob& job, const pve::Mapped& settings,
                             const std::string& token) {
@@ -106,6 +103,10 @@ bool wants_privileges(const pve::Params& params) {
 }
 
 }  // namespace
+
+std::string digest_tag(const std::string& digest) {
+  return std::string(pve::kTagPrefix) + digest.substr(digest.find(':') + 1, 24);
+}
 
 json::Value to_json(const GuestName& name) {
   json::Object out;
@@ -197,15 +198,15 @@ Result<> choose_os(const Cluster& cluster, const GuestImage& image, pve::Params&
 }  // namespace
 
 Result<StorageInfo> root_storage(const Cluster& cluster, const oci::Spec& spec) {
+  const std::string_view kind = cluster.kind() == GuestKind::lxc ? "rootdir" : "images";
   const auto found = spec.annotations.find(kStorageAnnotation);
-  if (found == spec.annotations.end())
-    return cluster.storage_for("rootdir", cluster.setup().storage);
+  if (found == spec.annotations.end()) return cluster.storage_for(kind, cluster.setup().storage);
   // Storages of this machine are named by the same annotation.
   if (found->second.find(':') != std::string::npos)
     return fail(Error(Errc::Unsupported, "storage " + quote(found->second) +
                                              ": a guest's root is on a storage of its cluster")
                     .hint("`nexcage pve doctor` lists them"));
-  return cluster.storage_for("rootdir", found->second);
+  return cluster.storage_for(kind, found->second);
 }
 
 Result<oci::Spec> completed(const Cluster& cluster, const CreateJob& job,
@@ -293,7 +294,13 @@ Result<> destroy_guest(const Cluster& cluster, const GuestName& name, Purge purg
   NX_TRY(const auto found, find_guest(cluster, name));
   if (!found) return {};
   const Cluster there = cluster.on(found->name.node);
-  pve::Params params = {{"force", "1"}};
+  pve::Params params;
+  // A machine that runs is not removed, a container is, when asked so.
+  if (cluster.kind() == GuestKind::lxc) params["force"] = "1";
+  if (cluster.kind() == GuestKind::qemu) {
+    NX_TRY(const bool runs, is_running(there, name.vmid));
+    if (runs) NX_CHECK(kill_guest(there, name.vmid));
+  }
   if (purge == Purge::yes) params["purge"] = "1";
   auto done = there.api().run("DELETE", there.guest_path(name.vmid), params);
   if (done || !pve::says_missing(done.error())) return done;

@@ -23,6 +23,9 @@ json::Value to_json(const GuestName& name);
 /// InvalidState for a record without one.
 Result<GuestName> guest_name(const json::Value& backend_data);
 
+/// The tag of guests of the image with this digest.
+std::string digest_tag(const std::string& digest);
+
 /// A guest with its settings, as they are now.
 struct FoundGuest {
   GuestName name;  // with the node that has it now

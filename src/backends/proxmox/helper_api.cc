@@ -148,6 +148,7 @@ class HelperApi final : public Api {
     return wait(upid.text());
   }
 
+  Result<sys::Child> spawn(const json::Value& command) override;
   std::string node() const override { return node_; }
   std::string place() const override {
     return node_.empty() ? "https://" + setup_.hosts : "this node";
@@ -232,6 +233,17 @@ Result<json::Value> HelperApi::first_words() const {
   open.set("user", "root@pam");
   open.set("certificate_file", std::move(certificate));
   return json::Value(std::move(open));
+}
+
+Result<sys::Child> HelperApi::spawn(const json::Value& job) {
+  NX_TRY(const json::Value first, first_words());
+  NX_TRY(const UniqueFd words,
+         sys::sealed_data(json::dump(first) + "\n" + json::dump(job) + "\n", "pve-exec"));
+  sys::Command command;
+  command.argv = {program_, "exec"};
+  NX_CHECK(set_secrets(command));
+  command.fds = {{words.get(), kCommandFd}};
+  return sys::Child::spawn(command);
 }
 
 Result<std::string> HelperApi::read_answer() {

@@ -18,7 +18,15 @@ constexpr std::array<Name, 3> kArchives = {"Datastore.Audit", "Datastore.Allocat
                                            "Datastore.Allocate"};
 constexpr std::array<Name, 1> kBridge = {"SDN.Use"};
 
+constexpr std::array<Name, 2> kMachines = {"VM.Config.HWType", "VM.GuestAgent.Unrestricted"};
+constexpr std::array<Name, 2> kMachinesBefore9 = {"VM.Config.HWType", "VM.Monitor"};
+
 }  // namespace
+
+std::span<const std::string_view> machine_privileges(const pve::Version& version) {
+  if (version < pve::Version{9, 0}) return kMachinesBefore9;
+  return kMachines;
+}
 
 const Privileges& lxc_privileges() {
   static constexpr Privileges kAll{

@@ -5,6 +5,8 @@
 #include <span>
 #include <string_view>
 
+#include "nexcage/pve/version.h"
+
 namespace nexcage::backends::proxmox {
 
 /// Names of privileges, by the path of the access control where they are needed.
@@ -18,5 +20,8 @@ struct Privileges {
 
 /// Those of backend proxmox-lxc.
 const Privileges& lxc_privileges();
+/// What backend proxmox-vm needs on the paths of guests beside those: what hardware a machine has,
+/// and its agent.
+std::span<const std::string_view> machine_privileges(const pve::Version& version);
 
 }  // namespace nexcage::backends::proxmox

@@ -16,12 +16,10 @@ namespace {
 namespace boot = nexcage::vm::boot;
 
 /// The root file system: source 0 of the plan.
-void plan_disk_root(const oci::Spec& spec, MachinePlan& out) {
+void plan_disk_root(MachinePlan& out) {
   protocol::Volume disk;
   disk.fstype = "ext4";
   disk.source = kRootSerial;
-  // The agent makes it so when everything is mounted.
-  if (spec.root->readonly) disk.options = {};
   protocol::Root root;
   root.upper.push_back(std::move(disk));
   out.prepare.sources.emplace_back(std::move(root));
@@ -70,7 +68,7 @@ Result<protocol::Standalone> plan_standalone(const CreateJob& job,
   NX_CHECK(check_complete(job));
   NX_CHECK(check_fields(job.spec));
   MachinePlan out;
-  plan_disk_root(job.spec, out);
+  plan_disk_root(out);
   NX_CHECK(plan_inside(job, out));
   NX_CHECK(check_elsewhere(job.spec, out));
   NX_CHECK(read_copies(out), "mounts");
