@@ -125,7 +125,7 @@ class LifeCycle(MachineCase):
         self.assertIn("ip=dhcp", self.refuse("--annotation", "org.nexcage.proxmox.net0=name=eth0,bridge=vmbr0,ip=dhcp"))
         self.assertIn("has no such setting", self.refuse("--annotation", "org.nexcage.proxmox.mp0=local:1,mp=/x"))
         self.assertIn("control character", self.refuse("--annotation", "org.nexcage.proxmox.startup=a\nhookscript: x"))
-        self.assertIn("64 MiB", self.refuse("--memory", "32m"))
+        self.assertIn("64.0 MiB", self.refuse("--memory", "32m"))
         self.assertIn("nosuch", self.refuse(image="nobody:1"))
         self.settings["storage"] = "nowhere"
         self.assertIn("no storage", self.refuse())

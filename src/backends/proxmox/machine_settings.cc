@@ -203,7 +203,7 @@ Result<pve::Params> machine_limits(const oci::Resources& given) {
     const std::int64_t limit = std::exchange(others.memory->limit, {}).value_or(0);
     if (limit > 0) out["memory"] = std::to_string(static_cast<std::uint64_t>(limit) / kMiB);
     if (limit != 0 && static_cast<std::uint64_t>(limit) < backends::vm::kLeastMemory)
-      return fail(Errc::InvalidConfig, "/memory/limit: a virtual machine needs 64 MiB at least");
+      return fail(Errc::InvalidConfig, "/memory/limit: a virtual machine needs 64.0 MiB at least");
   }
   if (others.cpu) {
     const std::int64_t quota = std::exchange(others.cpu->quota, {}).value_or(0);
