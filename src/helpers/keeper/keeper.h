@@ -6,11 +6,11 @@
 
 #include "nexcage/base/unique_fd.h"
 
-namespace nexcage::init::keeper {
+namespace nexcage::keeper {
 
 /// Does all that for the record in the initramfs (vm/protocol/standalone.h). `line` leads to the
 /// agent. Returns once the agent was told to end the machine, or when something is wrong, which is
 /// then on the console: the end of the line is the machine's.
 void run(UniqueFd line);
 
-}  // namespace nexcage::init::keeper
+}  // namespace nexcage::keeper

@@ -1,4 +1,4 @@
-#include "nexcage/init/keeper/keeper.h"
+#include "nexcage/helpers/keeper/keeper.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -7,17 +7,17 @@
 #include <optional>
 #include <utility>
 
-#include "nexcage/init/keeper/console.h"
-#include "nexcage/init/keeper/guest_exec.h"
-#include "nexcage/init/keeper/guest_facts.h"
-#include "nexcage/init/keeper/qga_port.h"
+#include "nexcage/helpers/keeper/console.h"
+#include "nexcage/helpers/keeper/guest_exec.h"
+#include "nexcage/helpers/keeper/guest_facts.h"
+#include "nexcage/helpers/keeper/qga_port.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/process.h"
 #include "nexcage/vm/host/guest.h"
 #include "nexcage/vm/host/poller.h"
 #include "nexcage/vm/qga/reply.h"
 
-namespace nexcage::init::keeper {
+namespace nexcage::keeper {
 namespace {
 
 using vm::host::Poller;
@@ -261,7 +261,7 @@ Result<Standalone> read_record() {
 
 Result<> keep(UniqueFd line, int console) {
   NX_TRY(Standalone record, read_record());
-  NX_TRY(agent::Uevents uevents, agent::Uevents::open());
+  NX_TRY(init::agent::Uevents uevents, init::agent::Uevents::open());
   NX_TRY(QgaPort port, QgaPort::create(std::move(uevents)));
   UniqueFd screen(console < 0 ? -1 : ::fcntl(console, F_DUPFD_CLOEXEC, 0));
   Keeper keeper(std::move(line), std::move(record), std::move(port), std::move(screen));
@@ -278,4 +278,4 @@ void run(UniqueFd line) {
   if (!kept) write_line(console.get(), "nexcage keeper: " + kept.error().message());
 }
 
-}  // namespace nexcage::init::keeper
+}  // namespace nexcage::keeper
