@@ -14,14 +14,13 @@
 #include <cstdio>
 #include <functional>
 #include <map>
-#include <optional>
 
 #include "nexcage/base/text.h"
-#include "nexcage/init/agent/keeper.h"
 #include "nexcage/init/agent/machine.h"
 #include "nexcage/init/agent/network.h"
 #include "nexcage/init/agent/session.h"
 #include "nexcage/init/agent/sources.h"
+#include "nexcage/init/agent/standalone.h"
 #include "nexcage/init/agent/stats.h"
 #include "nexcage/init/channel.h"
 #include "nexcage/sys/fs.h"
@@ -58,9 +57,7 @@ class Waiting {
 
 class Agent {
  public:
-  /// With a record the host's part is a keeper's.
-  Agent(Machine machine, std::optional<vm::protocol::Standalone> record)
-      : machine_(std::move(machine)), record_(std::move(record)) {}
+  explicit Agent(Machine machine) : machine_(std::move(machine)) {}
   /// Until the host has said "shutdown", or an error of the conversation.
   Result<> serve();
   void tell(std::uint32_t session, const Error& error) {
@@ -86,7 +83,6 @@ class Agent {
   void finish_sessions();
 
   Machine machine_;
-  std::optional<vm::protocol::Standalone> record_;
   UniqueFd port_, children_;
   Mux mux_{vm::protocol::Role::guest};
   std::map<std::uint32_t, Session> sessions_;
@@ -102,8 +98,7 @@ Result<> Agent::connect() {
   (void)::signal(SIGPIPE, SIG_IGN);
   children_.reset(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!children_) return fail_errno("make a signalfd");
-  NX_TRY(port_, record_ ? start_keeper(machine_, *record_) : open_port(machine_, kPortName));
-  record_.reset();
+  NX_TRY(port_, stands_alone() ? start_keeper(machine_) : open_port(machine_, kPortName));
   mux_.send(Type::hello, kContainerSession, encode(vm::protocol::Hello{}));
   // A write that blocks waits for the host's end to be opened (virtio_console.c, will_write_block).
   NX_CHECK(sys::write_all(port_.get(), mux_.pending()), "say hello");
@@ -328,12 +323,7 @@ void run() {
     complain(machine.error());
     power_off();
   }
-  auto record = read_record();
-  if (!record) {
-    complain(record.error());
-    power_off();
-  }
-  Agent agent(std::move(*machine), *std::move(record));
+  Agent agent(std::move(*machine));
   if (auto served = agent.serve(); !served) {
     complain(served.error());
     agent.tell(vm::protocol::kProtocolSession, served.error());

@@ -15,7 +15,9 @@
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/new_file.h"
 #include "nexcage/sys/process.h"
+#include "nexcage/vm/boot/cpio.h"
 #include "nexcage/vm/boot/tool.h"
+#include "nexcage/vm/protocol/standalone.h"
 
 namespace nexcage::vm::boot {
 namespace {
@@ -31,6 +33,7 @@ constexpr std::uint64_t kLeastPartition = 4 * kMiB;
 constexpr std::uint64_t kMostClusters = 60000;
 /// The loader reads no longer command line (syslinux, doc/syslinux.txt).
 constexpr std::size_t kMaxLine = 2000;
+constexpr std::size_t kMaxKeeper = 64u << 20;
 constexpr std::size_t kMaxBootCode = 440;
 constexpr const char* kBootCode = "/usr/lib/syslinux/mbr/mbr.bin";
 
@@ -66,6 +69,19 @@ Result<std::string> loader_config(const BootDisk& what) {
   return "DEFAULT nexcage\nPROMPT 0\nNOESCAPE 1\nLABEL nexcage\n LINUX vmlinuz\n INITRD initrd\n"
          " APPEND " +
          line + "\n";
+}
+
+/// What only such a machine has in its initramfs. The record is for the first process alone: it
+/// holds the container's environment.
+Result<std::string> own_archive(const BootDisk& what) {
+  const std::string beside = what.init.substr(0, what.init.rfind('/') + 1);
+  NX_TRY(const std::string keeper,
+         sys::read_file(AT_FDCWD, beside + std::string(protocol::kKeeperFile), kMaxKeeper),
+         "keeper");
+  CpioWriter archive;
+  archive.file(protocol::kKeeperFile, 0755, keeper);
+  archive.file(protocol::kStandaloneFile, 0600, what.record);
+  return std::move(archive).finish();
 }
 
 Result<std::uint64_t> size_of(int fd) {
@@ -144,8 +160,9 @@ Result<> make_boot_disk(const BootDisk& what, const std::string& target) {
   NX_TRY(const UniqueFd image, open_image(what.kernel));
   NX_TRY(const std::string config, loader_config(what));
   NX_TRY(const UniqueFd config_file, sys::sealed_data(config, "syslinux.cfg"));
+  NX_TRY(const std::string more, own_archive(what));
   NX_TRY(const UniqueFd initrd,
-         assemble_initrd(what.kernel.initrd, what.init, what.file_systems, what.record));
+         assemble_initrd(what.kernel.initrd, what.init, what.file_systems, more));
   NX_TRY(const std::uint64_t image_bytes, size_of(image.get()));
   NX_TRY(const std::uint64_t initrd_bytes, size_of(initrd.get()));
   const std::uint64_t content = image_bytes + initrd_bytes + kSlack;

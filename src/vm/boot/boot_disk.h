@@ -12,9 +12,9 @@ namespace nexcage::vm::boot {
 
 /// What is on a boot disk.
 struct BootDisk {
-  Kernel kernel;                            // `image` is booted, with `initrd`
-  std::string init;                         // path of the agent, libexec/nexcage/init
-  std::string record;                       // protocol::encode(Standalone)
+  Kernel kernel;       // `image` is booted, with `initrd`
+  std::string init;    // path of the agent, libexec/nexcage/init; `keeper` lies beside it
+  std::string record;  // protocol::encode(Standalone)
   std::vector<std::string> file_systems{};  // of the machine's disks, as for assemble_initrd()
   std::vector<std::string> parameters{};    // of the kernel, behind kernel_line()'s own
 };

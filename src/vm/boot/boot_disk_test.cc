@@ -29,6 +29,7 @@ class BootDiskTest : public ::testing::Test {
     what_.kernel.image = put("vmlinuz", std::string(3u << 20, 'k'));
     what_.kernel.initrd = put("initrd", "modules!");
     what_.init = put("init", "agent");
+    put("keeper", "the keeper");
     what_.record = "the record";
   }
   std::string put(const std::string& name, std::string_view content) {
@@ -73,6 +74,7 @@ TEST_F(BootDiskTest, holds_loader_kernel_initramfs_and_record) {
   const std::string initrd = content(target(), "initrd");
   EXPECT_TRUE(initrd.starts_with("modules!")) << initrd.size();
   EXPECT_THAT(initrd, HasSubstr("the record"));
+  EXPECT_THAT(initrd, HasSubstr("the keeper"));
   EXPECT_THAT(content(target(), "syslinux.cfg"), HasSubstr("APPEND " + kernel_line(what_) + "\n"));
   EXPECT_THAT(kernel_line(what_), HasSubstr("console=ttyS0"));
   EXPECT_TRUE(kernel_line(what_).ends_with(" net.ifnames=0"));

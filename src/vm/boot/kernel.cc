@@ -5,7 +5,6 @@
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/process.h"
 #include "nexcage/vm/boot/cpio.h"
-#include "nexcage/vm/protocol/standalone.h"
 
 namespace nexcage::vm::boot {
 namespace {
@@ -17,13 +16,6 @@ std::string as_archive(std::string_view init) {
   CpioWriter archive;
   for (const char* name : {"dev", "proc", "sys", "run", "root"}) archive.directory(name, 0755);
   archive.file("init", 0755, init);
-  return std::move(archive).finish();
-}
-
-/// For the agent alone: it may name what the container's environment holds.
-std::string record_archive(std::string_view record) {
-  CpioWriter archive;
-  archive.file(protocol::kStandaloneFile, 0600, record);
   return std::move(archive).finish();
 }
 
@@ -48,7 +40,7 @@ std::string archive_apart(const std::string& initrd, std::string_view file_syste
 
 Result<UniqueFd> assemble_initrd(const std::string& initrd, const std::string& init,
                                  const std::vector<std::string>& file_systems,
-                                 std::string_view record) {
+                                 std::string_view more) {
   std::string bytes;
   const auto append = [&](const std::string& path) -> Result<> {
     NX_TRY(const std::string part, sys::read_file(AT_FDCWD, path, kMaxInitrd), "initrd");
@@ -65,7 +57,7 @@ Result<UniqueFd> assemble_initrd(const std::string& initrd, const std::string& i
   }
   NX_TRY(const std::string program, sys::read_file(AT_FDCWD, init, kMaxInit), "agent");
   bytes += as_archive(program);
-  if (!record.empty()) bytes += record_archive(record);
+  bytes += more;
   return sys::sealed_data(bytes, "nexcage-initrd");
 }
 

@@ -29,11 +29,11 @@ Result<Kernel> find_kernel(const std::string& directory = kKernels);
 
 /// The initramfs for a boot: `initrd` (may be empty), for each of `file_systems` the archive apart
 /// that lies beside it, where there is one, then an archive with the agent (`init`, the path of
-/// libexec/nexcage/init) as /init, and at last, unless it is empty, one with `record`, a
-/// protocol::encode(Standalone), where the agent looks for it. A sealed file in memory.
+/// libexec/nexcage/init) as /init, and at last `more`, an archive of the caller's. A sealed file in
+/// memory.
 Result<UniqueFd> assemble_initrd(const std::string& initrd, const std::string& init,
                                  const std::vector<std::string>& file_systems = {},
-                                 std::string_view record = {});
+                                 std::string_view more = {});
 
 /// Path of the archive apart with the modules of a file system, beside the initramfs.
 std::string archive_apart(const std::string& initrd, std::string_view file_system);

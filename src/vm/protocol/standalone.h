@@ -13,6 +13,10 @@ namespace nexcage::vm::protocol {
 
 /// The record's name in the root of the initramfs.
 inline constexpr std::string_view kStandaloneFile = "standalone";
+/// Name of the program there that the agent starts in the host's place, and the descriptor that is
+/// then its end of the line between the two.
+inline constexpr std::string_view kKeeperFile = "keeper";
+inline constexpr int kKeeperLine = 3;
 /// The `path` of a guest-exec whose only argument is the Base64 of encode(Exec): this plan is run
 /// as it is, not `Standalone::exec` with other arguments.
 inline constexpr std::string_view kExecPlanPath = "nexcage-exec";

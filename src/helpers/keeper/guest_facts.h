@@ -3,7 +3,7 @@
 
 #include "nexcage/json/value.h"
 
-namespace nexcage::init::agent {
+namespace nexcage::keeper {
 
 /// GuestOSInfo: the kernel's part of it. What the container calls itself is its own affair.
 json::Value system_facts();
@@ -11,4 +11,4 @@ json::Value system_facts();
 /// A list of GuestNetworkInterface: names, hardware addresses, addresses.
 json::Value network_facts();
 
-}  // namespace nexcage::init::agent
+}  // namespace nexcage::keeper

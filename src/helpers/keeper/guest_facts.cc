@@ -1,4 +1,4 @@
-#include "nexcage/init/agent/guest_facts.h"
+#include "nexcage/helpers/keeper/guest_facts.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-namespace nexcage::init::agent {
+namespace nexcage::keeper {
 namespace {
 
 struct Interface {
@@ -112,4 +112,4 @@ json::Value network_facts() {
   return json::Value(std::move(out));
 }
 
-}  // namespace nexcage::init::agent
+}  // namespace nexcage::keeper

@@ -10,12 +10,12 @@
 #include "nexcage/vm/host/poller.h"
 #include "nexcage/vm/qga/line.h"
 
-namespace nexcage::init::agent {
+namespace nexcage::keeper {
 
 class QgaPort {
  public:
   /// `uevents` tells of the port, should the machine have one.
-  static Result<QgaPort> create(Uevents uevents);
+  static Result<QgaPort> create(init::agent::Uevents uevents);
 
   /// What is waited for now; what came is then read, as long as no line waits.
   void add_to(vm::host::Poller& poller);
@@ -25,14 +25,14 @@ class QgaPort {
   void send(std::string_view answer);
 
  private:
-  QgaPort(Uevents uevents, UniqueFd events)
+  QgaPort(init::agent::Uevents uevents, UniqueFd events)
       : uevents_(std::move(uevents)), events_(std::move(events)) {}
   void open();
   void read();
   void write();
   void forget_client();
 
-  Uevents uevents_;
+  init::agent::Uevents uevents_;
   UniqueFd events_;  // epoll
   UniqueFd port_;
   bool readable_ = false;
@@ -41,4 +41,4 @@ class QgaPort {
   std::size_t sent_ = 0;  // of pending_
 };
 
-}  // namespace nexcage::init::agent
+}  // namespace nexcage::keeper

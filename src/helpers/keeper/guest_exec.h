@@ -16,7 +16,7 @@
 #include "nexcage/vm/qga/reply.h"
 #include "nexcage/vm/qga/request.h"
 
-namespace nexcage::init::agent {
+namespace nexcage::keeper {
 
 class GuestExec {
  public:
@@ -67,4 +67,4 @@ class GuestExec {
   std::size_t kept_ = 0;  // bytes of output
 };
 
-}  // namespace nexcage::init::agent
+}  // namespace nexcage::keeper

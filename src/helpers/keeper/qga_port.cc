@@ -1,4 +1,4 @@
-#include "nexcage/init/agent/qga_port.h"
+#include "nexcage/helpers/keeper/qga_port.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -10,14 +10,14 @@
 
 #include "nexcage/sys/fs.h"
 
-namespace nexcage::init::agent {
+namespace nexcage::keeper {
 namespace {
 
 constexpr std::string_view kAgentPort = "org.qemu.guest_agent.0";
 
 }  // namespace
 
-Result<QgaPort> QgaPort::create(Uevents uevents) {
+Result<QgaPort> QgaPort::create(init::agent::Uevents uevents) {
   UniqueFd events(::epoll_create1(EPOLL_CLOEXEC));
   if (!events) return fail_errno("wait for a port");
   QgaPort port(std::move(uevents), std::move(events));
@@ -26,7 +26,7 @@ Result<QgaPort> QgaPort::create(Uevents uevents) {
 }
 
 void QgaPort::open() {
-  const std::string device = find_port(kAgentPort);
+  const std::string device = init::agent::find_port(kAgentPort);
   if (device.empty()) return;
   auto opened = sys::open_at(AT_FDCWD, device, O_RDWR | O_NONBLOCK);
   if (!opened) return;
@@ -102,4 +102,4 @@ void QgaPort::write() {
   sent_ = 0;
 }
 
-}  // namespace nexcage::init::agent
+}  // namespace nexcage::keeper

@@ -5,7 +5,7 @@
 
 #include "nexcage/base/unique_fd.h"
 
-namespace nexcage::init::agent {
+namespace nexcage::keeper {
 
 /// Opens it; what is typed there comes as it is typed, and ends of lines go out as terminals want
 /// them. -1 where the machine has none: what is written is lost.
@@ -14,4 +14,4 @@ UniqueFd open_console();
 /// Writes a line of ours and waits until it is out, two seconds at most: nobody has to look.
 void write_line(int console, std::string_view text);
 
-}  // namespace nexcage::init::agent
+}  // namespace nexcage::keeper

@@ -1,4 +1,4 @@
-#include "nexcage/init/agent/guest_exec.h"
+#include "nexcage/helpers/keeper/guest_exec.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -12,7 +12,7 @@
 #include "nexcage/sys/plan.h"
 #include "nexcage/sys/process.h"
 
-namespace nexcage::init::agent {
+namespace nexcage::keeper {
 namespace {
 
 using vm::qga::Capture;
@@ -173,4 +173,4 @@ void GuestExec::add_to(vm::host::Poller& poller) {
       });
 }
 
-}  // namespace nexcage::init::agent
+}  // namespace nexcage::keeper

@@ -1,4 +1,4 @@
-#include "nexcage/init/agent/console.h"
+#include "nexcage/helpers/keeper/console.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -10,7 +10,7 @@
 #include <string>
 #include <thread>
 
-namespace nexcage::init::agent {
+namespace nexcage::keeper {
 namespace {
 
 using Clock = std::chrono::steady_clock;
@@ -42,4 +42,4 @@ void write_line(int console, std::string_view text) {
   }
 }
 
-}  // namespace nexcage::init::agent
+}  // namespace nexcage::keeper

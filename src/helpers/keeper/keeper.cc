@@ -1,26 +1,23 @@
-#include "nexcage/init/agent/keeper.h"
+#include "nexcage/helpers/keeper/keeper.h"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <array>
 #include <csignal>
 #include <optional>
 #include <utility>
 
-#include "nexcage/init/agent/console.h"
-#include "nexcage/init/agent/guest_exec.h"
-#include "nexcage/init/agent/guest_facts.h"
-#include "nexcage/init/agent/qga_port.h"
+#include "nexcage/helpers/keeper/console.h"
+#include "nexcage/helpers/keeper/guest_exec.h"
+#include "nexcage/helpers/keeper/guest_facts.h"
+#include "nexcage/helpers/keeper/qga_port.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/process.h"
 #include "nexcage/vm/host/guest.h"
 #include "nexcage/vm/host/poller.h"
 #include "nexcage/vm/qga/reply.h"
 
-namespace nexcage::init::agent {
+namespace nexcage::keeper {
 namespace {
 
 using vm::host::Poller;
@@ -255,49 +252,30 @@ void survive_want_of_memory() {
   if (file) (void)sys::write_all(file->get(), "-1000");
 }
 
-/// The keeper's whole life. Of what is the agent's it has only the end of its line.
-[[noreturn]] void be_keeper(UniqueFd line, const Standalone& record) {
-  survive_want_of_memory();
-  UniqueFd console = open_console();
-  auto uevents = Uevents::open();
-  auto port = uevents ? QgaPort::create(*std::move(uevents)) : fail(std::move(uevents).error());
-  if (!port) {
-    write_line(console.get(), "nexcage keeper: " + port.error().message());
-    ::_exit(1);
-  }
-  const int screen = console.get();
-  Keeper keeper(std::move(line), record, *std::move(port), std::move(console));
-  const auto served = keeper.serve();
-  if (!served) write_line(screen, "nexcage keeper: " + served.error().message());
-  // The line's end is the agent's to see.
-  for (;;) ::pause();
+Result<Standalone> read_record() {
+  NX_TRY(const std::string bytes,
+         sys::read_file(AT_FDCWD, "/" + std::string(vm::protocol::kStandaloneFile),
+                        vm::protocol::kMaxStandalone));
+  return vm::protocol::decode<Standalone>(bytes);
+}
+
+Result<> keep(UniqueFd line, int console) {
+  NX_TRY(Standalone record, read_record());
+  NX_TRY(init::agent::Uevents uevents, init::agent::Uevents::open());
+  NX_TRY(QgaPort port, QgaPort::create(std::move(uevents)));
+  UniqueFd screen(console < 0 ? -1 : ::fcntl(console, F_DUPFD_CLOEXEC, 0));
+  Keeper keeper(std::move(line), std::move(record), std::move(port), std::move(screen));
+  return keeper.serve();
 }
 
 }  // namespace
 
-Result<std::optional<Standalone>> read_record() {
-  const std::string path = "/" + std::string(vm::protocol::kStandaloneFile);
-  NX_TRY(const bool there, sys::exists(AT_FDCWD, path));
-  if (!there) return std::nullopt;
-  NX_TRY(const std::string bytes, sys::read_file(AT_FDCWD, path, vm::protocol::kMaxStandalone));
-  NX_TRY(Standalone record, vm::protocol::decode<Standalone>(bytes));
-  return record;
+void run(UniqueFd line) {
+  survive_want_of_memory();
+  (void)::signal(SIGPIPE, SIG_IGN);
+  const UniqueFd console = open_console();
+  const auto kept = keep(std::move(line), console.get());
+  if (!kept) write_line(console.get(), "nexcage keeper: " + kept.error().message());
 }
 
-Result<UniqueFd> start_keeper(Machine& machine, const Standalone& record) {
-  NX_CHECK(prepare_ports(machine));
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) < 0)
-    return fail_errno("make a line to the keeper");
-  UniqueFd ours(ends[0]), theirs(ends[1]);
-  const pid_t pid = ::fork();
-  if (pid < 0) return fail_errno("start the keeper");
-  if (pid > 0) return ours;
-  constexpr int kLine = 3;
-  if (theirs.get() != kLine && ::dup2(theirs.release(), kLine) < 0) ::_exit(1);
-  UniqueFd line(theirs ? theirs.release() : kLine);
-  (void)::close_range(kLine + 1, ~0u, 0);
-  be_keeper(std::move(line), record);
-}
-
-}  // namespace nexcage::init::agent
+}  // namespace nexcage::keeper
