@@ -1,4 +1,5 @@
 """Backend proxmox-vm against the double: life cycle in each release, settings, faults; and the machine that the double was given really boots."""
+import base64
 import json
 import os
 import shutil
@@ -262,12 +263,13 @@ class Booted(MachineCase):
             return json.loads(channel.makefile("rb").readline())
 
     def agent(self, _vmid, command, given):
-        import base64
         started = self.ask("guest-exec", path=command[0], arg=command[1:], **{
             "capture-output": True, **({"input-data": base64.b64encode(given.encode()).decode()} if given else {})})
-        self.assertIn("return", started)
+        self.assertIn("return", started, started)
         while True:
-            status = self.ask("guest-exec-status", pid=started["return"]["pid"])["return"]
+            status = self.ask("guest-exec-status", pid=started["return"]["pid"])
+            self.assertIn("return", status, status)
+            status = status["return"]
             if status["exited"]:
                 return status.get("exitcode", -1), *(base64.b64decode(status.get(name, "")).decode() for name in ("out-data", "err-data"))
             time.sleep(0.1)
@@ -285,9 +287,9 @@ class Booted(MachineCase):
         self.wait_for("image 0 /srv box")
         self.wait_for("size 1")
         self.double.agent = self.agent
-        done = self.nexcage("exec", "-e", "WHAT=this one", "--user", "12:34", "--cwd", "/tmp", "web", "/bin/sh", "-c",
+        done = self.nexcage("exec", "-e", "WHAT=this one", "--user", "12:34", "--cwd", "/bin", "web", "/bin/sh", "-c",
                             "echo $WHAT $FROM $(id -u) $(id -g) $(pwd); echo no >&2; exit 7")
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (7, "this one image 12 34 /tmp\n", "no\n"))
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (7, "this one image 12 34 /bin\n", "no\n"))
         # What Proxmox VE sends for `status/shutdown`.
         with socket.socket(socket.AF_UNIX) as channel:
             channel.connect(self.port)

@@ -20,6 +20,7 @@ void plan_disk_root(MachinePlan& out) {
   protocol::Volume disk;
   disk.fstype = "ext4";
   disk.source = kRootSerial;
+  disk.grow = true;
   protocol::Root root;
   root.upper.push_back(std::move(disk));
   out.prepare.sources.emplace_back(std::move(root));
