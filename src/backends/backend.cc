@@ -14,6 +14,8 @@ Error no_checkpoint(std::string_view backend) {
 
 std::map<std::string, std::string> Backend::details(const Record& /*record*/) const { return {}; }
 
+Result<std::string> Backend::accounts(const Record& record) const { return record.rootfs; }
+
 Result<> Backend::announce_removal(UndoLog& /*undo*/, const Record& /*record*/) const { return {}; }
 
 Result<> Backend::update(const Record& /*record*/, const oci::Resources& /*resources*/) const {

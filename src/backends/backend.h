@@ -141,6 +141,13 @@ struct GuestImage {
   };
   /// The whole root file system as one archive.
   std::function<Result<Archive>(const std::vector<Extra>& extras)> make_archive;
+  struct Disk {
+    std::string file;         // a raw ext4 image; the caller's to remove
+    std::uint64_t bytes = 0;  // of the file
+  };
+  /// The same as a disk.
+  std::function<Result<Disk>()> make_disk;
+  std::string work;         // directory for files on their way to the cluster; goes with the command
   bool no_network = false;  // asked for: the configuration's network is not its
   Remember remember;        // called before anything is made that this names
 };
@@ -248,6 +255,10 @@ class Backend {
   virtual Result<> kill(const Record& record, int signal, bool all) const = 0;
   virtual Result<ExecStarted> exec(const Record& record, const oci::Spec& spec,
                                    const ExecRequest& request) const = 0;
+  /// A directory with the container's account files (etc/passwd, etc/group), for names of users:
+  /// its root file system, unless overridden. Unsupported where no process can be executed from
+  /// here.
+  virtual Result<std::string> accounts(const Record& record) const;
   virtual Result<> pause(const Record& record) const = 0;
   virtual Result<> resume(const Record& record) const = 0;
   virtual Result<std::vector<pid_t>> processes(const Record& record) const = 0;
@@ -350,8 +361,7 @@ struct Setup {
   Invocation invocation;
   ProxmoxSetup proxmox{};
 };
-/// The backend of this name. ConfigError for an unknown name (with a suggestion); Unsupported for
-/// one that exists in the design but not in this build.
+/// The backend of this name. ConfigError for an unknown name (with a suggestion).
 Result<std::unique_ptr<Backend>> open(std::string_view name, const Setup& setup);
 std::vector<std::string> backend_names();
 

@@ -16,7 +16,7 @@ using Make = std::unique_ptr<Backend> (*)(const Setup&);
 
 struct Entry {
   std::string_view name;
-  Make make;  // nullptr: of the design, not of this build; see open()
+  Make make;
 };
 
 constexpr std::array<Entry, 6> kBackends = {{
@@ -25,7 +25,7 @@ constexpr std::array<Entry, 6> kBackends = {{
     {"runc", &oci_runtime::make_runc},
     {"vm", &vm::make_backend},
     {"proxmox-lxc", &proxmox::make_lxc},
-    {"proxmox-vm", nullptr},
+    {"proxmox-vm", &proxmox::make_vm},
 }};
 
 }  // namespace
@@ -44,10 +44,6 @@ Result<std::unique_ptr<Backend>> open(std::string_view name, const Setup& setup)
       return fail(std::move(error).hint("did you mean " + *near + "?"));
     return fail(std::move(error).hint("one of: " + join(backend_names(), ", ")));
   }
-  if (entry->make == nullptr)
-    return fail(Error(Errc::Unsupported, "backend " + std::string(name) + " is not in this build")
-                    .hint("the API of Proxmox VE boots a machine from a disk with a boot loader "
-                          "only; --runtime proxmox-lxc makes guests"));
   return entry->make(setup);
 }
 

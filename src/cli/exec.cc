@@ -43,7 +43,7 @@ name that fixes the backend, as runc does.
     const std::string id = words[0];
     NX_TRY(const backends::Record record, runtime::find(id, services));
     backends::ExecRequest request;
-    NX_TRY(request.process, process(record, {words.begin() + 1, words.end()}));
+    NX_TRY(request.process, process(record, {words.begin() + 1, words.end()}, services));
     NX_CHECK(args_.check_terminal(request.process.terminal));
     args_.fill(request);
     NX_TRY(request.process_file, absolute_path(args_.process_file));
@@ -69,8 +69,8 @@ name that fixes the backend, as runc does.
   }
 
  private:
-  Result<oci::Process> process(const backends::Record& record,
-                               std::vector<std::string> command) const {
+  Result<oci::Process> process(const backends::Record& record, std::vector<std::string> command,
+                               const runtime::Services& services) const {
     if (!args_.process_file.empty()) {
       NX_TRY(const std::string text, sys::read_file(AT_FDCWD, args_.process_file));
       NX_TRY(const json::Value document, json::parse(text), "read " + args_.process_file);
@@ -79,7 +79,9 @@ name that fixes the backend, as runc does.
     NX_TRY(const oci::Spec spec, runtime::load_spec(record));
     oci::Process base = spec.process.value_or(oci::Process{});
     if (!args_.user.empty()) {
-      NX_TRY(base.user, runtime::resolve_user(record.rootfs, args_.user), "--user");
+      NX_TRY(const auto backend, services.open_backend(record.backend));
+      NX_TRY(const std::string root, backend->accounts(record));
+      NX_TRY(base.user, runtime::resolve_user(root, args_.user), "--user");
     }
     NX_TRY(oci::Process made, args_.apply(std::move(base), std::move(command)));
     // The same rules as for config.json: what it refuses, the command line may not say either.

@@ -47,19 +47,38 @@ it lacks, with the commands that give them. Exits with 1 when something is missi
                     role.empty() ? "-" : role});
     }
     text += storages.text() + "\n";
-    if (!found.needs.empty()) {
-      Table needs({"PATH", "MISSING PRIVILEGES", "PRESENT PRIVILEGES"});
-      for (const proxmox::Need& need : found.needs)
-        needs.add({need.path, need.missing.empty() ? "none" : join(need.missing, " "),
-                   need.present.empty() ? "none" : join(need.present, " ")});
-      text += needs.text();
-    }
+    text += privileges(found.needs);
     for (const std::string& problem : found.problems) text += "problem: " + problem + "\n";
     const std::string who = setup.user.empty() ? "USER@REALM!TOKEN" : setup.user;
     const auto commands = found.repair(who);
     if (!commands.empty()) text += "\nAs root on a node:\n";
     for (const std::string& command : commands) text += "  " + command + "\n";
-    return text;
+    return text + machines(found);
+  }
+
+  static std::string privileges(const std::vector<proxmox::Need>& needs) {
+    if (needs.empty()) return {};
+    Table table({"PATH", "MISSING PRIVILEGES", "PRESENT PRIVILEGES"});
+    for (const proxmox::Need& need : needs)
+      table.add({need.path, need.missing.empty() ? "none" : join(need.missing, " "),
+                 need.present.empty() ? "none" : join(need.present, " ")});
+    return table.text();
+  }
+
+  /// What --runtime proxmox-vm needs beside.
+  static std::string machines(const proxmox::Diagnosis& found) {
+    const auto named = [](const std::string& storage, const char* content) {
+      return storage.empty() ? "none takes content " + std::string(content) : storage;
+    };
+    std::string text = "\nVirtual machines (proxmox-vm) also need:\nstorage for imports  " +
+                       named(found.import_storage, "import") + "\nstorage for disks    " +
+                       named(found.disk_storage, "images") + "\n" +
+                       privileges(found.machine_needs);
+    std::vector<std::string> missing;
+    for (const proxmox::Need& need : found.machine_needs)
+      missing.insert(missing.end(), need.missing.begin(), need.missing.end());
+    if (missing.empty()) return text;
+    return text + "  pveum role modify Nexcage --append 1 --privs \"" + join(missing, " ") + "\"\n";
   }
 };
 

@@ -5,6 +5,8 @@
 #include "nexcage/cli/state_json.h"
 #include "nexcage/cli/verb.h"
 #include "nexcage/runtime/generations.h"
+#include "nexcage/runtime/guest_earlier.h"
+#include "nexcage/runtime/guests.h"
 
 namespace nexcage::cli {
 namespace {
@@ -28,11 +30,24 @@ Prints the state of a container as JSON; of one that was updated also the roots 
     json::Value state = state_json(record);
     if (runtime::is_image_form(record, services.settings))
       NX_CHECK(add_earlier(record.state.bundle, *state.if_object()));
+    if (runtime::is_guest(record.state.id, services.settings))
+      add_earlier_images(record, *state.if_object());
     print(json::dump(state, json::Style::pretty) + "\n");
     return 0;
   }
 
  private:
+  static void add_earlier_images(const backends::Record& record, json::Object& state) {
+    json::Array earlier;
+    for (const runtime::EarlierImage& one : runtime::earlier_images(record)) {
+      json::Object object;
+      object.set("image", one.image);
+      object.set("digest", one.digest);
+      earlier.emplace_back(std::move(object));
+    }
+    if (!earlier.empty()) state.set("earlier", std::move(earlier));
+  }
+
   static Result<> add_earlier(const std::string& bundle, json::Object& state) {
     NX_TRY(const runtime::Generations all, runtime::load_generations(bundle));
     if (all.last == 1) return {};  // never updated

@@ -1,8 +1,8 @@
 // /.nexcage/launch: the first process of a Proxmox VE guest. Proxmox VE gives it one line; what
 // really is to run, as whom, where and with which signal to end, stands in the record of
-// src/pve/launch.h: in the variable NEXCAGE_RUN, or in the file /.nexcage/run. `launch exec RECORD`
-// runs a record in a guest that runs already. Static: it lives in root file systems that have
-// nothing else.
+// src/pve/launch.h: in the variable NEXCAGE_RUN, or in the file /.nexcage/run. Executed in a
+// guest that runs (pct exec), it becomes what the variable says. Static: it lives in root file
+// systems that have nothing else.
 #include <fcntl.h>
 #include <grp.h>
 #include <sys/prctl.h>
@@ -165,13 +165,14 @@ void enter(const std::string& cwd) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  if (argc == 3 && std::strcmp(argv[1], "exec") == 0) {
-    const Record record = decode(argv[2]);
+int main() {
+  const Record record = find_record();
+  // Not the first process: executed in a guest that runs, with its own variables and no others.
+  if (::getpid() != 1) {
+    (void)::clearenv();
     set_environment(record);
     run(record);
   }
-  const Record record = find_record();
   set_environment(record);
   sigset_t all, before;
   (void)::sigfillset(&all);

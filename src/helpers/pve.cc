@@ -1,6 +1,7 @@
 // libexec/nexcage/pve: speaks to the API of Proxmox VE for the front. Commands come as lines of
 // JSON on descriptor 3, answers go as lines to descriptor 4, lines of tasks' logs to 5 if it is
-// open (docs/proxmox-helper.md). The first command says how the cluster is reached.
+// open (docs/proxmox-helper.md). The first command says how the cluster is reached. `pve exec` does
+// one command, and then stands for a process in a guest.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -13,6 +14,7 @@
 
 #include "nexcage/helpers/confine.h"
 #include "nexcage/image/helper.h"
+#include "nexcage/pve/client/guest_exec.h"
 #include "nexcage/pve/client/session.h"
 #include "nexcage/sys/fs.h"
 
@@ -25,6 +27,7 @@ namespace client = nexcage::pve::client;
 
 constexpr int kCommandFd = 3, kAnswerFd = 4, kEventFd = 5;
 constexpr int kUsage = 2;
+constexpr int kExecFailed = 125;
 constexpr std::size_t kMostLine = 8u << 20;
 
 /// Lines from the front; nullopt at the end.
@@ -95,13 +98,38 @@ Result<> serve() {
   }
 }
 
+/// `pve exec`: two commands, how the cluster is reached and what is to be executed in a guest. This
+/// process stands for that one.
+Result<int> execute() {
+  Commands commands;
+  NX_TRY(const auto first, commands.next());
+  NX_TRY(const auto job, commands.next());
+  if (!first || !job) return nexcage::fail(Errc::InvalidJson, "commands are missing");
+  NX_TRY(const auto connection, open_connection(*first));
+  NX_TRY(const client::Executed done, client::execute_in_guest(*connection, *job));
+  NX_CHECK(nexcage::sys::write_all(STDOUT_FILENO, done.out), "write the output");
+  NX_CHECK(nexcage::sys::write_all(STDERR_FILENO, done.err), "write the output");
+  if (done.is_truncated)
+    (void)std::fputs("nexcage: warning: the agent has dropped what was too much output\n", stderr);
+  return done.code;
+}
+
+int run_exec() {
+  auto code = execute();
+  if (code) return *code;
+  (void)std::fprintf(stderr, "nexcage: error: exec: %s\n", code.error().message().c_str());
+  return kExecFailed;
+}
+
 }  // namespace
 
-int main() {
-  if (::fcntl(kCommandFd, F_GETFD) < 0 || ::fcntl(kAnswerFd, F_GETFD) < 0) {
+int main(int argc, char** argv) {
+  const bool is_exec = argc == 2 && std::string_view(argv[1]) == "exec";
+  if (::fcntl(kCommandFd, F_GETFD) < 0 || (!is_exec && ::fcntl(kAnswerFd, F_GETFD) < 0)) {
     (void)std::fputs("This is a helper of nexcage and not meant to be run by hand.\n", stderr);
     return kUsage;
   }
+  if (is_exec) return run_exec();
   if (auto served = serve(); !served) {
     (void)std::fprintf(stderr, "%s\n", served.error().message().c_str());
     return 1;

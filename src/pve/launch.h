@@ -1,6 +1,6 @@
 // What the first process of a guest is to run. Proxmox VE takes one line for it, which LXC splits
 // by rules of its own, and neither user, directory nor signal. So the template holds a small
-// program (src/init/guest.cc), and this record tells it the rest: as the guest's variable
+// program (src/helpers/launch.cc), and this record tells it the rest: as the guest's variable
 // NEXCAGE_RUN, or in the template's file /.nexcage/run where the guest has no variable.
 #pragma once
 
@@ -32,7 +32,7 @@ struct Launch {
 };
 bool operator==(const Launch& a, const Launch& b);
 
-/// The record as bytes: fields that end in NUL, in the order that src/init/guest.cc reads.
+/// The record as bytes: fields that end in NUL, in the order that src/helpers/launch.cc reads.
 std::string encode(const Launch& launch);
 /// The same as text for a variable: Base64.
 std::string encode_text(const Launch& launch);

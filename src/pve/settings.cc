@@ -36,12 +36,6 @@ bool is_plain_variable(std::string_view entry) {
          check_line("", entry).has_value();
 }
 
-Result<int> stop_signal(const oci::Spec& spec) {
-  const auto found = spec.annotations.find(std::string(kStopSignal));
-  if (found == spec.annotations.end()) return SIGTERM;
-  return sys::parse_signal(found->second);
-}
-
 Result<Launch> launch_of(const oci::Spec& spec) {
   const oci::Process& process = *spec.process;
   Launch launch{.args = process.args,
@@ -176,6 +170,12 @@ Result<> check_lossless(const oci::Spec& spec, const Mapped& mapped) {
 }
 
 }  // namespace
+
+Result<int> stop_signal(const oci::Spec& spec) {
+  const auto found = spec.annotations.find(std::string(kStopSignal));
+  if (found == spec.annotations.end()) return SIGTERM;
+  return sys::parse_signal(found->second);
+}
 
 std::string join_env(const std::vector<std::string>& env) {
   return join(env, std::string_view("\0", 1));

@@ -59,6 +59,10 @@ Result<Mapped> to_settings(const oci::Spec& spec, const MapTarget& target);
 /// The normalised spec again, from the settings as they were sent or as `GET config` gives them.
 Result<oci::Spec> to_spec(const Params& params, const json::Object& rest);
 
+/// What ends the container's process: annotation org.opencontainers.image.stopSignal, else SIGTERM.
+/// InvalidSpec for a signal that there is not.
+Result<int> stop_signal(const oci::Spec& spec);
+
 /// NUL between the entries, as the API has variables.
 std::string join_env(const std::vector<std::string>& env);
 std::vector<std::string> split_env(std::string_view text);

@@ -1,5 +1,7 @@
 // From settings to a spec.
 #include <algorithm>
+#include <string_view>
+#include <utility>
 
 #include "nexcage/base/text.h"
 #include "nexcage/pve/property_string.h"
@@ -107,7 +109,9 @@ Result<> read_settings(const Params& params, oci::Spec& spec) {
   std::vector<const Params::value_type*> entries;
   for (const auto& entry : params)
     if (is_annotated(entry.first)) entries.push_back(&entry);
-  std::ranges::stable_sort(entries, {}, [](const auto* entry) { return entry->first.size(); });
+  std::ranges::sort(entries, {}, [](const auto* entry) {
+    return std::pair(entry->first.size(), std::string_view(entry->first));
+  });
   for (const auto* entry : entries) NX_CHECK(read_setting(entry->first, entry->second, spec));
   return {};
 }

@@ -56,6 +56,15 @@ Result<> carry_out(Record& record, const json::Value& next) {
 
 }  // namespace
 
+std::vector<EarlierImage> earlier_images(const Record& record) {
+  std::vector<EarlierImage> images;
+  const json::Value* kept = record.backend_data.find("kept");
+  if (kept == nullptr || kept->if_array() == nullptr) return images;
+  for (const json::Value& one : *kept->if_array())
+    images.push_back({.image = one.text("image"), .digest = one.text("digest")});
+  return images;
+}
+
 Result<> announce_update(const Record& record, const Settings& settings, json::Value config,
                          json::Value source) {
   NX_TRY(json::Array list, load_earlier(record));

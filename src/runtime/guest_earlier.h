@@ -3,11 +3,21 @@
 // makes of the record's files.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "nexcage/backends/backend.h"
 #include "nexcage/base/error.h"
 #include "nexcage/runtime/settings.h"
 
 namespace nexcage::runtime {
+
+/// An earlier root of a guest.
+struct EarlierImage {
+  std::string image, digest;
+};
+/// Those that Backend::roll_back can bring back, newest first; none of a record that is no guest's.
+std::vector<EarlierImage> earlier_images(const backends::Record& record);
 
 /// Before Backend::replace_image: when that has counted the change, these are config.json and
 /// source.json, and those of now are earlier ones; no more of them than old roots are kept.

@@ -7,6 +7,7 @@
 #include "nexcage/base/text.h"
 #include "nexcage/layerfs/flatten.h"
 #include "nexcage/oci/image.h"
+#include "nexcage/runtime/guest_disk.h"
 #include "nexcage/runtime/image_spec.h"
 #include "nexcage/runtime/pull.h"
 #include "nexcage/sys/fs.h"
@@ -63,10 +64,7 @@ Result<layerfs::Flattened> make_archive(const layerfs::FlattenJob& job, const st
 
 std::string os_of(const std::string& accounts) {
   const auto text = sys::read_file(AT_FDCWD, accounts + "/etc/os-release");
-  if (!text) return {};
-  for (const std::string& line : split(*text, '\n'))
-    if (line.starts_with("ID=")) return line.substr(3);
-  return {};
+  return text ? os_id(*text) : std::string();
 }
 
 std::vector<std::string> words_of(const oci::ImageProcess& process) {
@@ -80,6 +78,19 @@ std::vector<std::string> words_of(const oci::ImageProcess& process) {
 GuestPlan::~GuestPlan() {
   if (work.empty()) return;
   if (auto gone = sys::remove_tree(work); !gone) log::warning(gone.error().message());
+}
+
+std::string os_id(const std::string& os_release) {
+  for (const std::string& line : split(os_release, '\n')) {
+    if (!line.starts_with("ID=")) continue;
+    std::string id = line.substr(3);
+    const bool is_quoted =
+        id.size() >= 2 && (id.front() == '"' || id.front() == '\'') && id.back() == id.front();
+    if (is_quoted) id = id.substr(1, id.size() - 2);
+    // opensuse-leap, opensuse-tumbleweed: one to Proxmox VE.
+    return id.starts_with("opensuse-") ? "opensuse" : id;
+  }
+  return {};
 }
 
 Result<std::unique_ptr<GuestPlan>> plan_guest_image(const std::string& id,
@@ -129,6 +140,12 @@ Result<std::unique_ptr<GuestPlan>> plan_guest_image(const std::string& id,
     NX_TRY(const layerfs::Flattened archive, make_archive(job, work, libexec));
     return backends::GuestImage::Archive{
         .file = job.output, .sha256 = archive.sha256, .unpacked = archive.unpacked};
+  };
+  guest.work = plan->work;
+  guest.make_disk = [image, id, work = plan->work,
+                     &with]() -> Result<backends::GuestImage::Disk> {
+    NX_TRY(const auto images, image::Store::open(with.settings.images, image::Store::IfMissing::fail));
+    return make_guest_disk(images, image, id, work, with);
   };
   return plan;
 }

@@ -23,6 +23,9 @@ struct GuestPlan {
   ~GuestPlan();
 };
 
+/// The distribution that an os-release(5) names by its ID, as Proxmox VE calls it; empty: none.
+std::string os_id(const std::string& os_release);
+
 /// Finds or pulls the image, completes the spec and looks up its user. ImageNotFound, InvalidImage,
 /// InvalidSpec (an unknown user is an error).
 Result<std::unique_ptr<GuestPlan>> plan_guest_image(const std::string& id,

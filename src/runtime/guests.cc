@@ -61,6 +61,12 @@ Result<> check_options(const Request& request, const ImageSource& source) {
   if (!request.pid_file.empty()) return refuse("--pid-file");
   if (request.preserve_fds > 0) return refuse("--preserve-fds");
   if (request.remove_ended) return refuse("--rm");
+  if (request.keep_stdin) return refuse("--interactive");
+  if (request.pivot != backends::Pivot::pivot_root) return refuse("--no-pivot");
+  if (request.keyring != backends::Keyring::fresh) return refuse("--no-new-keyring");
+  if (request.cgroup_manager == backends::CgroupManager::systemd) return refuse("--systemd-cgroup");
+  if (request.cgroup_manager == backends::CgroupManager::disabled)
+    return refuse("--cgroup-manager disabled");
   if (!source.uid_map.empty()) return refuse("--uidmap");
   if (!source.network.publish.empty()) return refuse("--publish");
   for (const auto& [option, annotation] : kLocalAnnotations)
@@ -97,7 +103,7 @@ Record first_record(const std::string& id, const std::string& backend, const std
 backends::Remember remember_in(Record& record) {
   return [&record](const json::Value& data) -> Result<> {
     record.backend_data = data;
-    NX_CHECK(write_document(record.state_dir + "/state.json", runtime::to_json(record)));
+    NX_CHECK(save_guest(record));
     testpoint("guest-remembered");
     return {};
   };
@@ -223,7 +229,7 @@ Result<Record> make(const Request& request, const ImageSource& source, const std
   record.state.annotations = plan->spec.annotations;
   NX_CHECK(write_document(dir + "/config.json", oci::to_json(plan->spec)));
   NX_CHECK(write_document(dir + "/source.json", to_json(source)));
-  NX_CHECK(save_record(record));
+  NX_CHECK(save_guest(record));
   NX_TRY(const auto configured, backend->configure(job_of(record, *plan)),
          "configure backend " + record.backend);
   if (log::enabled(log::Level::debug)) log::debug(configured->describe());
@@ -231,7 +237,7 @@ Result<Record> make(const Request& request, const ImageSource& source, const std
   NX_TRY(backends::Created created, configured->create(undo, {}), "backend " + record.backend);
   record.backend_data = std::move(created.backend_data);
   record.state.status = Status::created;
-  if (auto saved = save_record(record); !saved) {
+  if (auto saved = save_guest(record); !saved) {
     Error error = std::move(saved).error();
     if (auto gone = backend->remove(record); !gone)
       error = std::move(error).also(std::move(gone).error());
@@ -324,7 +330,7 @@ Result<> recover_guest(Record& record, const backends::Backend& backend) {
   NX_TRY(auto data, backend.recover(record));
   if (data) record.backend_data = std::move(*data);
   NX_TRY(const bool has_settled, settle_change(record));
-  return data || has_settled ? save_record(record) : Result<>();
+  return data || has_settled ? save_guest(record) : Result<>();
 }
 
 Result<> stop_guest(const std::string& id, std::chrono::seconds time, Services& with) {
@@ -348,7 +354,7 @@ Result<> update_image(const std::string& id, const std::string& image, Services&
   NX_TRY(record.backend_data, found.backend->replace_image(record, job_of(record, *plan)),
          "update " + id);
   NX_CHECK(settle_change(record), "update " + id);
-  return save_record(record);
+  return save_guest(record);
 }
 
 Result<> roll_back(const std::string& id, Services& with) {
@@ -359,7 +365,7 @@ Result<> roll_back(const std::string& id, Services& with) {
   NX_TRY(found.record.backend_data,
          found.backend->roll_back(found.record, remember_in(found.record)), "update " + id);
   NX_CHECK(settle_change(found.record), "update " + id);
-  return save_record(found.record);
+  return save_guest(found.record);
 }
 
 }  // namespace nexcage::runtime

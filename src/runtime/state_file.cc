@@ -71,6 +71,10 @@ Result<> save_record(const backends::Record& record) {
                                 sys::Durable::no);
 }
 
+Result<> save_guest(const backends::Record& record) {
+  return write_document(record.state_dir + "/state.json", to_json(record));
+}
+
 Result<> write_document(const std::string& path, const json::Value& document) {
   return sys::write_file_atomic(path, json::dump(document) + "\n", 0600, sys::Durable::yes);
 }

@@ -17,6 +17,9 @@ Result<backends::Record> parse_record(const json::Value& value);
 
 /// Writes {record.state_dir}/state.json atomically, mode 0600.
 Result<> save_record(const backends::Record& record);
+/// The same, durably: a guest outlasts a power cut of this machine, and a record of an earlier
+/// state would have the next command take back what is done.
+Result<> save_guest(const backends::Record& record);
 /// Reads {state_dir}/state.json. ContainerNotFound when the directory or the file is missing.
 Result<backends::Record> load_record(const std::string& state_dir, const std::string& id);
 

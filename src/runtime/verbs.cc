@@ -132,7 +132,8 @@ Result<> start(const std::string& id, Services& with, Ending ending) {
   NX_TRY(oci::Spec spec, load_spec(found.record));
   NX_CHECK(found.backend->start(found.record), "start " + id);
   found.record.state.status = Status::running;
-  NX_CHECK(save_record(found.record), "start " + id);
+  NX_CHECK(found.backend->keeps_guests() ? save_guest(found.record) : save_record(found.record),
+           "start " + id);
   NX_CHECK(run_poststart(found, spec, with), "start " + id);
   return {};
 }

@@ -24,6 +24,15 @@ Result<std::string> find_program(const std::string& name) {
                   .hint("install " + name + " or add its directory to PATH"));
 }
 
+Result<std::string> find_system_program(const std::string& name) {
+  auto found = find_program(name);
+  if (found) return found;
+  for (const char* dir : {"/usr/sbin/", "/sbin/"})
+    if (std::string candidate = dir + name; ::access(candidate.c_str(), X_OK) == 0)
+      return candidate;
+  return found;
+}
+
 Result<std::string> program_of(const Command& command) {
   const std::string& name = command.program.empty() ? command.argv.front() : command.program;
   if (command.exec_fd >= 0) return name;

@@ -115,6 +115,9 @@ class Child {
 /// The path of a program: the name itself if it has a slash, else the first match on PATH, whose
 /// relative entries do not count. RuntimeNotAvailable when there is none.
 Result<std::string> find_program(const std::string& name);
+/// The same, and then in /usr/sbin and /sbin: a PATH without the directories of the system's
+/// programs, as `su` gives on Debian, has no mke2fs.
+Result<std::string> find_system_program(const std::string& name);
 
 /// Makes this very process the program: argv, program, env, inherit_env, exec_fd and cwd count;
 /// descriptors without O_CLOEXEC, signal mask and dispositions stay. Returns only errors, those of

@@ -29,6 +29,7 @@ int fuzz_erofs_round_trip(const std::uint8_t* data, std::size_t size);
 int fuzz_layer_apply(const std::uint8_t* data, std::size_t size);
 int fuzz_zfs_output(const std::uint8_t* data, std::size_t size);
 int fuzz_vm_guest(const std::uint8_t* data, std::size_t size);
+int fuzz_qga_lines(const std::uint8_t* data, std::size_t size);
 
 namespace {
 
@@ -57,6 +58,7 @@ constexpr std::array kHarnesses = {
     Harness{"layer_apply", fuzz_layer_apply},
     Harness{"zfs_output", fuzz_zfs_output},
     Harness{"vm_guest", fuzz_vm_guest},
+    Harness{"qga_lines", fuzz_qga_lines},
 };
 
 class Seeds : public ::testing::TestWithParam<Harness> {};

@@ -5,8 +5,12 @@ In tests: `with Double("9.2") as double: double.url`, faults through `double.fau
 `double.py --version 9.2 --token-file FILE --ca-file FILE [--port 8006]`.
 """
 import argparse
+import atexit
+import functools
 import hashlib
 import os
+import re
+import shutil
 import ssl
 import subprocess
 import tempfile
@@ -22,11 +26,16 @@ from pve_storage import Storages
 from pve_tasks import Faults, Tasks
 
 MAX_BODY = 524288
-# What an administrator is told to give (README, "Proxmox VE"): role NexcageUser on /vms, the storages, the bridge, the node.
-LEAST_ROLE = ("VM.Allocate VM.Audit VM.Clone VM.PowerMgmt VM.Snapshot VM.Snapshot.Rollback VM.Config.Disk VM.Config.CPU "
-              "VM.Config.Memory VM.Config.Network VM.Config.Options VM.Config.HWType VM.Config.CDROM VM.Config.Cloudinit "
-              "Datastore.Audit Datastore.AllocateSpace Datastore.AllocateTemplate Datastore.Allocate SDN.Use Sys.Audit").split()
-AGENT = {"8.4": ["VM.Monitor"]}
+README = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "README.md")
+
+
+def least_role():
+    """What an administrator is told to give (README, "Proxmox VE"): privileges, and the paths where they are given."""
+    with open(README, encoding="utf-8") as file:
+        text = file.read()
+    privileges = re.search(r'^pveum role add Nexcage --privs "([^"]+)"$', text, re.MULTILINE)[1].split()
+    paths = re.search(r"^for path in (.+); do pveum acl modify \$path ", text, re.MULTILINE)[1].split()
+    return privileges, paths
 
 
 def certificate(directory, name="localhost"):
@@ -41,11 +50,24 @@ def certificate(directory, name="localhost"):
     return path
 
 
+@functools.lru_cache
+def first_certificate():
+    """The one that doubles of this process begin with: its key is made once."""
+    directory = tempfile.mkdtemp(prefix="pve-double-")
+    atexit.register(shutil.rmtree, directory)
+    return certificate(directory)
+
+
+@functools.lru_cache
+def schema_of(version):
+    return Schema(version)
+
+
 class Double:
     """One cluster behind one address. `requests`: what came in, as "METHOD /path"; `problems`: mistakes of the double."""
 
     def __init__(self, version="9.2", nodes=("pve1",), port=0, cluster=None, tls=True, shared=None):
-        self.version, self.schema = version, Schema(version)
+        self.version, self.schema = version, schema_of(version)
         self.faults, self.requests, self.uploads, self.problems = Faults(), [], [], []
         self.agent, self.agent_runs, self.seen = None, [], []
         self.access = shared.access if shared else Access()
@@ -53,12 +75,11 @@ class Double:
         self.tasks = shared.tasks if shared else Tasks(self.faults, self.cluster.lock)
         if not shared:
             self.cluster.storages["local"] = Storage("local")
-        self.directory = tempfile.mkdtemp(prefix="pve-double-")
         self.lxc, self.qemu, self.storages = Lxc(self), Qemu(self), Storages(self)
         self.server = Server(("127.0.0.1", port), handler_for(self))
         self.port, self.pem = self.server.server_address[1], None
         if tls:
-            self.new_certificate()
+            self.use_certificate(first_certificate())
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def __enter__(self):
@@ -73,7 +94,10 @@ class Double:
 
     def new_certificate(self):
         """Another key and certificate, as after a node was set up anew."""
-        self.pem = certificate(tempfile.mkdtemp(dir=self.directory))
+        self.use_certificate(certificate(tempfile.mkdtemp(dir=os.path.dirname(first_certificate()))))
+
+    def use_certificate(self, pem):
+        self.pem = pem
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.pem)
         self.context = context
@@ -97,11 +121,10 @@ class Double:
         user = name.split("!")[0]
         self.access.add_user(user, "secret99")
         secret = self.access.add_token(name)
-        role = [one for one in [*LEAST_ROLE, *AGENT.get(self.version, ["VM.GuestAgent.Audit", "VM.GuestAgent.Unrestricted"])]
-                if one not in without]
+        privileges, paths = least_role()
         for who in (name, user):
-            for path in ("/vms", "/storage", "/sdn/zones/localnetwork", "/nodes"):
-                self.access.grant(who, path, *role)
+            for path in paths:
+                self.access.grant(who, path, *(one for one in privileges if one not in without))
         return secret
 
     # --- requests -----------------------------------------------------------------------------------
@@ -189,6 +212,9 @@ class Double:
             "GET /qemu/config": lambda: qemu.config(values),
             "PUT /qemu/config": lambda: qemu.update(who, values),
             "POST /qemu/config": lambda: qemu.update(who, values),
+            "PUT /qemu/resize": lambda: qemu.resize(who, values),
+            "POST /qemu/status/suspend": lambda: qemu.pause(who, values, "qmpause"),
+            "POST /qemu/status/resume": lambda: qemu.pause(who, values, "qmresume"),
             "GET /qemu/status/current": lambda: qemu.status(values),
             "POST /qemu/status/start": lambda: qemu.start(who, values),
             "POST /qemu/status/stop": lambda: qemu.stop(who, values),

@@ -1,7 +1,11 @@
 """What tests of guests share: a double, a configuration that points to it, an image, and a look at what there is."""
+import atexit
 import json
 import os
+import signal
+import shutil
 import subprocess
+import tempfile
 
 import support
 from double import Double
@@ -47,6 +51,21 @@ class GuestCase(support.Case):
         return subprocess.run([support.NEXCAGE, "--config", self.config(), *words], capture_output=True, text=True, check=False,
                               timeout=180, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL)
 
+    def kill_at(self, step, *words):
+        """False: it came to its end before that step."""
+        process = subprocess.Popen([support.NEXCAGE, "--config", self.config(), *words], stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+                                   env={**os.environ, "NEXCAGE_TESTPOINT": "guest-remembered"})
+        for number in range(1, step + 1):
+            _, status = os.waitpid(process.pid, os.WUNTRACED)
+            if not os.WIFSTOPPED(status):
+                process.returncode = os.waitstatus_to_exitcode(status)
+                self.assertEqual(process.returncode, 0)
+                return False
+            os.kill(process.pid, signal.SIGKILL if number == step else signal.SIGCONT)
+        process.wait(20)
+        return True
+
     def ok(self, *words, **options):
         done = self.nexcage(*words, **options)
         self.assertEqual(done.returncode, 0, done.stderr)
@@ -79,6 +98,51 @@ class GuestCase(support.Case):
 
     def tearDown(self):
         self.assertEqual(self.double.problems, [])
+
+
+MADE = []  # the directory with the imported images
+
+
+def images(world):
+    """The store of this world has the images that the tests are about. They are imported once."""
+    if not MADE:
+        import_images(world)
+        MADE.append(tempfile.mkdtemp(prefix="pve-images-"))
+        atexit.register(shutil.rmtree, MADE[0])
+        shutil.copytree(world.path("images"), MADE[0], dirs_exist_ok=True)
+    else:
+        shutil.copytree(MADE[0], world.path("images"), dirs_exist_ok=True)
+
+
+def import_images(world):
+    layout = support.Layout(world.path("layout"))
+    one = (support.Tar().dir("bin").add("bin/app", data=b"app 1\n", mode=0o755).dir("etc")
+           .add("etc/passwd", data=b"root:x:0:0::/:/bin/sh\nweb:x:101:102::/:/bin/sh\n")
+           .add("etc/group", data=b"web:x:102:\nmore:x:103:web\n").add("gone", data=b"x").finish())
+    two = support.Tar().add(".wh.gone").add("bin/more", data=b"more\n", mode=0o755).finish()
+    config = {"Entrypoint": ["/bin/app"], "Cmd": ["it's", 'a "test"'], "Env": ["PATH=/bin", "A=b c"], "User": "web",
+              "WorkingDir": "/srv/data", "StopSignal": "SIGQUIT", "Volumes": {"/data": {}}}
+    layout.add("guest:1", [one, two], config)
+    newer = support.Tar().add("bin/app", data=b"app 2\n", mode=0o755).finish()
+    layout.add("guest:2", [one, two, newer], {**config, "Env": ["PATH=/bin", "A=new"], "Cmd": ["two"]})
+    layout.add("nobody:1", [one], {**config, "User": "nosuch"})
+    layout.add("scratch:1", [support.Tar().add("app", data=b"app\n", mode=0o755).finish()],
+               {"Entrypoint": ["/app"], "User": "1000:1000", "Cmd": None})
+    layout.add("wolfi:1", [support.Tar().dir("etc").add("etc/os-release", data=b"ID=wolfi\n").add("app", data=b"x", mode=0o755).finish()],
+               {"Entrypoint": ["/app"], "WorkingDir": "/not/there", "Cmd": None})
+    layout.add("comma:1", [one], {**config, "Volumes": {"/data,ro=0": {}}})
+    layout.add("debian:1", [one, support.Tar().add("etc/os-release", data=b"ID=debian\n").finish()], config)
+    layout.add("suse:1", [one, support.Tar().add("etc/os-release", data=b'ID="opensuse-leap"\n').finish()], config)
+    for tag in ("guest:1", "guest:2", "nobody:1", "scratch:1", "wolfi:1", "comma:1", "debian:1", "suse:1"):
+        answer = world.run("image", "import", "--name", tag, f"oci:{layout.path}:{tag}")
+        if answer.code:
+            raise AssertionError(str(answer))
+
+
+class ImageCase(GuestCase):
+    @classmethod
+    def prepare(cls):
+        images(cls.world)
 
 
 def zfs(name="tank", **options):

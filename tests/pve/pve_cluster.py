@@ -46,7 +46,7 @@ class Guest:
     def __init__(self, vmid, kind, node, config):
         self.vmid, self.kind, self.node, self.config = vmid, kind, node, config
         self.pending, self.running, self.pid, self.snapshots, self.locked = {}, False, 0, {}, False
-        self.starts = 0
+        self.starts, self.paused = 0, False
         # Its first process does nothing on a request to end; the task that waits for the end.
         self.ignores_term, self.busy = False, None
 

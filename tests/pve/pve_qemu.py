@@ -2,7 +2,7 @@
 import re
 
 from pve_access import ApiError
-from pve_cluster import NEW_DISK, UNITS, size_text
+from pve_cluster import NEW_DISK, UNITS, size_of, size_text
 from pve_tasks import Task, TaskError
 
 DISK = re.compile(r"(scsi|virtio|sata|ide)\d+")
@@ -112,13 +112,42 @@ class Qemu:
             raise ApiError(500, f"VM {guest.vmid} not running")
 
         def work(task):
-            guest.running = kind == "qmreboot"
+            guest.running, guest.paused = kind == "qmreboot", False
         return self.double.tasks.start(kind, guest.vmid, who, guest.node, work)
+
+    def pause(self, who, values, kind):
+        guest = self.cluster.guest(values["vmid"], "qemu", values["node"])
+        if not guest.running:
+            raise ApiError(500, f"VM {guest.vmid} not running")
+
+        def work(task):
+            guest.paused = kind == "qmpause"
+        return self.double.tasks.start(kind, guest.vmid, who, guest.node, work)
+
+    def resize(self, who, values):
+        """A task that only makes larger; the guest sees it at once."""
+        guest = self.cluster.guest(values["vmid"], "qemu", values["node"])
+        if values["disk"] not in guest.config:
+            raise ApiError(500, f"disk '{values['disk']}' does not exist")
+        volid = guest.config[values["disk"]].split(",")[0]
+        volume = self.cluster.volume(volid)
+        wanted = size_of(values["size"].removeprefix("+")) + (volume.size if values["size"].startswith("+") else 0)
+        if wanted < volume.size:
+            raise ApiError(500, "shrinking disks is not supported")
+
+        def work(task):
+            storage = self.cluster.storages[volid.partition(":")[0]]
+            if storage.used() + wanted - volume.size > storage.space:
+                raise TaskError("write error: No space left on device")
+            volume.size = wanted
+            parts = [part for part in guest.config[values["disk"]].split(",") if not part.startswith("size=")]
+            guest.config[values["disk"]] = ",".join([*parts, f"size={size_text(wanted)}"])
+        return self.double.tasks.start("resize", guest.vmid, who, guest.node, work)
 
     def status(self, values):
         guest = self.cluster.guest(values["vmid"], "qemu", values["node"])
         answer = {"vmid": guest.vmid, "name": guest.config.get("name", f"VM {guest.vmid}"), "ha": {"managed": 0}, "uptime": 0,
-                  "status": "running" if guest.running else "stopped", "qmpstatus": "running" if guest.running else "stopped",
+                  "status": "running" if guest.running else "stopped", "qmpstatus": ("paused" if guest.paused else "running") if guest.running else "stopped",
                   "cpus": 1, "cpu": 0, "mem": 0, "maxmem": int(guest.config.get("memory", 512)) << 20, "disk": 0, "maxdisk": 0,
                   "netin": 0, "netout": 0}
         if guest.running:

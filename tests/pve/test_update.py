@@ -1,27 +1,22 @@
 """`update --image` and `--rollback`: what is kept, and that a failure at any step leaves the guest as it was."""
+import json
 import os
-import signal
 import subprocess
 import time
 import unittest
 
 import support
-from guests import GuestCase, zfs
+from guests import ImageCase, zfs
 from pve_tasks import RequestFault, TaskFault
-from test_guests import images
 
 KEPT = ("net0", "mp0", "memory", "hostname", "onboot", "unprivileged")
 
 
-class UpdateCase(GuestCase):
+class UpdateCase(ImageCase):
     """A guest that runs, of guest:1, with data in a volume of its own."""
 
     ON, MADE_BY = "local", "vzcreate"  # the storage, the task that makes the second guest
     OPTIONS = ()
-
-    @classmethod
-    def prepare(cls):
-        images(cls.world)
 
     def setUp(self):
         super().setUp()
@@ -76,6 +71,8 @@ class Basics(UpdateCase):
         if self.VERSION != "8.4":
             self.assertIn("A=new", guest.config["env"].split("\0"))
         self.assertIn("guest:2", guest.config["description"])
+        (earlier,) = self.state("web")["earlier"]
+        self.assertRegex(earlier["image"] + " " + earlier["digest"], "^.*guest:1 sha256:[0-9a-f]{64}$")
         self.assertEqual([value for key, value in guest.config.items() if key.startswith("unused")], [root.split(",")[0]])
         others = [one for one in self.double.cluster.guests.values() if one is not guest and not one.config.get("template")]
         self.assertEqual(others, [])
@@ -84,6 +81,7 @@ class Basics(UpdateCase):
         self.assertEqual((guest.vmid, self.kept(), self.volume("mp0").mark), (vmid, before, self.data))
         self.assertEqual((self.app(), guest.running, guest.config["rootfs"]), (b"app 1\n", True, root))
         self.assertEqual([key for key in guest.config if key.startswith("unused")], [])
+        self.assertNotIn("earlier", self.state("web"))
         self.assertIn("no earlier root", self.refused("update", "--rollback", "web"))
         self.ok("delete", "--force", "web")
         self.ok("pve", "templates", "prune")
@@ -146,20 +144,45 @@ class Update(EveryStep):
         self.assertGreater(done, 0)
         self.assertEqual(self.app(), b"app 2\n")
 
-    def kill_at(self, step, *words):
-        """False: it came to its end before that step."""
-        process = subprocess.Popen([support.NEXCAGE, "--config", self.config(), *words], stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
-                                   env={**os.environ, "NEXCAGE_TESTPOINT": "guest-remembered"})
-        for number in range(1, step + 1):
-            _, status = os.waitpid(process.pid, os.WUNTRACED)
-            if not os.WIFSTOPPED(status):
-                process.returncode = os.waitstatus_to_exitcode(status)
-                self.assertEqual(process.returncode, 0)
-                return False
-            os.kill(process.pid, signal.SIGKILL if number == step else signal.SIGCONT)
-        process.wait(20)
-        return True
+    def edit_record(self, **data):
+        """What the record remembers of the guest, as a command that was killed has left it."""
+        path = self.path("containers/@guests/web/state.json")
+        with open(path, encoding="utf-8") as file:
+            record = json.load(file)
+        record["backendData"].update(data)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(record, file)
+
+    def spare_volume(self):
+        guest = self.root_guest()
+        volume = self.double.cluster.allocate("local", guest.vmid, "lxc", 1 << 30, {})
+        guest.config["unused0"] = volume
+        self.edit_record(root=guest.config["rootfs"].split(",")[0], spare=[volume])
+        return volume
+
+    def test_spare_volume_of_another_guest(self):
+        """Somebody has made another guest with this VMID, and a volume of it has the name of a spare one: it stays."""
+        volume = self.spare_volume()
+        self.root_guest().config["description"] = "somebody else's"
+        before = dict(self.root_guest().config)
+        self.create("next")  # looks for what killed commands have left
+        self.ok("delete", "next")
+        self.assertEqual(self.root_guest().config, before)
+        self.assertIsNotNone(self.double.cluster.volume(volume))
+        self.assertNotIn("spare", self.record())
+
+    def test_spare_volume_of_a_guest_that_moved(self):
+        volume = self.spare_volume()
+        self.double.cluster.nodes["pve2"] = "online"
+        self.root_guest().node = "pve2"
+        self.refused("start", "web")  # it runs
+        self.assertIsNone(self.double.cluster.volume(volume))
+        self.assertNotIn("unused0", self.root_guest().config)
+        self.assertNotIn("spare", self.record())
+
+    def record(self):
+        with open(self.path("containers/@guests/web/state.json"), encoding="utf-8") as file:
+            return json.load(file)["backendData"]
 
     def test_unreadable_settings_do_not_stop_the_way_back(self):
         """The exchange is done and the guest does not start: it gets its settings back although they cannot be read."""
@@ -175,6 +198,54 @@ class Update(EveryStep):
         self.ok("create", "--runtime", "proxmox-lxc", "--name", "next", "guest:1")  # takes the rest back
         self.ok("delete", "next")
         self.assertEqual(self.root_guest().config, before)
+
+    def killed_after_the_exchange(self):
+        """The guest has its new root, and the command that gave it that is gone without having said so in the record."""
+        def kill():
+            process.kill()
+            process.wait()
+        self.double.faults.add(RequestFault("POST .*/status/start$", before=kill, status=500, text="killed"))
+        process = subprocess.Popen([support.NEXCAGE, "--config", self.config(), "update", "--image", "guest:2", "web"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        process.wait(60)
+        self.double.faults.clear()
+        self.assertIn("update", self.record())
+        self.assertEqual(self.app(), b"app 2\n")
+
+    def test_later_command_does_not_write_to_a_guest_that_it_cannot_read(self):
+        before = dict(self.root_guest().config)
+        self.killed_after_the_exchange()
+        guest, vmid = dict(self.root_guest().config), self.root_guest().vmid
+        for fault in (RequestFault(f"GET .*/lxc/{vmid}/config$", status=500, text="cannot read", times=99), None):
+            with self.subTest(str(fault)):
+                if fault:
+                    self.double.faults.add(fault)
+                else:  # somebody else makes a guest with this VMID
+                    self.root_guest().config.pop("description")
+                    self.root_guest().locked = True
+                    guest.pop("description")
+                journal = self.record()["update"]
+                self.double.requests.clear()
+                self.ok("create", "--runtime", "proxmox-lxc", "--name", "next", "guest:1")
+                self.ok("delete", "next")
+                self.double.faults.clear()
+                self.assertEqual([line for line in self.double.requests if f"/lxc/{vmid}" in line and not line.startswith("GET")], [])
+                self.assertEqual((self.root_guest().config, self.root_guest().running), (guest, False))
+                self.assertEqual(self.record()["update"], journal)
+        self.root_guest().locked = False
+        self.root_guest().config["description"] = before["description"]
+        self.create("next")  # now it can be read
+        self.assertEqual((self.root_guest().config, self.root_guest().running), (before, True))
+
+    def test_volume_that_is_detached_meanwhile(self):
+        """The owner's volume comes to the place that the new root was to have: it is not taken for that and removed."""
+        guest = self.root_guest()
+        volume = guest.config["mp0"].split(",")[0]
+        self.double.faults.add(RequestFault("POST .*/move_volume$", before=lambda: self.double.lxc.remove_key(guest, "mp0", {})))
+        self.assertIn("already in use", self.refused("update", "--image", "guest:2", "web"))
+        self.assertEqual((guest.config["unused0"], self.app()), (volume, b"app 1\n"))
+        self.assertEqual(self.double.cluster.volume(volume).mark, self.data)
+        self.assertNotIn("update", self.record())
 
     def test_rollback_to_a_root_that_is_gone(self):
         self.ok("update", "--image", "guest:2", "web")

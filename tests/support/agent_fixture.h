@@ -86,6 +86,26 @@ inline sys::plan::Plan exec_plan(const std::string& script, bool terminal = fals
   return plan;
 }
 
+/// The files of a container that has busybox and nothing else.
+inline void make_busybox_tree(const std::filesystem::path& tree) {
+  namespace fs = std::filesystem;
+  for (const char* dir : {"bin", "dev", "proc", "sys", "etc", "tmp"})
+    fs::create_directories(tree / dir);
+  fs::copy_file("/bin/busybox", tree / "bin/busybox");
+  std::ofstream(tree / "etc/passwd") << "root:x:0:0::/:/bin/sh\n";
+}
+
+/// What the program printed; RuntimeError with its words when it has no success.
+inline Result<std::string> run_tool(const std::vector<std::string>& argv) {
+  sys::Command command;
+  NX_TRY(command.program, sys::find_system_program(argv.front()));
+  command.argv = argv;
+  command.inherit_env = true;
+  NX_TRY(sys::Output output, sys::run(command, "", std::chrono::seconds(60)));
+  if (output.status != 0) return fail(Errc::RuntimeError, output.err);
+  return std::move(output.out);
+}
+
 class AgentMachine {
  public:
   using Clock = std::chrono::steady_clock;
@@ -168,17 +188,9 @@ class AgentMachine {
 
  private:
   Result<> make_disk() {
-    namespace fs = std::filesystem;
-    const fs::path tree = scratch_ / "tree";
-    for (const char* dir : {"bin", "dev", "proc", "sys", "etc", "tmp"})
-      fs::create_directories(tree / dir);
-    fs::copy_file("/bin/busybox", tree / "bin/busybox");
-    std::ofstream(tree / "etc/passwd") << "root:x:0:0::/:/bin/sh\n";
-    sys::Command command;
-    NX_TRY(command.program, sys::find_program("mke2fs"));
-    command.argv = {"mke2fs", "-q", "-t", "ext4", "-d", tree, scratch_ / "disk", "16M"};
-    NX_TRY(const sys::Output output, sys::run(command, "", std::chrono::seconds(60)));
-    if (output.status != 0) return fail(Errc::RuntimeError, output.err);
+    const std::string tree = scratch_ / "tree";
+    make_busybox_tree(tree);
+    NX_CHECK(run_tool({"mke2fs", "-q", "-t", "ext4", "-d", tree, scratch_ / "disk", "16M"}));
     return {};
   }
 

@@ -9,6 +9,7 @@
 #include "nexcage/base/error.h"
 #include "nexcage/json/value.h"
 #include "nexcage/pve/settings.h"
+#include "nexcage/sys/process.h"
 
 namespace nexcage::backends::proxmox {
 
@@ -27,15 +28,18 @@ class Api {
     std::string path;     // here
     std::string name;     // there
     std::string content;  // "vztmpl", "import"
-    std::string sha256;
+    std::string sha256;   // in hexadecimal digits; empty: not known yet
   };
   /// Brings a file onto a storage; waits for the end.
   virtual Result<> upload(const std::string& node, const std::string& storage,
                           const File& file) = 0;
-  /// True on a node itself, as root: what only root@pam may do is possible, and `pct exec`.
-  virtual bool is_local() const = 0;
-  /// The name of the node that this is; empty when is_local() is false.
+  /// A process of its own for one command of the helper, whose output and exit code are its own
+  /// (docs/proxmox-helper.md, "exec").
+  virtual Result<sys::Child> spawn(const json::Value& command) = 0;
+  /// The name of the node that this machine is, where the API is asked as root@pam: what only that
+  /// may do is possible, and `pct` for the node's own guests. Empty: from elsewhere.
   virtual std::string node() const { return {}; }
+  bool is_local() const { return !node().empty(); }
   /// For messages: "https://host:8006", "this node".
   virtual std::string place() const = 0;
 
@@ -43,13 +47,9 @@ class Api {
   Result<> run(const std::string& method, const std::string& path, const pve::Params& params);
 };
 
-/// Over `{libexec}/pve`, which is started with the first call.
-std::unique_ptr<Api> helper_api(const std::string& libexec, const ProxmoxSetup& setup);
-/// With pvesh on the node `node`. It reads, starts, stops, removes and changes guests; what it
-/// cannot do is refused as Unsupported: uploads, and values with NUL in them, as variables have.
-std::unique_ptr<Api> local_api(std::string node);
-/// local_api on a node when no host is configured, else helper_api. ConfigError when there is
-/// neither a node nor a host.
+/// Over `{libexec}/pve`, which is started with the first call: the hosts of the configuration; when
+/// there are none and this machine is a node, that node, as root@pam. ConfigError when there is
+/// neither.
 Result<std::unique_ptr<Api>> open_api(const std::string& libexec, const ProxmoxSetup& setup);
 
 }  // namespace nexcage::backends::proxmox

@@ -1,13 +1,10 @@
 #include "nexcage/backends/proxmox/backend.h"
 
-#include <csignal>
-#include <map>
-#include <mutex>
 #include <optional>
 
-#include "nexcage/backends/guest_details.h"
 #include "nexcage/backends/proxmox/exchange.h"
-#include "nexcage/backends/proxmox/power.h"
+#include "nexcage/backends/proxmox/exec.h"
+#include "nexcage/backends/proxmox/guest_backend.h"
 #include "nexcage/backends/proxmox/swap.h"
 #include "nexcage/base/log.h"
 #include "nexcage/pve/answer.h"
@@ -16,25 +13,12 @@ namespace nexcage::backends::proxmox {
 
 namespace {
 
-std::unexpected<Error> refuse(const std::string& what, const std::string& why) {
-  return fail(Errc::Unsupported, "backend proxmox-lxc: " + what + ": " + why);
-}
-
 /// Variables without their values, which may be secret: "A=..., B=...".
 std::string names_of(std::string_view env) {
   std::string out;
   for (const std::string& entry : pve::split_env(env))
     out += (out.empty() ? "" : ", ") + entry.substr(0, entry.find('=')) + "=...";
   return out;
-}
-
-/// pvesh takes its values as arguments: they end at the NUL that separates variables, and everybody
-/// on the node may read them.
-Result<> refuse_local(const Cluster& cluster, const std::string& what) {
-  if (!cluster.api().is_local()) return {};
-  return fail(Error(Errc::Unsupported,
-                    "backend proxmox-lxc: " + what + ": pvesh cannot give a guest its variables")
-                  .hint("set proxmox.hosts to this node's address, and proxmox.token_file"));
 }
 
 class LxcConfigured final : public Configured {
@@ -67,31 +51,11 @@ class LxcConfigured final : public Configured {
   std::string libexec_;
 };
 
-class LxcBackend final : public Backend {
+class LxcBackend final : public GuestBackend {
  public:
-  explicit LxcBackend(const Setup& setup) : setup_(setup) {}
+  explicit LxcBackend(const Setup& setup) : GuestBackend(setup, GuestKind::lxc) {}
 
   std::string_view name() const override { return "proxmox-lxc"; }
-  bool keeps_guests() const override { return true; }
-  std::optional<json::Value> moved(const Record& record) const override {
-    const std::lock_guard lock(mutex_);
-    const auto found = moved_.find(record.backend_data.text("token"));
-    if (found == moved_.end()) return std::nullopt;
-    json::Object data =
-        record.backend_data.if_object() ? *record.backend_data.if_object() : json::Object();
-    data.set("node", found->second.node);
-    return json::Value(std::move(data));
-  }
-  std::map<std::string, std::string> details(const Record& record) const override {
-    const auto name = guest_name(record.backend_data);
-    if (!name) return {};  // none is made yet
-    return {{std::string(kVmidDetail), std::to_string(name->vmid)},
-            {std::string(kNodeDetail), name->node}};
-  }
-  Result<> probe() const override {
-    NX_CHECK(cluster());
-    return {};
-  }
   Features features() const override {
     Features features;
     features.namespaces = {"pid", "network", "mount", "ipc", "uts", "user", "cgroup"};
@@ -110,56 +74,23 @@ class LxcBackend final : public Backend {
       return refuse("bundle", "a guest is made from an image: nexcage run IMAGE");
     if (job.restore) return refuse("restore", "checkpoints are CRIU's");
     NX_TRY(const Cluster* there, cluster());
-    NX_CHECK(refuse_local(*there, "create"));
     NX_TRY(StorageInfo storage, root_storage(*there, job.spec));
     NX_TRY(pve::Mapped settings, plan_guest(*there, job, storage));
     return std::make_unique<LxcConfigured>(*there, job, std::move(storage), std::move(settings),
-                                           setup_.libexec);
+                                           setup().libexec);
   }
 
-  Result<> start(const Record& record) const override {
+  Result<ExecStarted> exec(const Record& record, const oci::Spec& /*spec*/,
+                           const ExecRequest& request) const override {
     NX_TRY(const Found found, find(record));
-    return found.cluster.api().run("POST", found.path("/status/start"), {});
+    NX_CHECK(check_exec(found.cluster, found.guest.name));
+    return exec_guest(found.guest.name, request);
   }
-  Result<> stop(const Record& record, std::chrono::seconds time) const override {
+  Result<std::string> accounts(const Record& record) const override {
     NX_TRY(const Found found, find(record));
-    return stop_guest(found.cluster, found.guest.name.vmid, time);
+    NX_CHECK(check_exec(found.cluster, found.guest.name));
+    return root_of_guest(found.cluster, found.guest.name.vmid);
   }
-
-  Result<oci::Status> status(const Record& record) const override {
-    NX_TRY(const std::optional<Found> found, look_for(record));
-    if (!found) {
-      log::warning("container " + record.state.id + ": " + gone(record));
-      return oci::Status::stopped;
-    }
-    NX_TRY(const json::Value status,
-           found->cluster.api().call("GET", found->path("/status/current"), {}));
-    if (status.text("status") == "running") return oci::Status::running;
-    const bool never_ran = record.state.status == oci::Status::created;
-    return never_ran ? oci::Status::created : oci::Status::stopped;
-  }
-
-  Result<> kill(const Record& record, int signal, bool /*all*/) const override {
-    switch (signal) {
-      case SIGKILL: {
-        NX_TRY(const Found found, find(record));
-        return kill_guest(found.cluster, found.guest.name.vmid);
-      }
-      case SIGTERM: {
-        // The launcher hands on the signal that the image wants.
-        NX_TRY(const Found found, find(record));
-        NX_CHECK(
-            found.cluster.api().call("POST", found.path("/status/shutdown"), {{"timeout", "60"}}));
-        return {};
-      }
-      default:
-        return refuse("signal " + std::to_string(signal),
-                      "Proxmox VE can only ask a guest to end (TERM) and end it (KILL)");
-    }
-  }
-
-  Result<ExecStarted> exec(const Record& record, const oci::Spec& spec,
-                           const ExecRequest& request) const override;
 
   Result<> pause(const Record& /*record*/) const override {
     return refuse("pause", "Proxmox VE suspends containers with CRIU only, which loses them often");
@@ -167,29 +98,17 @@ class LxcBackend final : public Backend {
   Result<> resume(const Record& /*record*/) const override {
     return refuse("resume", "there is no pause");
   }
-  Result<std::vector<pid_t>> processes(const Record& /*record*/) const override {
-    return refuse("processes", "the API does not tell them");
-  }
-  Result<sys::CgroupLayout> cgroup_dirs(const Record& /*record*/) const override {
-    return refuse("statistics", "the guest's control groups are on its node");
-  }
-
   Result<> update(const Record& record, const oci::Resources& resources) const override;
-
-  Result<> remove(const Record& record) const override { return destroy(record, Purge::no); }
-  Result<> purge(const Record& record) const override { return destroy(record, Purge::yes); }
 
   Result<json::Value> replace_image(const Record& record, const CreateJob& job) const override {
     NX_TRY(GuestData data, guest_data(record.backend_data));
     NX_TRY(const Cluster* there, cluster());
-    NX_CHECK(refuse_local(*there, "update --image"));
-    NX_CHECK(swap_image(*there, data, job, setup_.libexec));
+    NX_CHECK(swap_image(*there, data, job, setup().libexec));
     return to_json(data);
   }
   Result<json::Value> roll_back(const Record& record, const Remember& remember) const override {
     NX_TRY(GuestData data, guest_data(record.backend_data));
     NX_TRY(const Cluster* there, cluster());
-    NX_CHECK(refuse_local(*there, "update --rollback"));
     NX_CHECK(swap_back(*there, data, remember));
     return to_json(data);
   }
@@ -203,22 +122,7 @@ class LxcBackend final : public Backend {
   }
 
  private:
-  struct Found {
-    Cluster cluster;  // on the guest's node
-    FoundGuest guest;
-    std::string path(std::string_view verb) const {
-      return cluster.lxc_path(guest.name.vmid) + std::string(verb);
-    }
-  };
-  Result<const Cluster*> cluster() const {
-    const std::lock_guard lock(mutex_);
-    if (!cluster_) {
-      NX_TRY(Cluster opened, open_cluster(setup_.libexec, setup_.proxmox));
-      cluster_.emplace(std::move(opened));
-    }
-    return &*cluster_;
-  }
-  Result<> destroy(const Record& record, Purge purge) const {
+  Result<> destroy(const Record& record, Purge purge) const override {
     if (record.backend_data.is_null()) return {};  // nothing was made
     NX_TRY(GuestData data, guest_data(record.backend_data));
     NX_TRY(const Cluster* there, cluster());
@@ -226,67 +130,7 @@ class LxcBackend final : public Backend {
       NX_CHECK(drop_carrier(there->on(data.update->carrier->node), *data.update));
     return destroy_guest(*there, data.name, purge);
   }
-  static std::string gone(const Record& record) {
-    return "guest " + pve::as_text(record.backend_data.find("vmid")) + " is gone from the cluster";
-  }
-  /// The guest that the record speaks of, wherever it is, and no other that has its VMID.
-  Result<std::optional<Found>> look_for(const Record& record) const {
-    NX_TRY(const GuestName name, guest_name(record.backend_data));
-    NX_TRY(const Cluster* there, cluster());
-    NX_TRY(auto guest, find_guest(*there, name));
-    if (!guest) return std::nullopt;
-    if (guest->name.node != name.node) {
-      const std::lock_guard lock(mutex_);
-      moved_[name.token] = guest->name;
-    }
-    Cluster on_node = there->on(guest->name.node);
-    return Found{.cluster = std::move(on_node), .guest = std::move(*guest)};
-  }
-  Result<Found> find(const Record& record) const {
-    NX_TRY(std::optional<Found> found, look_for(record));
-    if (found) return std::move(*found);
-    return fail(Errc::ContainerNotFound, gone(record));
-  }
-  Setup setup_;
-  mutable std::mutex mutex_;
-  mutable std::optional<Cluster> cluster_;
-  mutable std::map<std::string, GuestName> moved_;  // by their tokens
 };
-
-Result<ExecStarted> LxcBackend::exec(const Record& record, const oci::Spec& /*spec*/,
-                                     const ExecRequest& request) const {
-  NX_TRY(const Found found, find(record));
-  if (!found.cluster.api().is_local())
-    return fail(Error(Errc::Unsupported,
-                      "backend proxmox-lxc: exec: the API of Proxmox VE has none for containers")
-                    .hint("run nexcage on node " + found.guest.name.node));
-  if (found.cluster.api().node() != found.guest.name.node)
-    return fail(Error(Errc::Unsupported,
-                      "backend proxmox-lxc: exec: the guest is on node " + found.guest.name.node)
-                    .hint("run nexcage there"));
-  if (request.process.terminal)
-    return refuse("exec with a terminal",
-                  "use `pct enter " + std::to_string(found.guest.name.vmid) + "`");
-  pve::Launch launch{.args = request.process.args,
-                     .cwd = request.process.cwd,
-                     .user = request.process.user,
-                     .no_new_privileges = request.process.no_new_privileges};
-  for (const std::string& entry : request.process.env) launch.env.emplace_back(0U, entry);
-  sys::Command command;
-  command.argv = {"pct",
-                  "exec",
-                  std::to_string(found.guest.name.vmid),
-                  "--keep-env",
-                  "0",
-                  "--",
-                  std::string(pve::kLauncher),
-                  "exec",
-                  pve::encode_text(launch)};
-  command.inherit_env = true;
-  NX_TRY(command.program, sys::find_program("pct"));
-  NX_TRY(sys::Child child, sys::Child::spawn(command));
-  return ExecStarted{.child = std::move(child), .pty_master = {}};
-}
 
 /// A limit that there is no setting for; empty: there is none.
 std::string other_limit(oci::Resources resources) {
@@ -297,13 +141,7 @@ std::string other_limit(oci::Resources resources) {
     resources.cpu->quota.reset();
     resources.cpu->shares.reset();
   }
-  const json::Value rest = oci::to_json(resources);
-  if (rest.if_object() == nullptr) return {};
-  for (const auto& [section, limits] : *rest.if_object()) {
-    if (limits.if_object() == nullptr) return "/" + section;
-    for (const auto& [name, value] : *limits.if_object()) return "/" + section + "/" + name;
-  }
-  return {};
+  return first_limit(resources);
 }
 
 Result<> LxcBackend::update(const Record& record, const oci::Resources& resources) const {
@@ -341,9 +179,10 @@ std::unique_ptr<Backend> make_lxc(const Setup& setup) {
   return std::make_unique<LxcBackend>(setup);
 }
 
-Result<Cluster> open_cluster(const std::string& libexec, const ProxmoxSetup& setup) {
+Result<Cluster> open_cluster(const std::string& libexec, const ProxmoxSetup& setup,
+                             GuestKind kind) {
   NX_TRY(std::unique_ptr<Api> api, open_api(libexec, setup));
-  return Cluster::open(std::move(api), setup);
+  return Cluster::open(std::move(api), setup, kind);
 }
 
 }  // namespace nexcage::backends::proxmox

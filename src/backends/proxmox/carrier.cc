@@ -49,7 +49,7 @@ Result<> grow(const Cluster& cluster, std::uint64_t vmid, std::uint64_t gib) {
   if (!config) return fail(Errc::ProxmoxError, "guest " + std::to_string(vmid) + " is gone");
   const std::uint64_t now = gib_of(text_of(*config, "rootfs"));
   if (now == 0 || now >= gib) return {};
-  return cluster.api().run("PUT", cluster.lxc_path(vmid) + "/resize",
+  return cluster.api().run("PUT", cluster.guest_path(vmid) + "/resize",
                            {{"disk", "rootfs"}, {"size", std::to_string(gib) + "G"}});
 }
 
@@ -125,9 +125,10 @@ Result<std::string> hand_over(const Swap& swap, const StorageInfo& storage) {
   if (!target) return fail(Errc::ProxmoxError, "guest " + std::to_string(to) + " is gone");
   const std::string key = free_unused(*target);
   swap.journal().key = key;
+  swap.journal().had = volumes_in(*target);
   NX_CHECK(swap.save());
   NX_CHECK(cluster.api().run(
-      "POST", cluster.lxc_path(from) + "/move_volume",
+      "POST", cluster.guest_path(from) + "/move_volume",
       {{"volume", "mp0"}, {"target-vmid", std::to_string(to)}, {"target-volume", key}}));
   NX_TRY(const auto moved, cluster.config(to));
   const std::string volume = moved ? volume_of(text_of(*moved, key)) : std::string();

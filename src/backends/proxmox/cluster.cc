@@ -41,8 +41,9 @@ bool StorageInfo::is_file_based() const {
   return std::ranges::find(kTypes, type) != kTypes.end();
 }
 
-Result<Cluster> Cluster::open(std::shared_ptr<Api> api, const ProxmoxSetup& setup) {
-  Cluster cluster(std::move(api), setup);
+Result<Cluster> Cluster::open(std::shared_ptr<Api> api, const ProxmoxSetup& setup,
+                              GuestKind kind) {
+  Cluster cluster(std::move(api), setup, kind);
   NX_TRY(const json::Value version, cluster.api().call("GET", "/version", {}));
   NX_TRY(cluster.version_, pve::Version::parse(version.text("release")));
   if (cluster.version_ < pve::kOldest)
@@ -122,7 +123,7 @@ Result<std::uint64_t> Cluster::free_vmid() const {
 }
 
 Result<std::optional<pve::Params>> Cluster::config(std::uint64_t vmid) const {
-  auto data = api_->call("GET", lxc_path(vmid) + "/config", {});
+  auto data = api_->call("GET", guest_path(vmid) + "/config", {});
   if (!data && pve::says_missing(data.error())) return std::nullopt;
   if (!data) return fail(std::move(data).error());
   pve::Params params;
@@ -135,13 +136,13 @@ Result<std::optional<std::string>> Cluster::node_of(std::uint64_t vmid) const {
   NX_TRY(const json::Value list, api_->call("GET", "/cluster/resources", {{"type", "vm"}}));
   for (const json::Value& one : list.if_array() != nullptr ? *list.if_array() : json::Array())
     if (static_cast<std::uint64_t>(pve::as_number(one.find("vmid"))) == vmid &&
-        one.text("type") == "lxc")
+        one.text("type") == (kind_ == GuestKind::lxc ? "lxc" : "qemu"))
       return one.text("node");
   return std::nullopt;
 }
 
 Result<> Cluster::make(const pve::Params& params) const {
-  auto made = api_->run("POST", lxc_path(), params);
+  auto made = api_->run("POST", guest_path(), params);
   // Of this privilege alone Proxmox VE does not say the name.
   const bool is_unnamed = !made && made.error().code() == Errc::PermissionDenied &&
                           made.error().message().find(" (/") == std::string::npos;
@@ -152,7 +153,7 @@ Result<> Cluster::make(const pve::Params& params) const {
 }
 
 Result<> Cluster::set(std::uint64_t vmid, const pve::Params& changes) const {
-  return api_->run("PUT", lxc_path(vmid) + "/config", changes);
+  return api_->run("PUT", guest_path(vmid) + "/config", changes);
 }
 
 }  // namespace nexcage::backends::proxmox

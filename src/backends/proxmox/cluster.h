@@ -25,11 +25,15 @@ struct StorageInfo {
   bool is_file_based() const;
 };
 
-/// One node of a cluster.
+/// What Proxmox VE has: containers and virtual machines.
+enum class GuestKind : std::uint8_t { lxc, qemu };
+
+/// One node of a cluster, and its guests of one kind.
 class Cluster {
  public:
   /// Unsupported for a release before 8.4; ProxmoxError when no node is online.
-  static Result<Cluster> open(std::shared_ptr<Api> api, const ProxmoxSetup& setup);
+  static Result<Cluster> open(std::shared_ptr<Api> api, const ProxmoxSetup& setup,
+                              GuestKind kind = GuestKind::lxc);
 
   Api& api() const { return *api_; }
   const ProxmoxSetup& setup() const { return *setup_; }
@@ -39,8 +43,11 @@ class Cluster {
   Cluster on(std::string node) const;
 
   std::string node_path() const { return "/nodes/" + node_; }
-  std::string lxc_path() const { return node_path() + "/lxc"; }
-  std::string lxc_path(std::uint64_t vmid) const { return lxc_path() + "/" + std::to_string(vmid); }
+  GuestKind kind() const { return kind_; }
+  std::string guest_path() const {
+    return node_path() + (kind_ == GuestKind::lxc ? "/lxc" : "/qemu");
+  }
+  std::string guest_path(std::uint64_t vmid) const { return guest_path() + "/" + std::to_string(vmid); }
 
   /// The storages of the node that are on, in the cluster's order.
   Result<std::vector<StorageInfo>> storages() const;
@@ -50,20 +57,21 @@ class Cluster {
   /// A VMID that is free now; another client may take it before us.
   Result<std::uint64_t> free_vmid() const;
 
-  /// A container's settings; nullopt when it is not there.
+  /// A guest's settings; nullopt when it is not there.
   Result<std::optional<pve::Params>> config(std::uint64_t vmid) const;
-  /// The node that has the container now; nullopt when no node has it.
+  /// The node that has the guest now; nullopt when no node has it.
   Result<std::optional<std::string>> node_of(std::uint64_t vmid) const;
-  /// POST lxc, to the end of the task. PermissionDenied names the privilege.
+  /// POST lxc or qemu, to the end of the task. PermissionDenied names the privilege.
   Result<> make(const pve::Params& params) const;
   /// PUT config: all at once or not at all.
   Result<> set(std::uint64_t vmid, const pve::Params& changes) const;
 
  private:
-  Cluster(std::shared_ptr<Api> api, const ProxmoxSetup& setup)
-      : api_(std::move(api)), setup_(&setup) {}
+  Cluster(std::shared_ptr<Api> api, const ProxmoxSetup& setup, GuestKind kind)
+      : api_(std::move(api)), setup_(&setup), kind_(kind) {}
   std::shared_ptr<Api> api_;
   const ProxmoxSetup* setup_;
+  GuestKind kind_;
   pve::Version version_;
   std::string node_;
 };

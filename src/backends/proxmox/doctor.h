@@ -22,16 +22,17 @@ struct Diagnosis {
   std::string root_storage, template_storage;  // what would be chosen; empty: none
   std::vector<Need> needs;                     // every path that was looked at
   std::vector<std::string> problems;           // sentences
+  /// What is wanted for virtual machines beside: a storage for imports, one for disks, privileges.
+  /// What is missing there is no problem of containers.
+  std::string import_storage, disk_storage;  // empty: none
+  std::vector<Need> machine_needs;
   bool is_well() const;
-  /// The commands that make the role, with all that is needed, and give it to `who`, a user or a
-  /// token, where something is missing; empty when nothing is.
+  /// The commands that make the role, or complete it where it exists, and give it to `who`, a user
+  /// or a token, where something is missing; empty when nothing is.
   std::vector<std::string> repair(const std::string& who) const;
 };
 
 /// Asks for everything; only a cluster that cannot be reached is an error.
 Result<Diagnosis> diagnose(const Cluster& cluster);
-
-/// The privileges that guests need: on /vms, on storages, on bridges, on nodes.
-std::vector<std::string> guest_privileges(const pve::Version& version);
 
 }  // namespace nexcage::backends::proxmox

@@ -1,5 +1,6 @@
 #include "nexcage/backends/proxmox/exchange.h"
 
+#include <algorithm>
 #include <chrono>
 #include <thread>
 
@@ -85,7 +86,7 @@ Result<> give_settings_back(const Cluster& cluster, const GuestData& data,
   if (!journal.added.empty()) request["delete"] = join(journal.added, ",");
   NX_CHECK(cluster.set(vmid, request));
   const std::string root = volume_of(journal.before.at("rootfs"));
-  return forget_unused(cluster, vmid, root, root);
+  return forget_unused(cluster, data.name, root, root);
 }
 
 /// The volume that an update has brought. That of a rollback was the guest's before.
@@ -96,20 +97,25 @@ Result<> forget_new_root(const Cluster& cluster, const GuestData& data) {
   if (!config) return {};
   std::string volume = journal.new_root;
   if (volume.empty()) volume = volume_of(text_of(*config, journal.key));
+  // It did not come, and the guest's owner has put one of the guest's own volumes there meanwhile.
+  if (std::ranges::find(journal.had, volume) != journal.had.end()) return {};
   const std::string root = volume_of(text_of(*config, "rootfs"));
   if (volume.empty() || volume == root) return {};
-  return forget_unused(cluster, data.name.vmid, volume, root);
+  return forget_unused(cluster, data.name, volume, root);
 }
 
 /// What concerns the guest itself, if it is there and still ours.
-void restore_guest(const Cluster& given, GuestData& data, Failures& failures) {
+void restore_guest(const Cluster& given, GuestData& data, Undo undo, Failures& failures) {
   auto found = find_guest(given, data.name);
   if (found && !*found) return;
   if (!found && found.error().code() == Errc::InvalidState) return;
   const bool is_known = found.has_value();
+  // It may be another's by now, and one that is being made is.
+  const bool may_write = is_known || (undo == Undo::own && !says_being_made(found.error()));
+  if (!is_known) failures.add(fail(found.error()));
+  if (!may_write) return;
   if (is_known) data.name = (*found)->name;
   const Cluster cluster = given.on(data.name.node);
-  if (!is_known) failures.add(fail(std::move(found).error()));
   const auto config = is_known ? std::optional((*found)->config) : std::nullopt;
   auto settings = give_settings_back(cluster, data, config);
   const bool is_back = settings.has_value();
@@ -139,12 +145,12 @@ Result<> exchange(const Swap& swap, const std::string& new_root, const Changes& 
   return journal.stops_guest ? start_guest(swap.cluster, vmid) : Result<>();
 }
 
-Result<> take_back(const Cluster& cluster, GuestData& data) {
+Result<> take_back(const Cluster& cluster, GuestData& data, Undo undo) {
   if (!data.update) return {};
   Failures failures;
   if (data.update->carrier)
     failures.add(drop_carrier(cluster.on(data.update->carrier->node), *data.update));
-  restore_guest(cluster, data, failures);
+  restore_guest(cluster, data, undo, failures);
   auto done = failures.take();
   if (done) data.update.reset();
   return done;

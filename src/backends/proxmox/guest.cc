@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "nexcage/backends/proxmox/power.h"
 #include "nexcage/backends/proxmox/volumes.h"
 #include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
@@ -17,10 +18,7 @@ namespace {
 constexpr const char* kStorageAnnotation = "proxmox.storage";
 constexpr std::string_view kVolumes = "volumes";  // of annotation org.nexcage.proxmox.volumes
 constexpr int kTries = 20;
-
-std::string digest_tag(const std::string& digest) {
-  return std::string(pve::kTagPrefix) + digest.substr(digest.find(':') + 1, 24);
-}
+constexpr std::string_view kBeingMade = " is being made";
 
 Result<pve::Notes> notes_of(const CreateJob& job, const pve::Mapped& settings,
                             const std::string& token) {
@@ -106,6 +104,10 @@ bool wants_privileges(const pve::Params& params) {
 
 }  // namespace
 
+std::string digest_tag(const std::string& digest) {
+  return std::string(pve::kTagPrefix) + digest.substr(digest.find(':') + 1, 24);
+}
+
 json::Value to_json(const GuestName& name) {
   json::Object out;
   out.set("vmid", name.vmid);
@@ -122,6 +124,10 @@ Result<GuestName> guest_name(const json::Value& data) {
   return fail(Errc::InvalidState, "the container's record names no guest");
 }
 
+bool says_being_made(const Error& error) {
+  return error.message().find(kBeingMade) != std::string::npos;
+}
+
 Result<std::optional<FoundGuest>> find_guest(const Cluster& cluster, const GuestName& given) {
   NX_TRY(auto located, locate(cluster, given));
   if (!located) return std::nullopt;
@@ -130,7 +136,7 @@ Result<std::optional<FoundGuest>> find_guest(const Cluster& cluster, const Guest
   auto notes = description == config.end() ? std::nullopt : pve::parse_notes(description->second);
   // Before it has its notes nobody knows whose it will be.
   if (!notes && text_of(config, "lock") == "create")
-    return fail(Errc::ProxmoxError, "guest " + std::to_string(name.vmid) + " is being made");
+    return fail(Errc::ProxmoxError, "guest " + std::to_string(name.vmid) + std::string(kBeingMade));
   if (!notes || notes->token != name.token)
     return fail(Error(Errc::InvalidState,
                       "guest " + std::to_string(name.vmid) + " is no longer the container's")
@@ -192,15 +198,15 @@ Result<> choose_os(const Cluster& cluster, const GuestImage& image, pve::Params&
 }  // namespace
 
 Result<StorageInfo> root_storage(const Cluster& cluster, const oci::Spec& spec) {
+  const std::string_view kind = cluster.kind() == GuestKind::lxc ? "rootdir" : "images";
   const auto found = spec.annotations.find(kStorageAnnotation);
-  if (found == spec.annotations.end())
-    return cluster.storage_for("rootdir", cluster.setup().storage);
+  if (found == spec.annotations.end()) return cluster.storage_for(kind, cluster.setup().storage);
   // Storages of this machine are named by the same annotation.
   if (found->second.find(':') != std::string::npos)
     return fail(Error(Errc::Unsupported, "storage " + quote(found->second) +
                                              ": a guest's root is on a storage of its cluster")
                     .hint("`nexcage pve doctor` lists them"));
-  return cluster.storage_for("rootdir", found->second);
+  return cluster.storage_for(kind, found->second);
 }
 
 Result<oci::Spec> completed(const Cluster& cluster, const CreateJob& job,
@@ -288,11 +294,19 @@ Result<> destroy_guest(const Cluster& cluster, const GuestName& name, Purge purg
   NX_TRY(const auto found, find_guest(cluster, name));
   if (!found) return {};
   const Cluster there = cluster.on(found->name.node);
-  pve::Params params = {{"force", "1"}};
+  pve::Params params;
+  // A machine that runs is not removed, a container is, when asked so.
+  if (cluster.kind() == GuestKind::lxc) params["force"] = "1";
+  if (cluster.kind() == GuestKind::qemu) {
+    NX_TRY(const bool runs, is_running(there, name.vmid));
+    if (runs) NX_CHECK(kill_guest(there, name.vmid));
+  }
   if (purge == Purge::yes) params["purge"] = "1";
-  auto done = there.api().run("DELETE", there.lxc_path(name.vmid), params);
-  if (!done && pve::says_missing(done.error())) return {};
-  return done;
+  auto done = there.api().run("DELETE", there.guest_path(name.vmid), params);
+  if (done || !pve::says_missing(done.error())) return done;
+  // That is said of a storage, too: only the guest itself counts.
+  const auto left = find_guest(cluster, name);
+  return left && !*left ? Result<>() : done;
 }
 
 }  // namespace nexcage::backends::proxmox

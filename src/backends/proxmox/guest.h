@@ -23,6 +23,9 @@ json::Value to_json(const GuestName& name);
 /// InvalidState for a record without one.
 Result<GuestName> guest_name(const json::Value& backend_data);
 
+/// The tag of guests of the image with this digest.
+std::string digest_tag(const std::string& digest);
+
 /// A guest with its settings, as they are now.
 struct FoundGuest {
   GuestName name;  // with the node that has it now
@@ -33,6 +36,8 @@ struct FoundGuest {
 /// InvalidState when the VMID belongs to a guest that is not ours (the
 /// token in its notes is another).
 Result<std::optional<FoundGuest>> find_guest(const Cluster& cluster, const GuestName& name);
+/// The error of a guest of this VMID that has no notes yet: nobody knows whose it will be.
+bool says_being_made(const Error& error);
 
 /// What a container's spec asks of the cluster, before anything is made.
 Result<pve::Mapped> plan_guest(const Cluster& cluster, const CreateJob& job,

@@ -40,6 +40,7 @@ json::Value to_json(const SwapJournal& journal) {
   out.set("storage", journal.storage);
   out.set("stand_in", journal.stand_in);
   out.set("key", journal.key);
+  out.set("had", array_of(journal.had));
   out.set("new_root", journal.new_root);
   out.set("stops_guest", journal.stops_guest);
   out.set("before", object_of(journal.before));
@@ -52,6 +53,7 @@ Result<SwapJournal> journal_of(const json::Value& value) {
                       .storage = value.text("storage"),
                       .stand_in = value.text("stand_in"),
                       .key = value.text("key"),
+                      .had = texts_at(value, "had"),
                       .new_root = value.text("new_root"),
                       .stops_guest = pve::as_bool(value.find("stops_guest")),
                       .before = params_at(value, "before"),

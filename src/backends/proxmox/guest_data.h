@@ -17,6 +17,7 @@ struct SwapJournal {
   std::optional<GuestName> carrier;  // the second guest
   std::string storage, stand_in;     // its stand-in root: a volume's name on a storage
   std::string key;                   // "unused3" of the guest: what is there is the new root
+  std::vector<std::string> had;      // volumes that the guest had before anything came to `key`
   std::string new_root;              // volume
   bool stops_guest = false;          // it runs and is to run again
   pve::Params before;                // settings that the exchange changes, as they were

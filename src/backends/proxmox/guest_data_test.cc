@@ -27,6 +27,7 @@ GuestData full_data() {
                             .storage = "local",
                             .stand_in = "vm-301-disk-99.raw",
                             .key = "unused0",
+                            .had = {"local:300/vm-300-disk-0.raw"},
                             .new_root = "local:300/vm-300-disk-1.raw",
                             .stops_guest = true,
                             .before = {{"rootfs", "local:300/vm-300-disk-0.raw,size=4G"}},
@@ -49,6 +50,7 @@ TEST(GuestData, ComesBackFromTheRecord) {
   EXPECT_TRUE(again->update->stops_guest);
   EXPECT_EQ(again->changes, 2U);
   EXPECT_THAT(again->update->added, ElementsAre("cmode"));
+  EXPECT_THAT(again->update->had, ElementsAre("local:300/vm-300-disk-0.raw"));
   ASSERT_EQ(again->kept.size(), 1U);
   EXPECT_EQ(again->kept[0].settings.at("env"), std::string("A=1\0B=2", 7));
   EXPECT_ERROR(guest_data(json::Value(json::Object())), Errc::InvalidState, HasSubstr("no guest"));
@@ -87,6 +89,7 @@ TEST(Volumes, UnusedOnesAreFound) {
   EXPECT_EQ(unused_of(config, "a:c"), "unused2");
   EXPECT_EQ(unused_of(config, "a:d"), "");
   EXPECT_EQ(with_size("a:d,ro=1,size=1G"), "a:d,size=1G");
+  EXPECT_THAT(volumes_in(config), ElementsAre("a:d", "a:b", "a:c"));
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "nexcage/backends/proxmox/api.h"
+#include "nexcage/backends/proxmox/local.h"
 #include "nexcage/base/log.h"
 #include "nexcage/base/text.h"
 #include "nexcage/sys/fs.h"
@@ -107,8 +108,9 @@ void show(const std::string& line) {
 
 class HelperApi final : public Api {
  public:
-  HelperApi(std::string program, const ProxmoxSetup& setup)
-      : program_(std::move(program)), setup_(setup) {}
+  /// `node`: of this machine, when that is how the cluster is reached.
+  HelperApi(std::string program, ProxmoxSetup setup, std::string node)
+      : program_(std::move(program)), setup_(std::move(setup)), node_(std::move(node)) {}
 
   Result<json::Value> call(const std::string& method, const std::string& path,
                            const pve::Params& params) override {
@@ -119,7 +121,7 @@ class HelperApi final : public Api {
     command.set("method", method);
     command.set("path", path);
     command.set("params", std::move(values));
-    return ask(std::move(command));
+    return ask(command);
   }
 
   Result<> wait(const std::string& upid) override {
@@ -127,7 +129,7 @@ class HelperApi final : public Api {
     command.set("op", "wait");
     command.set("upid", upid);
     command.set("seconds", kTaskSeconds);
-    NX_TRY(const json::Value done, ask(std::move(command)));
+    NX_TRY(const json::Value done, ask(command));
     const json::Value* warnings = done.find("warnings");
     if (warnings != nullptr && warnings->if_array() != nullptr)
       for (const json::Value& line : *warnings->if_array()) log::warning("proxmox: " + line.text());
@@ -142,24 +144,30 @@ class HelperApi final : public Api {
     command.set("name", file.name);
     command.set("content", file.content);
     command.set("sha256", file.sha256);
-    NX_TRY(const json::Value upid, ask(std::move(command)));
+    NX_TRY(const json::Value upid, ask(command));
     return wait(upid.text());
   }
 
-  bool is_local() const override { return false; }
-  std::string place() const override { return "https://" + setup_.hosts; }
+  Result<sys::Child> spawn(const json::Value& command) override;
+  std::string node() const override { return node_; }
+  std::string place() const override {
+    return node_.empty() ? "https://" + setup_.hosts : "this node";
+  }
 
  private:
-  Result<json::Value> ask(json::Value command) {
+  Result<json::Value> ask(const json::Value& command) {
     if (!answers_) NX_CHECK(start(), "start " + program_);
     return exchange(command);
   }
   Result<> start();
+  Result<> set_secrets(sys::Command& command) const;
+  Result<json::Value> first_words() const;
   Result<json::Value> exchange(const json::Value& command);
   Result<std::string> read_answer();
 
   std::string program_;
   ProxmoxSetup setup_;
+  std::string node_;
   std::optional<sys::Child> child_;
   UniqueFd commands_;
   std::optional<Lines> answers_, events_;
@@ -180,7 +188,7 @@ Result<> HelperApi::start() {
   NX_TRY(Pipe events, make_pipe());
   sys::Command command;
   command.argv = {program_};
-  command.inherit_env = true;
+  NX_CHECK(set_secrets(command));
   command.fds = {{commands.read.get(), kCommandFd},
                  {answers.write.get(), kAnswerFd},
                  {events.write.get(), kEventFd}};
@@ -192,18 +200,50 @@ Result<> HelperApi::start() {
   commands.read.reset();
   answers.write.reset();
   events.write.reset();
-  json::Object open;
-  open.set("hosts", words(setup_.hosts));
-  open.set("token_file", setup_.token_file);
-  open.set("user", setup_.user);
-  open.set("password_file", setup_.password_file);
-  open.set("ca_file", setup_.ca_file);
-  open.set("fingerprints", words(setup_.fingerprint));
-  open.set("readable", json::Array{setup_.work});
-  auto opened = exchange(std::move(open));
+  NX_TRY(const json::Value first, first_words());
+  auto opened = exchange(first);
   if (opened) return {};
   answers_.reset();
   return fail(std::move(opened).error());
+}
+
+/// Of a node itself: a ticket, which the helper takes for a password, and nothing else.
+Result<> HelperApi::set_secrets(sys::Command& command) const {
+  command.inherit_env = node_.empty();
+  if (command.inherit_env) return {};
+  NX_TRY(const std::string ticket, local_ticket());
+  command.env = {"NEXCAGE_PVE_PASSWORD=" + ticket};
+  return {};
+}
+
+Result<json::Value> HelperApi::first_words() const {
+  json::Object open;
+  open.set("readable", json::Array{setup_.work});
+  if (node_.empty()) {
+    open.set("hosts", words(setup_.hosts));
+    open.set("token_file", setup_.token_file);
+    open.set("user", setup_.user);
+    open.set("password_file", setup_.password_file);
+    open.set("ca_file", setup_.ca_file);
+    open.set("fingerprints", words(setup_.fingerprint));
+    return json::Value(std::move(open));
+  }
+  NX_TRY(std::string certificate, local_certificate());
+  open.set("hosts", json::Array{kLocalHost});
+  open.set("user", "root@pam");
+  open.set("certificate_file", std::move(certificate));
+  return json::Value(std::move(open));
+}
+
+Result<sys::Child> HelperApi::spawn(const json::Value& job) {
+  NX_TRY(const json::Value first, first_words());
+  NX_TRY(const UniqueFd words,
+         sys::sealed_data(json::dump(first) + "\n" + json::dump(job) + "\n", "pve-exec"));
+  sys::Command command;
+  command.argv = {program_, "exec"};
+  NX_CHECK(set_secrets(command));
+  command.fds = {{words.get(), kCommandFd}};
+  return sys::Child::spawn(command);
 }
 
 Result<std::string> HelperApi::read_answer() {
@@ -232,8 +272,22 @@ Result<json::Value> HelperApi::exchange(const json::Value& command) {
 
 }  // namespace
 
-std::unique_ptr<Api> helper_api(const std::string& libexec, const ProxmoxSetup& setup) {
-  return std::make_unique<HelperApi>(libexec + "/pve", setup);
+Result<std::unique_ptr<Api>> open_api(const std::string& libexec, const ProxmoxSetup& setup) {
+  std::string node;
+  if (setup.hosts.empty()) {
+    NX_TRY(auto found, local_node());
+    if (found && (!setup.token_file.empty() || !setup.user.empty()))
+      return fail(Error(Errc::ConfigError, "a way to log in is configured, and no host")
+                      .hint("set proxmox.hosts; or leave out proxmox.token_file and proxmox.user, "
+                            "and this node is asked as root@pam"));
+    if (!found)
+      return fail(
+          Error(Errc::ConfigError,
+                "no host of Proxmox VE is configured, and this machine is no node of a cluster")
+              .hint("set proxmox.hosts and proxmox.token_file in the configuration"));
+    node = *std::move(found);
+  }
+  return std::make_unique<HelperApi>(libexec + "/pve", setup, std::move(node));
 }
 
 }  // namespace nexcage::backends::proxmox

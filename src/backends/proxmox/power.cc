@@ -36,26 +36,26 @@ Result<> await_end(const Cluster& cluster, std::uint64_t vmid, std::chrono::seco
 
 Result<bool> is_running(const Cluster& cluster, std::uint64_t vmid) {
   NX_TRY(const json::Value status,
-         cluster.api().call("GET", cluster.lxc_path(vmid) + "/status/current", {}));
+         cluster.api().call("GET", cluster.guest_path(vmid) + "/status/current", {}));
   return status.text("status") == "running";
 }
 
 Result<> start_guest(const Cluster& cluster, std::uint64_t vmid) {
   return unless_running(cluster, vmid, true,
-                        cluster.api().run("POST", cluster.lxc_path(vmid) + "/status/start", {}));
+                        cluster.api().run("POST", cluster.guest_path(vmid) + "/status/start", {}));
 }
 
 Result<> stop_guest(const Cluster& cluster, std::uint64_t vmid, std::chrono::seconds time) {
   if (time.count() == 0) return kill_guest(cluster, vmid);
   // One request for both, which holds the guest's lock all the time: another one would wait for it.
-  auto done = cluster.api().run("POST", cluster.lxc_path(vmid) + "/status/shutdown",
+  auto done = cluster.api().run("POST", cluster.guest_path(vmid) + "/status/shutdown",
                                 {{"timeout", std::to_string(time.count())}, {"forceStop", "1"}});
   NX_CHECK(unless_running(cluster, vmid, false, std::move(done)));
   return await_end(cluster, vmid, time + kGrace);
 }
 
 Result<> kill_guest(const Cluster& cluster, std::uint64_t vmid) {
-  auto done = cluster.api().run("POST", cluster.lxc_path(vmid) + "/status/stop",
+  auto done = cluster.api().run("POST", cluster.guest_path(vmid) + "/status/stop",
                                 {{"overrule-shutdown", "1"}});
   NX_CHECK(unless_running(cluster, vmid, false, std::move(done)));
   return await_end(cluster, vmid, kGrace);

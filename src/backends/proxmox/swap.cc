@@ -73,7 +73,7 @@ Result<> describe(Changes& changes, const FoundGuest& guest, pve::Notes notes,
 /// Volumes that are of no use any more lose their places; those that cannot go yet keep them.
 void tidy(const Cluster& cluster, GuestData& data) {
   std::erase_if(data.spare, [&](const std::string& volume) {
-    auto gone = forget_unused(cluster, data.name.vmid, volume, data.root);
+    auto gone = forget_unused(cluster, data.name, volume, data.root);
     if (!gone) log::warning("volume " + volume + ": " + gone.error().message());
     return gone.has_value();
   });
@@ -81,7 +81,7 @@ void tidy(const Cluster& cluster, GuestData& data) {
 
 /// An exchange that has failed is taken back.
 Result<> give_up(const Swap& swap, Error error) {
-  auto undone = take_back(swap.cluster, swap.data);
+  auto undone = take_back(swap.cluster, swap.data, Undo::own);
   const bool is_back = undone.has_value();
   if (is_back) undone = remove_new(swap.cluster, swap.templates);
   if (!undone) error = std::move(error).also(std::move(undone).error());
@@ -189,10 +189,18 @@ Result<> swap_back(const Cluster& given, GuestData& data, const Remember& rememb
 Result<bool> settle(const Cluster& given, GuestData& data) {
   if (!data.update && data.spare.empty()) return false;
   if (data.update) {
-    NX_CHECK(take_back(given, data));
-  } else {
-    tidy(given.on(data.name.node), data);
+    NX_CHECK(take_back(given, data, Undo::left_over));
+    return true;
   }
+  auto found = find_guest(given, data.name);
+  const bool is_foreign = !found && found.error().code() == Errc::InvalidState;
+  if (!found && !is_foreign) return fail(std::move(found).error());
+  if (is_foreign || !*found) {
+    data.spare.clear();  // its volumes are gone with it, or another's by now
+    return true;
+  }
+  data.name = (*found)->name;
+  tidy(given.on(data.name.node), data);
   return true;
 }
 

@@ -44,6 +44,30 @@ std::string archive_name(const Cluster& cluster, const GuestImage& image) {
          (cluster.version().has_entrypoint() ? "" : "-init") + ".tar.gz";
 }
 
+/// A name that archive_name makes, for any image and release: others' archives are not ours.
+bool is_archive_name(std::string_view name) {
+  if (!name.starts_with(kPrefix)) return false;
+  name.remove_prefix(kPrefix.size());
+  if (name.size() < kShortDigest) return false;
+  const std::string_view tail = name.substr(kShortDigest);
+  const bool is_digest =
+      name.substr(0, kShortDigest).find_first_not_of("0123456789abcdef") == std::string_view::npos;
+  return is_digest && (tail == ".tar.gz" || tail == "-init.tar.gz");
+}
+
+constexpr std::string_view kRootDisk = "-root.raw";
+
+std::string disk_name(const GuestImage& image) {
+  return std::string(kPrefix) + short_digest(image.digest) + std::string(kRootDisk);
+}
+
+bool is_disk_name(std::string_view name) {
+  return name.starts_with(kPrefix) && name.ends_with(kRootDisk) &&
+         name.size() == kPrefix.size() + kShortDigest + kRootDisk.size() &&
+         name.substr(kPrefix.size(), kShortDigest).find_first_not_of("0123456789abcdef") ==
+             std::string_view::npos;
+}
+
 std::vector<GuestImage::Extra> extras(const Cluster& cluster, const pve::Launch& launch,
                                       const std::string& libexec) {
   std::vector<GuestImage::Extra> made = {{.path = std::string(pve::kLauncher.substr(1)),
@@ -104,7 +128,7 @@ Result<pve::Params> template_settings(const Cluster& cluster, const GuestImage& 
 
 Result<> make_base(const Cluster& cluster, const GuestName& guest, const pve::Params& params) {
   NX_CHECK(cluster.make(params));
-  NX_CHECK(cluster.api().run("POST", cluster.lxc_path(guest.vmid) + "/template", {}));
+  NX_CHECK(cluster.api().run("POST", cluster.guest_path(guest.vmid) + "/template", {}));
   return await_template(cluster, guest.vmid);
 }
 
@@ -198,6 +222,28 @@ Result<Template> ensure_template(const Cluster& cluster, const GuestImage& image
   return wanted;
 }
 
+Result<std::string> ensure_root_disk(const Cluster& cluster, const GuestImage& image,
+                                     NewTemplates& made) {
+  NX_TRY(const StorageInfo storage,
+         cluster.storage_for("import", cluster.setup().template_storage));
+  const std::string name = disk_name(image);
+  std::string volume = storage.name + ":import/" + name;
+  NX_TRY(const json::Value content,
+         cluster.api().call("GET", cluster.node_path() + "/storage/" + storage.name + "/content",
+                            {{"content", "import"}}));
+  for (const json::Value& one : array_of(content))
+    if (one.text("volid") == volume) return volume;
+  NX_TRY(const GuestImage::Disk disk, image.make_disk());
+  log::info("proxmox: uploading " + name + " to storage " + storage.name);
+  made.push_back({.volume = volume});  // also when its end is not known
+  auto done = cluster.api().upload(
+      cluster.node(), storage.name,
+      {.path = disk.file, .name = name, .content = "import", .sha256 = {}});
+  (void)::unlink(disk.file.c_str());
+  if (!done) return fail(std::move(done).error().wrap("root disk of image " + image.reference));
+  return volume;
+}
+
 Result<std::uint64_t> ensure_template_guest(const Cluster& cluster, const GuestImage& image,
                                             const StorageInfo& storage, const std::string& libexec,
                                             NewTemplates& made) {
@@ -219,7 +265,7 @@ Result<std::uint64_t> ensure_template_guest(const Cluster& cluster, const GuestI
 Result<> clone_template(const Cluster& cluster, std::uint64_t base, const pve::Params& params) {
   const auto end = std::chrono::steady_clock::now() + kTemplateLimit;
   while (true) {
-    auto made = cluster.api().run("POST", cluster.lxc_path(base) + "/clone", params);
+    auto made = cluster.api().run("POST", cluster.guest_path(base) + "/clone", params);
     // While another clone of it is made, the template is locked.
     const bool is_locked =
         !made && (made.error().message().find("is locked") != std::string::npos ||
@@ -264,18 +310,28 @@ Result<> add_guests(const Cluster& cluster, std::vector<FoundTemplate>& found) {
   return {};
 }
 
+Result<> add_volumes(const Cluster& cluster, const StorageInfo& storage, const std::string& kind,
+                     bool (*is_ours)(std::string_view), std::vector<FoundTemplate>& found) {
+  NX_TRY(const json::Value content,
+         cluster.api().call("GET", cluster.node_path() + "/storage/" + storage.name + "/content",
+                            {{"content", kind}}));
+  const std::string begin = storage.name + ":" + kind + "/";
+  for (const json::Value& one : array_of(content)) {
+    const std::string volume = one.text("volid");
+    if (!volume.starts_with(begin) || !is_ours(volume.substr(begin.size()))) continue;
+    found.push_back({.volume = volume,
+                     .bytes = static_cast<std::uint64_t>(pve::as_number(one.find("size")))});
+  }
+  return {};
+}
+
 Result<> add_archives(const Cluster& cluster, std::vector<FoundTemplate>& found) {
   NX_TRY(const auto storages, cluster.storages());
   for (const StorageInfo& storage : storages) {
-    if (!storage.holds("vztmpl")) continue;
-    NX_TRY(const json::Value content,
-           cluster.api().call("GET", cluster.node_path() + "/storage/" + storage.name + "/content",
-                              {{"content", "vztmpl"}}));
-    const std::string ours = storage.name + ":vztmpl/" + std::string(kPrefix);
-    for (const json::Value& one : array_of(content))
-      if (one.text("volid").starts_with(ours))
-        found.push_back({.volume = one.text("volid"),
-                         .bytes = static_cast<std::uint64_t>(pve::as_number(one.find("size")))});
+    if (storage.holds("vztmpl"))
+      NX_CHECK(add_volumes(cluster, storage, "vztmpl", is_archive_name, found));
+    if (storage.holds("import"))
+      NX_CHECK(add_volumes(cluster, storage, "import", is_disk_name, found));
   }
   return {};
 }

@@ -43,6 +43,11 @@ Result<std::uint64_t> ensure_template_guest(const Cluster& cluster, const GuestI
                                             const StorageInfo& storage, const std::string& libexec,
                                             NewTemplates& made);
 
+/// The image's root file system as a disk to import: found on the storage for imports, or made and
+/// brought there. Its volume.
+Result<std::string> ensure_root_disk(const Cluster& cluster, const GuestImage& image,
+                                     NewTemplates& made);
+
 /// A linked clone of it; waits while another command clones it.
 Result<> clone_template(const Cluster& cluster, std::uint64_t base, const pve::Params& params);
 

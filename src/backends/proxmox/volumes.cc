@@ -44,6 +44,14 @@ std::string text_of(const pve::Params& params, const std::string& name) {
   return found == params.end() ? std::string() : found->second;
 }
 
+std::vector<std::string> volumes_in(const pve::Params& config) {
+  std::vector<std::string> volumes;
+  for (const auto& [name, value] : config)
+    if (name == "rootfs" || name.starts_with("mp") || name.starts_with("unused"))
+      volumes.push_back(volume_of(value));
+  return volumes;
+}
+
 std::string free_unused(const pve::Params& config) {
   unsigned number = 0;
   while (config.contains("unused" + std::to_string(number))) ++number;
@@ -68,17 +76,21 @@ Result<bool> has_volume(const Cluster& cluster, std::uint64_t vmid, const std::s
          });
 }
 
-Result<> forget_unused(const Cluster& cluster, std::uint64_t vmid, const std::string& volume,
+Result<> forget_unused(const Cluster& cluster, const GuestName& name, const std::string& volume,
                        const std::string& root) {
-  NX_TRY(const auto config, cluster.config(vmid));
-  if (!config) return {};
+  NX_TRY(const auto found, find_guest(cluster, name));
+  if (!found) return {};
+  const std::string guest = "guest " + std::to_string(name.vmid);
+  if (found->name.node != cluster.node())
+    return fail(Errc::InvalidState, guest + " is no longer on node " + cluster.node());
+  const pve::Params& config = found->config;
   // An unused volume is destroyed with its setting: not while another root is in use than we think.
-  if (volume_of(text_of(*config, "rootfs")) != root)
-    return fail(Errc::InvalidState, "the root of guest " + std::to_string(vmid) + " is not " +
-                                        root + ": " + volume + " stays");
-  const std::string key = unused_of(*config, volume);
+  if (volume_of(text_of(config, "rootfs")) != root)
+    return fail(Errc::InvalidState,
+                "the root of " + guest + " is not " + root + ": " + volume + " stays");
+  const std::string key = unused_of(config, volume);
   if (key.empty()) return {};
-  return cluster.set(vmid, {{"delete", key}, {"digest", text_of(*config, "digest")}});
+  return cluster.set(name.vmid, {{"delete", key}, {"digest", text_of(config, "digest")}});
 }
 
 }  // namespace nexcage::backends::proxmox

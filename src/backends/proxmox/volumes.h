@@ -3,8 +3,9 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
-#include "nexcage/backends/proxmox/cluster.h"
+#include "nexcage/backends/proxmox/guest.h"
 
 namespace nexcage::backends::proxmox {
 
@@ -16,6 +17,8 @@ std::string with_size(const std::string& setting);
 std::uint64_t gib_of(const std::string& setting);
 /// The value of a setting; empty when it is not there.
 std::string text_of(const pve::Params& params, const std::string& name);
+/// All volumes that the settings name: root, mount points, unused ones.
+std::vector<std::string> volumes_in(const pve::Params& config);
 /// The first "unusedN" that is not there.
 std::string free_unused(const pve::Params& config);
 /// The "unusedN" that names the volume; empty: none does.
@@ -24,8 +27,9 @@ std::string unused_of(const pve::Params& config, const std::string& volume);
 /// Is a volume of the guest there, and not only named? `volume`: "local:100/vm-100-disk-0.raw".
 Result<bool> has_volume(const Cluster& cluster, std::uint64_t vmid, const std::string& volume);
 /// Removes the setting that calls the volume unused, and with it the volume, unless the guest has
-/// it as its root. InvalidState when the guest's root is not `root`.
-Result<> forget_unused(const Cluster& cluster, std::uint64_t vmid, const std::string& volume,
+/// it as its root. A guest that is gone is success; InvalidState when it is not ours, not on the
+/// cluster's node, or its root is not `root`.
+Result<> forget_unused(const Cluster& cluster, const GuestName& name, const std::string& volume,
                        const std::string& root);
 
 }  // namespace nexcage::backends::proxmox

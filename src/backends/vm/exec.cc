@@ -25,29 +25,29 @@ Result<> check_request(const ExecRequest& request) {
   return {};
 }
 
-Result<sys::plan::Plan> plan_exec(const oci::Spec& spec, const ExecRequest& request) {
+}  // namespace
+
+Result<sys::plan::Plan> plan_exec(const oci::Spec& spec, const oci::Process& process) {
   sys::plan::Plan plan;
   plan.operations.emplace_back(sys::plan::JoinNamespaces{
       .fd = 0, .root_fd = 1, .flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWCGROUP});
   plan.operations.emplace_back(sys::plan::NewKeyring{});
-  if (request.process.terminal) {
-    const oci::Box size = request.process.console_size.value_or(oci::Box{});
+  if (process.terminal) {
+    const oci::Box size = process.console_size.value_or(oci::Box{});
     plan.operations.emplace_back(
         sys::plan::OpenTerminal{.bind_console = false, .rows = size.height, .columns = size.width});
   }
-  NX_TRY(auto limits, plan_rlimits(request.process));
+  NX_TRY(auto limits, plan_rlimits(process));
   plan.operations.insert(plan.operations.end(), limits.begin(), limits.end());
   plan.operations.emplace_back(sys::plan::CheckProgram{});
-  NX_TRY(plan.process, plan_guest_process(request.process, spec.linux_ ? &*spec.linux_ : nullptr));
+  NX_TRY(plan.process, plan_guest_process(process, spec.linux_ ? &*spec.linux_ : nullptr));
   return plan;
 }
-
-}  // namespace
 
 Result<ExecStarted> execute_in(const Record& record, const oci::Spec& spec,
                                const ExecRequest& request, const Setup& setup) {
   NX_CHECK(check_request(request));
-  NX_TRY(const sys::plan::Plan plan, plan_exec(spec, request));
+  NX_TRY(const sys::plan::Plan plan, plan_exec(spec, request.process));
   NX_TRY(const UniqueFd message,
          sys::sealed_data(protocol::encode(protocol::Exec{.plan = sys::plan::encode(plan)}),
                           "vm-exec"));

@@ -134,6 +134,23 @@ std::string add_disk(MachinePlan& out, DiskFile file, bool read_only, bool qcow2
   return serial;
 }
 
+Result<> plan_inside(const CreateJob& job, MachinePlan& out) {
+  auto& operations = out.plan.operations;
+  if (!job.spec.hostname.empty())
+    operations.emplace_back(sys::plan::SetHostname{.name = job.spec.hostname});
+  if (!job.spec.domainname.empty())
+    operations.emplace_back(sys::plan::SetDomainname{.name = job.spec.domainname});
+  if (job.keyring == Keyring::fresh) operations.emplace_back(sys::plan::NewKeyring{});
+  NX_CHECK(plan_mounts(job, out));
+  NX_CHECK(plan_guest_devices(job, out));
+  NX_CHECK(plan_finish(job, out));
+  NX_TRY(out.plan.process, plan_guest_process(*job.spec.process, &*job.spec.linux_));
+  if (job.spec.linux_->resources)
+    out.prepare.pids_max = static_cast<std::uint64_t>(
+        std::max<std::int64_t>(job.spec.linux_->resources->pids_limit.value_or(0), 0));
+  return {};
+}
+
 Result<MachinePlan> plan_machine(const CreateJob& job, const Setup& setup,
                                  const sys::CgroupLayout& layout) {
   NX_CHECK(check_complete(job));
@@ -151,25 +168,13 @@ Result<MachinePlan> plan_machine(const CreateJob& job, const Setup& setup,
   NX_TRY(out.cgroup, lxc::cgroup_path(job.spec, job.id, setup.cgroup_parent));
   NX_CHECK(plan_limits(job, layout, out));
   NX_CHECK(plan_hardware(job, setup, out));
-  auto& operations = out.plan.operations;
   NX_CHECK(plan_root(job, out));
-  if (!job.spec.hostname.empty())
-    operations.emplace_back(sys::plan::SetHostname{.name = job.spec.hostname});
-  if (!job.spec.domainname.empty())
-    operations.emplace_back(sys::plan::SetDomainname{.name = job.spec.domainname});
-  if (job.keyring == Keyring::fresh) operations.emplace_back(sys::plan::NewKeyring{});
-  NX_CHECK(plan_mounts(job, out));
-  NX_CHECK(plan_guest_devices(job, out));
-  NX_CHECK(plan_finish(job, out));
-  NX_TRY(out.plan.process, plan_guest_process(*job.spec.process, &*job.spec.linux_));
+  NX_CHECK(plan_inside(job, out));
   plan_throttles(job.spec, out);
   NX_CHECK(find_virtiofsd(out));
   NX_CHECK(settle_board(out));
   out.user_network = job.user_network;
   out.network_namespace = job.spec.linux_->find(oci::NamespaceType::network)->path;
-  if (job.spec.linux_->resources)
-    out.prepare.pids_max = static_cast<std::uint64_t>(
-        std::max<std::int64_t>(job.spec.linux_->resources->pids_limit.value_or(0), 0));
   return out;
 }
 

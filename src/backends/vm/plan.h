@@ -75,11 +75,15 @@ Result<> read_copies(MachinePlan& out);
 /// A machine with more devices than the small board has places for gets the large one. Unsupported
 /// when that has too few, too.
 Result<> settle_board(MachinePlan& out);
+/// Host name, keyring, mounts, devices, and all until the program: behind the root file system.
+Result<> plan_inside(const CreateJob& job, MachinePlan& out);
 /// Finds what serves the shares, if there are any.
 Result<> find_virtiofsd(MachinePlan& out);
 /// What runs in the guest as the container's process, or as a further one.
 Result<sys::plan::Process> plan_guest_process(const oci::Process& process,
                                               const oci::Linux* linux_section);
+/// A further process of the container, from joining it to its program.
+Result<sys::plan::Plan> plan_exec(const oci::Spec& spec, const oci::Process& process);
 /// One operation for each limit.
 Result<std::vector<sys::plan::Operation>> plan_rlimits(const oci::Process& process);
 

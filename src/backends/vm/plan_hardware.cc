@@ -9,6 +9,7 @@
 
 #include "nexcage/backends/vm/fields.h"
 #include "nexcage/backends/vm/plan.h"
+#include "nexcage/backends/vm/standalone.h"
 #include "nexcage/base/text.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/process.h"
@@ -77,6 +78,17 @@ Result<std::uint64_t> memory(const oci::Spec& spec, const VmSetup& setup) {
   return wanted / kMebibyte * kMebibyte;
 }
 
+}  // namespace
+
+Result<MachineSize> machine_size(const oci::Spec& spec, const VmSetup& setup) {
+  MachineSize size;
+  NX_TRY(size.processors, processors(spec));
+  NX_TRY(size.memory, memory(spec, setup));
+  return size;
+}
+
+namespace {
+
 Result<> plan_kernel(const oci::Spec& spec, const VmSetup& setup, MachinePlan& out) {
   qemu::Machine& machine = out.launch.machine;
   if (spec.vm) {
@@ -137,8 +149,9 @@ Result<> plan_hardware(const CreateJob& job, const Setup& setup, MachinePlan& ou
     return fail(Error(Errc::ConfigError, "vm.board: unknown value " + quote(wanted.board))
                     .hint("One of: microvm, q35"));
   machine.board = wanted.board == "q35" ? qemu::Board::q35 : qemu::Board::microvm;
-  NX_TRY(machine.processors, processors(job.spec));
-  NX_TRY(machine.memory, memory(job.spec, wanted));
+  NX_TRY(const MachineSize size, machine_size(job.spec, wanted));
+  machine.processors = size.processors;
+  machine.memory = size.memory;
   NX_CHECK(plan_kernel(job.spec, wanted, out));
   NX_TRY(out.launch.qemu, find_qemu(job.spec, wanted));
   if (job.spec.vm && job.spec.vm->hypervisor)

@@ -20,6 +20,7 @@
 #include "nexcage/init/agent/network.h"
 #include "nexcage/init/agent/session.h"
 #include "nexcage/init/agent/sources.h"
+#include "nexcage/init/agent/standalone.h"
 #include "nexcage/init/channel.h"
 #include "nexcage/sys/fs.h"
 
@@ -96,7 +97,7 @@ Result<> Agent::connect() {
   (void)::signal(SIGPIPE, SIG_IGN);
   children_.reset(::signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!children_) return fail_errno("make a signalfd");
-  NX_TRY(port_, open_port(machine_, kPortName));
+  NX_TRY(port_, stands_alone() ? start_keeper(machine_) : open_port(machine_, kPortName));
   mux_.send(Type::hello, kContainerSession, encode(vm::protocol::Hello{}));
   // A write that blocks waits for the host's end to be opened (virtio_console.c, will_write_block).
   NX_CHECK(sys::write_all(port_.get(), mux_.pending()), "say hello");

@@ -110,11 +110,15 @@ Result<> Uevents::wait() {
   pollfd events{.fd = socket_.get(), .events = POLLIN, .revents = 0};
   const int ready = ::poll(&events, 1, kTimeout);
   if (ready == 0) return fail(Errc::Timeout, "no such device appeared");
+  clear();
+  return {};
+}
+
+void Uevents::clear() {
   std::array<char, 8192> text;
   // Whatever happened, the caller looks again; lost events (ENOBUFS) are events too.
   while (::recv(socket_.get(), text.data(), text.size(), 0) > 0) {
   }
-  return {};
 }
 
 Result<Machine> set_up_machine() {
@@ -135,16 +139,23 @@ std::uint64_t out_of_memory_kills() {
   return found == counters.end() ? 0 : found->second;
 }
 
-Result<UniqueFd> open_port(Machine& machine, std::string_view name) {
-  constexpr const char* kPorts = "/sys/class/virtio-ports";
+Result<> prepare_ports(Machine& machine) {
   const bool has_pci = !entries("/sys/bus/pci/devices").empty();
   NX_CHECK(machine.modules.need(has_pci ? "virtio_pci" : "virtio_mmio"));
-  NX_CHECK(machine.modules.need("virtio_console"));
+  return machine.modules.need("virtio_console");
+}
+
+std::string find_port(std::string_view name) {
+  const std::string device = entry_with("/sys/class/virtio-ports", "name", name);
+  return device.empty() ? device : "/dev/" + device;
+}
+
+Result<UniqueFd> open_port(Machine& machine, std::string_view name) {
+  NX_CHECK(prepare_ports(machine));
   std::string device;
-  NX_CHECK(
-      machine.uevents.until([&] { return !(device = entry_with(kPorts, "name", name)).empty(); },
-                            "wait for the port " + std::string(name)));
-  return sys::open_at(AT_FDCWD, "/dev/" + device, O_RDWR);
+  NX_CHECK(machine.uevents.until([&] { return !(device = find_port(name)).empty(); },
+                                 "wait for the port " + std::string(name)));
+  return sys::open_at(AT_FDCWD, device, O_RDWR);
 }
 
 Result<std::string> find_disk(Machine& machine, const std::string& serial) {

@@ -31,6 +31,9 @@ class Modules {
 class Uevents {
  public:
   static Result<Uevents> open();
+  /// For poll(2) beside others: readable once something has happened, until it is cleared.
+  int fd() const { return socket_.get(); }
+  void clear();
   /// Until `ready()` is true, asked again at every event. Timeout naming `what`.
   template <class Ready>
   Result<> until(Ready ready, std::string_view what) {
@@ -57,6 +60,10 @@ Result<> make_container_group();
 /// cannot be read.
 std::uint64_t out_of_memory_kills();
 
+/// Loads what virtio-serial ports need.
+Result<> prepare_ports(Machine& machine);
+/// Path of the device of the port with this name; empty: there is none yet.
+std::string find_port(std::string_view name);
 /// The virtio-serial port of this name, once the host listens at its other end.
 Result<UniqueFd> open_port(Machine& machine, std::string_view name);
 

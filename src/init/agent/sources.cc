@@ -1,8 +1,11 @@
 #include "nexcage/init/agent/sources.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "nexcage/init/context.h"
@@ -22,13 +25,17 @@ constexpr const char* kUpper = "/run/upper";
 constexpr const char* kMerged = "/run/root";
 constexpr const char* kFiles = "/run/files";
 
+Result<std::string> disk_of(Machine& machine, const Volume& volume) {
+  NX_TRY(const std::string disk, find_disk(machine, volume.source));
+  return volume.partition == 0 ? disk : disk + std::to_string(volume.partition);
+}
+
 Result<std::vector<sys::FsParam>> parameters(Machine& machine, const Volume& volume) {
   std::vector<sys::FsParam> params;
   if (volume.fstype == "virtiofs") {
     params.push_back({.key = "source", .value = volume.source});
   } else if (!volume.source.empty()) {
-    NX_TRY(std::string disk, find_disk(machine, volume.source));
-    if (volume.partition != 0) disk += std::to_string(volume.partition);
+    NX_TRY(const std::string disk, disk_of(machine, volume));
     params.push_back({.key = "source", .value = disk});
   }
   for (const std::string& serial : volume.devices) {
@@ -45,11 +52,32 @@ Result<std::vector<sys::FsParam>> parameters(Machine& machine, const Volume& vol
   return params;
 }
 
+/// EXT4_IOC_RESIZE_FS of fs/ext4/ext4.h: no header of linux-libc-dev has it.
+constexpr unsigned long kExt4Resize = _IOW('f', 16, std::uint64_t);
+
+/// The kernel takes a size that is the file system's already, or not larger by a group, as done.
+Result<> grow_to_disk(int mount, const std::string& disk) {
+  NX_TRY(const UniqueFd device, sys::open_at(AT_FDCWD, disk, O_RDONLY));
+  std::uint64_t bytes = 0;
+  if (::ioctl(device.get(), BLKGETSIZE64, &bytes) < 0) return fail_errno("size of " + disk);
+  NX_TRY(const UniqueFd root, sys::open_at(mount, ".", O_RDONLY | O_DIRECTORY));
+  struct statfs info{};
+  if (::fstatfs(root.get(), &info) < 0) return fail_errno("look at the file system");
+  const std::uint64_t blocks = bytes / static_cast<std::uint64_t>(info.f_bsize);
+  if (::ioctl(root.get(), kExt4Resize, &blocks) < 0)
+    return fail_errno("grow the file system to " + std::to_string(bytes) + " bytes");
+  return {};
+}
+
 Result<UniqueFd> mount_volume(Machine& machine, const Volume& volume) {
   const std::string what = "mount " + volume.fstype + " of " + volume.source;
   NX_CHECK(machine.modules.need(volume.fstype), what);
   NX_TRY(auto params, parameters(machine, volume), what);
   NX_TRY(UniqueFd mount, sys::new_mount(volume.fstype, params, volume.attributes), what);
+  if (volume.grow) {
+    NX_TRY(const std::string disk, disk_of(machine, volume));
+    NX_CHECK(grow_to_disk(mount.get(), disk), what);
+  }
   if (volume.path.empty()) return mount;
   NX_TRY(UniqueFd part, sys::open_in_root(mount.get(), volume.path, O_PATH), what);
   return clone_of(part.get(), false, volume.path);

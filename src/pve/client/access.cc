@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include "nexcage/base/text.h"
+#include "nexcage/pve/client/certificate.h"
 #include "nexcage/pve/client/secret_file.h"
 #include "nexcage/pve/line.h"
 #include "nexcage/sys/fs.h"
@@ -73,6 +74,13 @@ Result<Access> read_access(const json::Value& request) {
                     .hint("set proxmox.hosts in the configuration"));
   NX_CHECK(read_secrets(request, access));
   access.fingerprints = texts(request, "fingerprints");
+  const std::string certificate_file = request.text("certificate_file");
+  if (!certificate_file.empty()) {
+    NX_TRY(const std::string pem, sys::read_file(AT_FDCWD, certificate_file, kMostBytes),
+           "the node's certificate");
+    NX_TRY(Fingerprints known, fingerprints_of(pem), certificate_file);
+    access.fingerprints.push_back(std::move(known.certificate));
+  }
   access.readable = texts(request, "readable");
   const std::string ca_file = request.text("ca_file");
   if (!ca_file.empty()) {

@@ -22,8 +22,9 @@ struct Access {
 };
 
 /// From the object {"hosts": [...], "token_file", "user", "password_file", "ca_file",
-/// "fingerprints": [...], "readable": [...]} and the variables NEXCAGE_PVE_TOKEN and
-/// NEXCAGE_PVE_PASSWORD. ConfigError when there is neither token nor password, or no host.
+/// "fingerprints": [...], "certificate_file", "readable": [...]} and the variables
+/// NEXCAGE_PVE_TOKEN and NEXCAGE_PVE_PASSWORD. ConfigError when there is neither token nor
+/// password, or no host.
 Result<Access> read_access(const json::Value& request);
 
 }  // namespace nexcage::pve::client

@@ -61,7 +61,7 @@ Result<Fingerprints> fingerprints_of(std::string_view pem) {
       certificate ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate.get()), &key) : -1;
   const std::unique_ptr<unsigned char, FreeOpenssl> free_key(key);
   if (whole_size <= 0 || key_size <= 0)
-    return fail(Errc::ProxmoxError, "the server's certificate cannot be read");
+    return fail(Errc::ProxmoxError, "the certificate cannot be read");
   const Sum key_sum = sum_of(key, key_size);
   const std::string_view key_bytes(reinterpret_cast<const char*>(key_sum.data()), key_sum.size());
   return Fingerprints{.certificate = with_colons(sum_of(whole, whole_size)),

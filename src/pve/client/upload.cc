@@ -5,9 +5,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <cstring>
 
 #include "nexcage/base/text.h"
+#include "nexcage/image/content/stream.h"
 #include "nexcage/sys/fs.h"
 
 namespace nexcage::pve::client {
@@ -17,6 +20,22 @@ namespace {
 std::string part(const std::string& boundary, const std::string& name, const std::string& value) {
   return "--" + boundary + "\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" +
          value + "\r\n";
+}
+
+Result<std::string> checksum(int file) {
+  NX_TRY(auto hasher, image::content::Hasher::create());
+  std::array<std::byte, 256u << 10> buffer;
+  off_t offset = 0;
+  while (true) {
+    const ssize_t n = ::pread(file, buffer.data(), buffer.size(), offset);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail_errno("read what is uploaded");
+    if (n == 0) break;
+    hasher.update(std::span(buffer.data(), static_cast<std::size_t>(n)));
+    offset += n;
+  }
+  const std::string digest = hasher.finish().str();
+  return digest.substr(digest.find(':') + 1);
 }
 
 std::size_t copy(std::string_view from, std::uint64_t offset, std::span<std::byte> to) {
@@ -29,7 +48,7 @@ std::size_t copy(std::string_view from, std::uint64_t offset, std::span<std::byt
 
 Result<std::unique_ptr<FileBody>> FileBody::open(const std::string& path, const std::string& name,
                                                  const std::string& content,
-                                                 const std::string& sha256) {
+                                                 const std::string& known_sha256) {
   if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                              "0123456789._+-") != std::string::npos)
     return fail(Errc::InvalidConfig, "file name " + quote(name) + " cannot be uploaded");
@@ -37,6 +56,10 @@ Result<std::unique_ptr<FileBody>> FileBody::open(const std::string& path, const 
   NX_TRY(body->file_, sys::open_at(AT_FDCWD, path, O_RDONLY), "upload");
   NX_TRY(const struct stat about, sys::stat_fd(body->file_.get()));
   body->file_size_ = static_cast<std::uint64_t>(about.st_size);
+  std::string sha256 = known_sha256;
+  if (sha256.empty()) {
+    NX_TRY(sha256, checksum(body->file_.get()));
+  }
   NX_TRY(const std::string token, sys::random_hex(16));
   const std::string boundary = "nexcage-" + token;
   body->content_type_ = "multipart/form-data; boundary=" + boundary;

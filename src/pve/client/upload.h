@@ -12,11 +12,12 @@ namespace nexcage::pve::client {
 
 class FileBody final : public registry::client::BodySource {
  public:
-  /// `content` is vztmpl, iso or import; `sha256` in hexadecimal digits. FileError for a file that
+  /// `content` is vztmpl, iso or import; `sha256` in hexadecimal digits; empty:
+  /// to be computed first. FileError for a file that
   /// cannot be read; InvalidConfig for a name that could leave its quotes.
   static Result<std::unique_ptr<FileBody>> open(const std::string& path, const std::string& name,
                                                 const std::string& content,
-                                                const std::string& sha256);
+                                                const std::string& known_sha256);
   const std::string& content_type() const { return content_type_; }
   std::uint64_t size() const override { return head_.size() + file_size_ + tail_.size(); }
   Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> buffer) override;

@@ -19,34 +19,10 @@
 #include "nexcage/storage/raw/make_ext4.h"
 #include "nexcage/storage/raw/tool.h"
 #include "nexcage/sys/fs.h"
+#include "nexcage/sys/new_file.h"
 
 namespace nexcage::storage::raw {
 namespace {
-
-/// A file of ours that goes again unless it is kept.
-class NewFile {
- public:
-  static Result<NewFile> create(std::string path) {
-    NX_TRY(UniqueFd fd, sys::open_at(AT_FDCWD, path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
-    return NewFile(std::move(path), std::move(fd));
-  }
-  NewFile(NewFile&& other) noexcept
-      : path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)) {}
-  NewFile& operator=(NewFile&&) = delete;
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
-  ~NewFile() {
-    if (!path_.empty()) (void)::unlink(path_.c_str());
-  }
-  int fd() const { return fd_.get(); }
-  const std::string& path() const { return path_; }
-  void keep() { path_.clear(); }
-
- private:
-  NewFile(std::string path, UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
-  std::string path_;
-  UniqueFd fd_;
-};
 
 bool is_uuid(std::string_view text) {
   constexpr std::string_view kForm = "00000000-0000-0000-0000-000000000000";
@@ -138,7 +114,7 @@ Result<> make_image(const std::string& path, const ImageSpec& spec, const std::s
                     const Programs& programs) {
   const std::string what = "make image " + path;
   NX_CHECK(check_spec(spec), what);
-  NX_TRY(NewFile image, NewFile::create(path), what);
+  NX_TRY(sys::NewFile image, sys::NewFile::create(path), what);
   NX_CHECK(lock_new_image(image.fd()), what);
   if (::ftruncate(image.fd(), static_cast<off_t>(spec.bytes)) != 0) return fail_errno(what);
   if (auto done = format_and_fill(image.fd(), path, spec, tree, programs); !done)

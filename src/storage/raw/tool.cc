@@ -18,16 +18,6 @@ namespace {
 
 constexpr std::chrono::milliseconds kNoLimit{-1};
 
-/// A PATH without the directories of the system's programs, as `su` gives on Debian, has no mke2fs.
-Result<std::string> locate(const std::string& name) {
-  auto found = sys::find_program(name);
-  if (found) return found;
-  for (const char* dir : {"/usr/sbin/", "/sbin/"})
-    if (std::string candidate = dir + name; ::access(candidate.c_str(), X_OK) == 0)
-      return candidate;
-  return found;
-}
-
 /// What cp, mke2fs and the kernel's errno say about a full file system.
 bool says_full(std::string_view line) {
   constexpr std::array<std::string_view, 3> kWords = {
@@ -60,7 +50,7 @@ Result<sys::Output> run_alone(sys::Command command, std::string_view input) {
 
 Result<sys::Output> run_to_end(const Tool& tool) {
   sys::Command command;
-  NX_TRY(command.program, locate(tool.argv.front()));
+  NX_TRY(command.program, sys::find_system_program(tool.argv.front()));
   command.argv = tool.argv;
   command.env = tool.env;
   command.env.emplace_back("LC_ALL=C");

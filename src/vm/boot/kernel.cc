@@ -28,7 +28,10 @@ Result<Kernel> find_kernel(const std::string& directory) {
     return fail(std::move(error).hint("`nexcage vm setup` prepares one."));
   }
   const std::string place = directory + "/" + *release;
-  return Kernel{.release = *release, .kernel = place + "/vmlinux", .initrd = place + "/initrd"};
+  return Kernel{.release = *release,
+                .kernel = place + "/vmlinux",
+                .initrd = place + "/initrd",
+                .image = place + "/vmlinuz"};
 }
 
 std::string archive_apart(const std::string& initrd, std::string_view file_system) {
@@ -36,7 +39,8 @@ std::string archive_apart(const std::string& initrd, std::string_view file_syste
 }
 
 Result<UniqueFd> assemble_initrd(const std::string& initrd, const std::string& init,
-                                 const std::vector<std::string>& file_systems) {
+                                 const std::vector<std::string>& file_systems,
+                                 std::string_view more) {
   std::string bytes;
   const auto append = [&](const std::string& path) -> Result<> {
     NX_TRY(const std::string part, sys::read_file(AT_FDCWD, path, kMaxInitrd), "initrd");
@@ -52,7 +56,9 @@ Result<UniqueFd> assemble_initrd(const std::string& initrd, const std::string& i
     if (there) NX_CHECK(append(apart));
   }
   NX_TRY(const std::string program, sys::read_file(AT_FDCWD, init, kMaxInit), "agent");
-  return sys::sealed_data(bytes + as_archive(program), "nexcage-initrd");
+  bytes += as_archive(program);
+  bytes += more;
+  return sys::sealed_data(bytes, "nexcage-initrd");
 }
 
 }  // namespace nexcage::vm::boot

@@ -15,6 +15,7 @@
 #include "nexcage/vm/boot/cpio.h"
 #include "nexcage/vm/boot/modules.h"
 #include "nexcage/vm/boot/slim.h"
+#include "nexcage/vm/boot/tool.h"
 
 namespace nexcage::vm::boot {
 namespace {
@@ -23,23 +24,12 @@ constexpr std::chrono::minutes kToolTimeout{10};
 constexpr std::size_t kMaxKernel = 512u << 20;
 constexpr std::size_t kMaxModule = 64u << 20;
 
-/// The first line of what a program complained about.
-std::string complaint(const sys::Output& output) {
-  const std::string_view text = trim(output.err);
-  return std::string(text.substr(0, text.find('\n')));
-}
-
-Result<std::string> run_tool(std::vector<std::string> argv, const std::string& cwd) {
-  const std::string name = argv.front();
+Result<std::string> run_in(const std::string& cwd, std::vector<std::string> argv) {
   sys::Command command;
   command.argv = std::move(argv);
   command.inherit_env = true;
   command.cwd = cwd;
-  NX_TRY(command.program, sys::find_program(name));
-  NX_TRY(const sys::Output output, sys::run(command, "", kToolTimeout), name);
-  if (sys::exit_code(output.status) != 0)
-    return fail(Errc::RuntimeError, name + ": " + complaint(output));
-  return output.out;
+  return run_tool(std::move(command));
 }
 
 /// The bytes decompressed by the program into a file.
@@ -71,7 +61,7 @@ struct Work {
 
 /// The package that a meta package stands for: the first of its dependencies that is a kernel.
 Result<std::string> real_package(const std::string& name) {
-  NX_TRY(const std::string text, run_tool({"apt-cache", "depends", "--important", name}, "/"));
+  NX_TRY(const std::string text, run_in("/", {"apt-cache", "depends", "--important", name}));
   for (const std::string& line : split(text, '\n')) {
     const std::string_view word = trim(line);
     constexpr std::string_view kDepends = "Depends: ";
@@ -86,7 +76,7 @@ Result<std::string> package_file(const SetupOptions& options, const sys::TempDir
   NX_TRY(const std::string package, real_package(options.package_name));
   // As root apt-get would become a user that cannot write here.
   NX_CHECK(
-      run_tool({"apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package}, dir.path()),
+      run_in(dir.path(), {"apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package}),
       "download " + package);
   NX_TRY(const auto names, sys::list_dir(dir.fd()));
   for (const std::string& name : names)
@@ -112,7 +102,9 @@ Result<> make_kernel(const Work& work) {
   const std::string file = work.unpacked + "/boot/vmlinuz-" + work.release;
   NX_TRY(const std::string image, sys::read_file(AT_FDCWD, file, kMaxKernel), "kernel");
   NX_TRY(const Payload payload, find_payload(image), file);
-  return decompress(payload.program, payload.bytes, work.made + "/vmlinux");
+  NX_CHECK(decompress(payload.program, payload.bytes, work.made + "/vmlinux"));
+  // For the boot loaders of machines that are not started with a kernel.
+  return sys::write_file_atomic(work.made + "/vmlinuz", image, 0644, sys::Durable::yes);
 }
 
 Result<std::string> read_module(const Work& work, const std::string& file) {
@@ -136,7 +128,7 @@ struct Chosen {
 Result<Chosen> choose_modules(const Work& work) {
   // depmod looks below lib/modules of a directory.
   const std::string base = work.lib.substr(0, work.lib.rfind("/lib"));
-  NX_CHECK(run_tool({"depmod", "-b", base, work.release}, "/"));
+  NX_CHECK(run_in("/", {"depmod", "-b", base, work.release}));
   NX_TRY(const std::string text,
          sys::read_file(AT_FDCWD, work.lib + "/modules/" + work.release + "/modules.dep"));
   Chosen chosen;
@@ -212,7 +204,7 @@ Result<Kernel> setup(const SetupOptions& options) {
   if (options.package_file.empty()) say("Downloading " + options.package_name);
   NX_TRY(const std::string package, package_file(options, work.dir));
   say("Unpacking " + package.substr(package.rfind('/') + 1));
-  NX_CHECK(run_tool({"dpkg-deb", "-x", package, work.unpacked}, "/"));
+  NX_CHECK(run_in("/", {"dpkg-deb", "-x", package, work.unpacked}));
   NX_CHECK(find_release(work));
   say("Preparing kernel " + work.release);
   NX_CHECK(make_kernel(work));

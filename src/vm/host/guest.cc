@@ -101,9 +101,11 @@ Result<> Guest::dispatch_session(const Frame& frame) {
   }
   Session& session = found->second;
   switch (frame.type) {
-    case Type::started:
+    case Type::started: {
+      NX_TRY(const auto started, protocol::decode<protocol::Started>(frame.payload));
       session.started = true;
-      return events_.started(frame.session);
+      return events_.started(frame.session, started);
+    }
     case Type::data: {
       const protocol::Data data = protocol::data_of(frame);
       session.outlet(data.stream).append(data.bytes);

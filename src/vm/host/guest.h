@@ -23,7 +23,7 @@ class GuestEvents {
   virtual ~GuestEvents() = default;
   virtual Result<> hello() = 0;
   virtual Result<> prepared() = 0;
-  virtual Result<> started(std::uint32_t session) = 0;
+  virtual Result<> started(std::uint32_t session, const protocol::Started& started) = 0;
   virtual Result<> failed(std::uint32_t session, const sys::plan::Failure& failure) = 0;
   virtual Result<> exited(std::uint32_t session, const protocol::Exit& exit) = 0;
 };
@@ -50,6 +50,8 @@ class Guest {
   void signal(std::uint32_t session, int number, bool all);
   void set_size(std::uint32_t session, std::uint16_t rows, std::uint16_t columns);
   void shut_down();
+  /// Not everything that was asked for has gone out yet.
+  bool sending() const { return !mux_.pending().empty(); }
 
   /// The session's process has not ended.
   bool is_open(std::uint32_t session) const { return mux_.is_open(session); }

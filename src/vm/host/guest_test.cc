@@ -24,7 +24,7 @@ using ::testing::HasSubstr;
 struct Silent : GuestEvents {
   Result<> hello() override { return {}; }
   Result<> prepared() override { return {}; }
-  Result<> started(std::uint32_t) override { return {}; }
+  Result<> started(std::uint32_t, const protocol::Started&) override { return {}; }
   Result<> failed(std::uint32_t, const sys::plan::Failure&) override { return {}; }
   Result<> exited(std::uint32_t, const protocol::Exit&) override { return {}; }
 };

@@ -200,7 +200,7 @@ Result<> Host::prepared() {
   return {};
 }
 
-Result<> Host::started(std::uint32_t session) {
+Result<> Host::started(std::uint32_t session, const protocol::Started& /*started*/) {
   if (session == kContainerSession) {
     if (stage_ == Stage::ended) return {};  // killed meanwhile
     if (stage_ != Stage::starting)

@@ -58,7 +58,7 @@ class Host : private GuestEvents {
 
   Result<> hello() override;
   Result<> prepared() override;
-  Result<> started(std::uint32_t session) override;
+  Result<> started(std::uint32_t session, const protocol::Started& started) override;
   Result<> failed(std::uint32_t session, const sys::plan::Failure& failure) override;
   Result<> exited(std::uint32_t session, const protocol::Exit& exit) override;
 

@@ -37,6 +37,7 @@ struct Volume {
   std::vector<std::string> options;  // "key=value" or "flag", for the file system
   std::uint64_t attributes = 0;      // MOUNT_ATTR_*
   std::string path;                  // what of it is meant, in-root; empty: its root
+  bool grow = false;                 // ext4, to the size of its disk when that is larger
   static void each(auto& self, auto&& field) {
     field("fstype", self.fstype);
     field("source", self.source);
@@ -45,6 +46,7 @@ struct Volume {
     field("options", self.options);
     field("attributes", self.attributes);
     field("path", self.path);
+    field("grow", self.grow);
   }
 };
 

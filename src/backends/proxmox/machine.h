@@ -1,0 +1,46 @@
+// A virtual machine of a cluster that runs one image: its settings and its disks.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "nexcage/backends/proxmox/guest.h"
+#include "nexcage/vm/protocol/message.h"
+
+namespace nexcage::backends::proxmox {
+
+/// What a spec asks for, before anything is made: settings without disks, notes and VMID, and what
+/// the machine's own agent sets up.
+struct MachinePlan {
+  pve::Params params;
+  std::vector<vm::protocol::Interface> interfaces;
+};
+
+/// Unsupported for annotations that a machine has no setting for, and for an address by DHCP;
+/// InvalidConfig for values that are none, and for control characters.
+Result<MachinePlan> plan_machine_guest(const Cluster& cluster, const CreateJob& job,
+                                       const VmSetup& machines);
+
+/// Limits as settings, those that `resources` names. Unsupported naming what there is no setting
+/// for.
+Result<pve::Params> machine_limits(const oci::Resources& resources);
+
+/// One of "net0": a container's setting (name=, bridge=, ip=, gw= ...) as a machine's, and as the
+/// interface that its agent sets up. `fallback_mac` is taken when the setting names none.
+struct MachineNic {
+  std::string setting;
+  vm::protocol::Interface inside;
+};
+Result<MachineNic> machine_nic(const std::string& name, const std::string& value,
+                               const std::string& fallback_mac);
+
+/// Makes the machine. What is known of it is remembered before it is made. After an error it is not
+/// there, and nothing of it.
+Result<json::Value> make_machine(const Cluster& cluster, const CreateJob& job, const Setup& setup,
+                                 const StorageInfo& storage, MachinePlan plan);
+
+/// Removes the file that a killed creation has left on the storage for uploads, if `backend_data`
+/// names one.
+Result<> remove_boot_file(const Cluster& cluster, const json::Value& backend_data);
+
+}  // namespace nexcage::backends::proxmox
