@@ -45,7 +45,6 @@ class Keeper final : public vm::host::GuestEvents {
   Result<> started(std::uint32_t session, const vm::protocol::Started& started) override;
   Result<> failed(std::uint32_t session, const sys::plan::Failure& failure) override;
   Result<> exited(std::uint32_t session, const vm::protocol::Exit& exit) override;
-  Result<> counted(const vm::protocol::Stats& /*stats*/) override { return {}; }
 
   // Of the port.
   void handle(const vm::qga::Id& id, const vm::qga::Sync& sync) {
