@@ -123,7 +123,7 @@ class LifeCycle(MachineCase):
         shared = self.path("shared")
         os.mkdir(shared)
         self.assertIn("directory of this host", self.refuse("-v", f"{shared}:/data"))
-        self.assertIn("ip=dhcp", self.refuse("--annotation", "org.nexcage.proxmox.net0=name=eth0,bridge=vmbr0,ip=dhcp"))
+        self.assertIn("ip6=dhcp", self.refuse("--annotation", "org.nexcage.proxmox.net0=name=eth0,bridge=vmbr0,ip6=dhcp"))
         self.assertIn("has no such setting", self.refuse("--annotation", "org.nexcage.proxmox.mp0=local:1,mp=/x"))
         self.assertIn("control character", self.refuse("--annotation", "org.nexcage.proxmox.startup=a\nhookscript: x"))
         self.assertIn("64.0 MiB", self.refuse("--memory", "32m"))
@@ -232,11 +232,13 @@ class Booted(MachineCase):
     def boot(self):
         self.port = self.path("agent.sock")
         self.console = self.path("console")
-        mac = self.guest().config["net0"].split(",")[0].partition("=")[2]
+        nics = []
+        for key in ("net0", "net1"):
+            mac = self.guest().config[key].split(",")[0].partition("=")[2]
+            nics += ["-netdev", f"user,id={key},restrict=on", "-device", f"virtio-net-pci,netdev={key},mac={mac}"]
         self.machine = subprocess.Popen(
             ["qemu-system-x86_64", "-accel", "tcg", "-machine", "pc", "-m", self.guest().config["memory"], "-nodefaults", "-display", "none",
-             "-no-reboot", *self.disk("virtio0"), *self.disk("virtio1"), "-netdev", "user,id=n0,restrict=on", "-device", f"virtio-net-pci,netdev=n0,mac={mac}",
-             "-serial", f"file:{self.console}", "-chardev", f"socket,path={self.port},server=on,wait=off,id=qga0", "-device", "virtio-serial",
+             "-no-reboot", *self.disk("virtio0"), *self.disk("virtio1"), *nics, "-serial", f"file:{self.console}", "-chardev", f"socket,path={self.port},server=on,wait=off,id=qga0", "-device", "virtio-serial",
              "-device", "virtserialport,chardev=qga0,name=org.qemu.guest_agent.0"], stdin=subprocess.DEVNULL)
         self.addCleanup(self.machine.wait)
         self.addCleanup(self.machine.kill)
@@ -276,16 +278,19 @@ class Booted(MachineCase):
 
     def test_it_runs(self):
         layout = support.Layout(self.path("layout"))
-        config = {"Entrypoint": ["/bin/sh", "-c", "trap 'echo bye; exit 0' TERM; echo $FROM $(id -u) $(pwd) $(hostname); cat /proc/net/fib_trie | grep -c 192.0.2.7; "
+        config = {"Entrypoint": ["/bin/sh", "-c", "trap 'echo bye; exit 0' TERM; echo $FROM $(id -u) $(pwd) $(hostname); ip addr; cat /etc/resolv.conf; "
                                                   "df -m / | tail -1 | awk '{print \"size\", ($2 > 3000)}'; while :; do sleep 1; done"],
                   "Env": ["PATH=/bin", "FROM=image"], "WorkingDir": "/srv"}
         layout.add("box:1", [support.busybox_layer()], config)
         self.ok("image", "import", "--name", "box:1", f"oci:{layout.path}:box:1")
-        self.create("web", "box:1", "--hostname", "box")
+        self.create("web", "box:1", "--hostname", "box", "--annotation", "org.nexcage.proxmox.net1=name=lan,bridge=vmbr0,ip=dhcp")
         self.ok("start", "web")
         self.boot()
         self.wait_for("image 0 /srv box")
         self.wait_for("size 1")
+        self.assertRegex(self.said(), "inet 192.0.2.7/24")
+        self.assertRegex(self.said(), r"inet 10.0.2.\d+/24")
+        self.assertIn("nameserver 10.0.2.3", self.said())
         self.double.agent = self.agent
         done = self.nexcage("exec", "-e", "WHAT=this one", "--user", "12:34", "--cwd", "/bin", "web", "/bin/sh", "-c",
                             "echo $WHAT $FROM $(id -u) $(id -g) $(pwd); echo no >&2; exit 7")

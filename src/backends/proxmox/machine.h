@@ -16,7 +16,7 @@ struct MachinePlan {
   std::vector<vm::protocol::Interface> interfaces;
 };
 
-/// Unsupported for annotations that a machine has no setting for, and for an address by DHCP;
+/// Unsupported for annotations that a machine has no setting for, and for an address by DHCPv6;
 /// InvalidConfig for values that are none, and for control characters.
 Result<MachinePlan> plan_machine_guest(const Cluster& cluster, const CreateJob& job,
                                        const VmSetup& machines);

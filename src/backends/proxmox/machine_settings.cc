@@ -67,11 +67,14 @@ Result<> add_address(const pve::Properties& net, int family, const std::string& 
     if (gateway.empty()) return {};
     return fail(Errc::InvalidConfig, field + ": a gateway without an address");
   }
-  if (text == "dhcp" || text == "auto")
-    return fail(Error(Errc::Unsupported, field + ": " + key + "=" + text +
-                                             ": the machine's agent sets addresses that it is given")
-                    .hint("--annotation org.nexcage.proxmox.net0=name=eth0,bridge=vmbr0,"
-                          "ip=ADDRESS/PREFIX,gw=ADDRESS"));
+  if (text == "auto") return {};  // the kernel does it
+  if (text == "dhcp" && family == AF_INET) {
+    out.dhcp = true;
+    return {};
+  }
+  if (text == "dhcp")
+    return fail(Error(Errc::Unsupported, field + ": ip6=dhcp: the machine's agent cannot do it")
+                    .hint("ip6=auto, or an address"));
   const std::size_t slash = text.find('/');
   const auto prefix = slash == std::string::npos ? std::nullopt : parse_u64(text.substr(slash + 1));
   if (!prefix || *prefix > (family == AF_INET ? 32U : 128U))

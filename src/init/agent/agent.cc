@@ -16,6 +16,7 @@
 #include <map>
 
 #include "nexcage/base/text.h"
+#include "nexcage/init/agent/dhcp.h"
 #include "nexcage/init/agent/machine.h"
 #include "nexcage/init/agent/network.h"
 #include "nexcage/init/agent/session.h"
@@ -228,6 +229,15 @@ Result<> limit_processes(std::uint64_t most) {
   return sys::write_all(file.get(), std::to_string(most));
 }
 
+/// Servers for names that have come with an address, for the root file system `root`.
+Result<> give_name_servers(int root) {
+  auto text = sys::read_file(AT_FDCWD, kResolvConf);
+  if (!text) return {};  // none have come
+  NX_TRY(const UniqueFd file,
+         sys::open_in_root(root, "etc/resolv.conf", O_WRONLY | O_CREAT | O_TRUNC, 0644));
+  return sys::write_all(file.get(), *text);
+}
+
 Result<> Agent::prepare(const Frame& frame) {
   NX_TRY(auto wanted, vm::protocol::decode<vm::protocol::Prepare>(frame.payload));
   NX_TRY(const sys::plan::Plan plan, sys::plan::decode(wanted.plan));
@@ -240,6 +250,8 @@ Result<> Agent::prepare(const Frame& frame) {
                 .fds = {},
                 .terminal = plan.process.terminal};
   NX_TRY(launch.fds, open_sources(machine_, wanted.sources));
+  // That there is no place for it in an image is its own matter.
+  if (!launch.fds.empty()) (void)give_name_servers(launch.fds.front().get());
   NX_TRY(Session session, Session::launch(std::move(launch)));
   sessions_.emplace(frame.session, std::move(session));
   return {};

@@ -1,5 +1,8 @@
 #include "nexcage/init/agent/network.h"
 
+#include <cstdio>
+
+#include "nexcage/init/agent/dhcp.h"
 #include "nexcage/sys/link.h"
 
 namespace nexcage::init::agent {
@@ -63,6 +66,12 @@ Result<> set_up_network(Machine& machine, const std::vector<vm::protocol::Interf
     for (const vm::protocol::Interface& interface : interfaces)
       for (const vm::protocol::Route& route : interface.routes)
         if (route.gateway.empty() != with_gateway) NX_CHECK(add_route(interface.name, route));
+  for (const vm::protocol::Interface& interface : interfaces) {
+    if (!interface.dhcp) continue;
+    // A container is not held up by a server that is away: the address comes later.
+    if (auto done = acquire_address(interface.name, interface.mac); !done)
+      std::fprintf(stderr, "nexcage agent: %s\n", done.error().message().c_str());
+  }
   return {};
 }
 

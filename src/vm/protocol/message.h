@@ -15,7 +15,7 @@ namespace nexcage::vm::protocol {
 
 inline constexpr std::uint32_t kMagic = 0x4d56584e;  // "NXVM"
 /// Changes with every change of a message: an initramfs of another build is refused, not misread.
-inline constexpr std::uint32_t kVersion = 3;
+inline constexpr std::uint32_t kVersion = 4;
 
 /// First word of both sides.
 struct Hello {
@@ -109,12 +109,14 @@ struct Interface {
   std::uint32_t mtu = 0;  // 0: as it is
   std::vector<sys::plan::Address> addresses;
   std::vector<Route> routes;  // after the addresses of all interfaces
+  bool dhcp = false;          // another address is asked for
   static void each(auto& self, auto&& field) {
     field("mac", self.mac);
     field("name", self.name);
     field("mtu", self.mtu);
     field("addresses", self.addresses);
     field("routes", self.routes);
+    field("dhcp", self.dhcp);
   }
 };
 
