@@ -52,6 +52,7 @@ class SocketClient {
 class StandaloneMachine {
  public:
   static constexpr std::chrono::seconds kPatience{300};
+  static constexpr std::chrono::seconds kAnswerTime{60};
 
   vm::protocol::Standalone record;
   bool with_agent_port = true;
@@ -81,6 +82,7 @@ class StandaloneMachine {
     NX_TRY(command.program, sys::find_program("qemu-system-x86_64"));
     command.argv = arguments();
     command.inherit_env = true;
+    command.die_with_parent = true;
     NX_TRY(auto child, sys::Child::spawn(command));
     qemu_.emplace(std::move(child));
     return {};
@@ -116,7 +118,7 @@ class StandaloneMachine {
   /// the command in one go; the answer is the second line behind the delimiter. Null: there was
   /// none.
   json::Value ask(const std::string& name, const std::string& arguments = "{}",
-                  std::string_view before = {}, std::chrono::seconds patience = kPatience) const {
+                  std::string_view before = {}, std::chrono::seconds patience = kAnswerTime) const {
     SocketClient client = agent_client();
     if (!client) return {};
     client.send(before);
@@ -127,6 +129,7 @@ class StandaloneMachine {
     std::size_t first = 0;
     const bool answered = client.until(
         [&](const std::string& came) {
+          if (!came.ends_with('\n')) return false;
           const std::size_t mark = came.rfind("\xff{\"return\":101}\n");
           if (mark == std::string::npos) return false;
           first = came.find('\n', mark) + 1;

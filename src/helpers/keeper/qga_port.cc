@@ -13,6 +13,7 @@
 namespace nexcage::keeper {
 namespace {
 
+constexpr std::chrono::seconds kAbsence{1};
 constexpr std::string_view kAgentPort = "org.qemu.guest_agent.0";
 
 }  // namespace
@@ -50,6 +51,7 @@ void QgaPort::add_to(vm::host::Poller& poller) {
     epoll_event event{};
     (void)::epoll_wait(events_.get(), &event, 1, 0);
     readable_ = true;
+    if (connected()) meet_client();
     write();
     return {};
   });
@@ -68,17 +70,34 @@ std::optional<vm::qga::Line> QgaPort::next() {
 void QgaPort::read() {
   std::array<char, 32768> buffer;
   const ssize_t n = ::read(port_.get(), buffer.data(), buffer.size());
-  if (n > 0) return lines_.feed(std::string_view(buffer.data(), static_cast<std::size_t>(n)));
+  if (n > 0) {
+    meet_client();
+    return lines_.feed(std::string_view(buffer.data(), static_cast<std::size_t>(n)));
+  }
   if (n < 0 && errno == EINTR) return;
   readable_ = false;
-  if (n == 0 || errno != EAGAIN) forget_client();
+  if (n == 0) miss_client();
 }
 
-/// Half a line of its is not the beginning of another's.
-void QgaPort::forget_client() {
-  lines_.reset();
-  pending_.clear();
-  sent_ = 0;
+bool QgaPort::connected() const {
+  pollfd port{.fd = port_.get(), .events = 0, .revents = 0};
+  return ::poll(&port, 1, 0) == 0;
+}
+
+void QgaPort::miss_client() {
+  if (!gone_since_) gone_since_ = Clock::now();
+}
+
+/// That a client has come may be told after its first bytes have: who was away for a moment only is
+/// taken for the same, and has its answer.
+void QgaPort::meet_client() {
+  if (gone_since_ && Clock::now() - *gone_since_ > kAbsence) {
+    // Half a line of one is not the beginning of another's.
+    lines_.reset();
+    pending_.clear();
+    sent_ = 0;
+  }
+  gone_since_.reset();
 }
 
 void QgaPort::send(std::string_view answer) {
@@ -94,8 +113,7 @@ void QgaPort::write() {
       sent_ += static_cast<std::size_t>(n);
       continue;
     }
-    pollfd port{.fd = port_.get(), .events = POLLOUT, .revents = 0};
-    if (::poll(&port, 1, 0) > 0 && (port.revents & POLLHUP) != 0) forget_client();
+    if (!connected()) miss_client();
     return;
   }
   pending_.clear();

@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
+#include <cstring>
 
 #include "nexcage/init/agent/machine.h"
 #include "nexcage/init/channel.h"
@@ -149,7 +150,7 @@ void Session::on_hello(pid_t sender) {
 void Session::on_end_of_channel(Mux& mux) {
   channel_.reset();
   if (failed_ || !entered_ || (id() == vm::protocol::kContainerSession && !started_)) return;
-  mux.send(Type::started, id(), encode(vm::protocol::Started{.pid = 0}));
+  mux.send(Type::started, id(), encode(vm::protocol::Started{.pid = own_pid_}));
 }
 
 void Session::catch_up(Mux& mux) {
@@ -163,6 +164,9 @@ void Session::on_channel(Mux& mux) {
   const std::string_view content = std::string_view(message->data).substr(1);
   switch (static_cast<MessageKind>(message->data[0])) {
     case MessageKind::hello:
+      // As it sees itself: in the container's pid namespace, once it is there.
+      if (content.size() == sizeof own_pid_)
+        std::memcpy(&own_pid_, content.data(), sizeof own_pid_);
       return on_hello(message->sender.value_or(pid_));
     case MessageKind::terminal:
       if (message->fds.empty()) return;

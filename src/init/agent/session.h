@@ -74,6 +74,7 @@ class Session {
 
   Launch launch_;
   pid_t pid_ = 0;
+  std::uint32_t own_pid_ = 0;  // of the process in its own pid namespace
   UniqueFd channel_;
   UniqueFd in_, out_, err_;
   std::string input_;
