@@ -238,7 +238,8 @@ class Booted(MachineCase):
             nics += ["-netdev", f"user,id={key},restrict=on", "-device", f"virtio-net-pci,netdev={key},mac={mac}"]
         self.machine = subprocess.Popen(
             ["qemu-system-x86_64", "-accel", "tcg", "-machine", "pc", "-m", self.guest().config["memory"], "-nodefaults", "-display", "none",
-             "-no-reboot", *self.disk("virtio0"), *self.disk("virtio1"), *nics, "-serial", f"file:{self.console}", "-chardev", f"socket,path={self.port},server=on,wait=off,id=qga0", "-device", "virtio-serial",
+             "-no-reboot", *self.disk("virtio0"), *self.disk("virtio1"), *nics, "-serial", f"file:{self.console}",
+             "-chardev", f"socket,path={self.port},server=on,wait=off,id=qga0", "-device", "virtio-serial",
              "-device", "virtserialport,chardev=qga0,name=org.qemu.guest_agent.0"], stdin=subprocess.DEVNULL)
         self.addCleanup(self.machine.wait)
         self.addCleanup(self.machine.kill)
@@ -283,7 +284,8 @@ class Booted(MachineCase):
                   "Env": ["PATH=/bin", "FROM=image"], "WorkingDir": "/srv"}
         layout.add("box:1", [support.busybox_layer()], config)
         self.ok("image", "import", "--name", "box:1", f"oci:{layout.path}:box:1")
-        self.create("web", "box:1", "--hostname", "box", "--annotation", "org.nexcage.proxmox.net1=name=lan,bridge=vmbr0,ip=dhcp")
+        self.create("web", "box:1", "--hostname", "box", "--annotation", f"org.nexcage.proxmox.net0={NETWORK}",
+                    "--annotation", "org.nexcage.proxmox.net1=name=lan,bridge=vmbr0,ip=dhcp")
         self.ok("start", "web")
         self.boot()
         self.wait_for("image 0 /srv box")
