@@ -211,7 +211,7 @@ class Double:
             "DELETE /qemu": lambda: qemu.delete(who, values),
             "GET /qemu/config": lambda: qemu.config(values),
             "PUT /qemu/config": lambda: qemu.update(who, values),
-            "POST /qemu/config": lambda: qemu.update(who, values),
+            "POST /qemu/config": lambda: qemu.change(who, values),
             "PUT /qemu/resize": lambda: qemu.resize(who, values),
             "POST /qemu/status/suspend": lambda: qemu.pause(who, values, "qmpause"),
             "POST /qemu/status/resume": lambda: qemu.pause(who, values, "qmresume"),

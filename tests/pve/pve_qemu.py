@@ -170,6 +170,18 @@ class Qemu:
         guest = self.cluster.guest(values["vmid"], "qemu", values["node"])
         return {**guest.config, "digest": guest.digest()}
 
+    def change(self, who, values):
+        """The same as a task; what the settings themselves forbid is told at once."""
+        guest = self.cluster.guest(values["vmid"], "qemu", values["node"])
+        self.check_changes(who, guest.vmid, {key: value for key, value in values.items() if key not in NOT_CONFIG})
+
+        def work(task):
+            try:
+                self.update(who, values)
+            except ApiError as error:
+                raise TaskError(str(error)) from error
+        return self.double.tasks.start("qmconfig", guest.vmid, who, guest.node, work)
+
     def update(self, who, values):
         guest = self.cluster.guest(values["vmid"], "qemu", values["node"])
         changes = {key: value for key, value in values.items() if key not in NOT_CONFIG}

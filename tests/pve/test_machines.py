@@ -165,6 +165,83 @@ class LifeCycle84(MachineCase):
     test_processes = LifeCycle.test_processes
 
 
+class Updates(MachineCase):
+    """Another image for a machine, and back."""
+
+    def setUp(self):
+        super().setUp()
+        self.create("web", "guest:1", "--memory", "300m")
+        self.ok("start", "web")
+
+    def disks(self):
+        return [self.guest().config[key].split(",")[0] for key in ("virtio0", "virtio1")]
+
+    def content(self):
+        """The root disk has the files of one image or of the other."""
+        return "two" if b"app 2" in self.volume("virtio1").data else "one"
+
+    def kept(self):
+        return [entry["image"] for entry in self.state("web").get("earlier", [])]
+
+    def test_another_image_and_back(self):
+        guest, before, first = self.guest(), dict(self.guest().config), self.disks()
+        self.ok("update", "--image", "guest:2", "web")
+        self.assertIs(self.guest(), guest)
+        self.assertTrue(guest.running)
+        self.assertEqual(self.content(), "two")
+        self.assertEqual({key: guest.config[key] for key in ("net0", "memory", "name")}, {key: before[key] for key in ("net0", "memory", "name")})
+        self.assertEqual(sorted(value for key, value in guest.config.items() if key.startswith("unused")), sorted(first))
+        self.assertIn("serial=nexcage-root", guest.config["virtio1"])
+        self.assertEqual(self.kept(), ["guest:1"])
+        self.assertEqual(self.state("web")["annotations"]["org.nexcage.image"], "guest:2")
+        self.assertFalse([name for name in self.double.cluster.storages["local"].volumes if name.endswith("-boot.raw")])
+        self.ok("update", "--rollback", "web")
+        self.assertEqual((self.disks(), self.content(), guest.running, self.kept()), (first, "one", True, []))
+        self.assertEqual([key for key in guest.config if key.startswith("unused")], [])
+        self.assertEqual({**guest.config, "description": ""}, {**before, "description": ""})
+        self.assertIn("no earlier root", self.refused("update", "--rollback", "web"))
+        self.ok("stop", "web")
+        self.ok("update", "--image", "guest:2", "--generations", "0", "web")
+        self.assertFalse(guest.running)
+        self.assertEqual((self.content(), self.kept()), ("two", []))
+        self.ok("delete", "web")
+        self.ok("pve", "templates", "prune")
+        self.assertEqual(self.picture(), ([], {}, []))
+
+    def test_a_failure_at_each_step_leaves_it_as_it_was(self):
+        guest = self.guest()
+        before = (dict(guest.config), self.disks())
+        for fault in (TaskFault("imgcopy", "write error"), TaskFault("qmconfig", "lvcreate failed"), TaskFault("resize", "resize failed"),
+                      RequestFault("POST /nodes/pve1/qemu/100/config$", status=500, text="busy"), TaskFault("qmstart", "start failed"),
+                      TaskFault("qmshutdown", "it hangs")):
+            with self.subTest(fault=getattr(fault, "kind", "request")):
+                self.double.faults.add(fault)
+                self.refused("update", "--image", "guest:2", "web")
+                self.assertEqual(((guest.config, self.disks()), guest.running, self.content()), (before, True, "one"))
+                self.assertFalse([name for name in self.double.cluster.storages["local"].volumes if name.endswith("-boot.raw")])
+
+    def test_killed_at_each_step(self):
+        guest, first, done = self.guest(), self.disks(), False
+        before = dict(guest.config)
+        for step in range(1, 30):
+            with self.subTest(step=step):
+                killed = self.kill_at(step, "update", "--image", "guest:2", "web")
+                self.nexcage("start", "web")  # whoever comes next
+                if not killed:
+                    break
+                done = done or self.content() == "two"
+                self.assertTrue(guest.running)
+                if not done:
+                    self.assertEqual((guest.config, self.disks(), self.kept()), (before, first, []))
+                    continue
+                self.assertEqual((self.content(), self.kept()), ("two", ["guest:1"]))
+                self.ok("update", "--rollback", "web")
+                done = False
+        self.assertGreater(step, 5)
+        self.assertEqual((self.content(), self.kept()), ("two", ["guest:1"]))
+        self.assertFalse([name for name in self.double.cluster.storages["local"].volumes if name.endswith("-boot.raw")])
+
+
 class Faults(MachineCase):
     """Each ends with the right error, and nothing is there that was not there before."""
 

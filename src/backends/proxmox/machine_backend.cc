@@ -6,6 +6,7 @@
 #include "nexcage/backends/proxmox/guest_backend.h"
 #include "nexcage/backends/proxmox/machine.h"
 #include "nexcage/backends/proxmox/machine_exec.h"
+#include "nexcage/backends/proxmox/machine_swap.h"
 #include "nexcage/backends/vm/fields.h"
 #include "nexcage/backends/vm/standalone.h"
 
@@ -95,11 +96,35 @@ class MachineBackend final : public GuestBackend {
     return found.cluster.set(found.guest.name.vmid, changes);
   }
 
+  Result<json::Value> replace_image(const Record& record, const CreateJob& job) const override {
+    NX_TRY(GuestData data, guest_data(record.backend_data));
+    NX_TRY(const Cluster* there, cluster());
+    NX_CHECK(swap_machine(*there, data, job, setup()));
+    return to_json(data);
+  }
+  Result<json::Value> roll_back(const Record& record, const Remember& remember) const override {
+    NX_TRY(GuestData data, guest_data(record.backend_data));
+    NX_TRY(const Cluster* there, cluster());
+    NX_CHECK(swap_machine_back(*there, data, remember));
+    return to_json(data);
+  }
+  Result<std::optional<json::Value>> recover(const Record& record) const override {
+    if (record.backend_data.is_null()) return std::nullopt;
+    NX_TRY(GuestData data, guest_data(record.backend_data));
+    if (!data.update && data.spare.empty()) return std::nullopt;  // without asking the cluster
+    NX_TRY(const Cluster* there, cluster());
+    NX_CHECK(settle_machine(*there, data));
+    return std::optional(to_json(data));
+  }
+
  private:
   Result<> destroy(const Record& record, Purge purge) const override {
     if (record.backend_data.is_null()) return {};  // nothing was made
     NX_TRY(const Cluster* there, cluster());
     NX_CHECK(remove_boot_file(*there, record.backend_data));
+    // An update that was killed has left a file, too.
+    if (const auto data = guest_data(record.backend_data); data && data->update)
+      NX_CHECK(remove_upload(there->on(data->name.node), data->update->stand_in));
     // Killed before there was a VMID for it.
     const auto name = guest_name(record.backend_data);
     return name ? destroy_guest(*there, *name, purge) : Result<>();

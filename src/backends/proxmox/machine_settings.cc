@@ -101,15 +101,27 @@ Result<std::string> random_mac() {
   return mac;
 }
 
-Result<> map_nic(const std::string& name, const std::string& value, MachinePlan& out) {
-  NX_TRY(const std::string mac, random_mac());
+/// Of "virtio=BC:24:11:...,bridge=vmbr0".
+std::string present_mac(const pve::Params& present, const std::string& name) {
+  const auto found = present.find(name);
+  const std::string value = found == present.end() ? std::string() : found->second;
+  return value.starts_with("virtio=") ? value.substr(7, value.find(',') - 7) : std::string();
+}
+
+Result<> map_nic(const std::string& name, const std::string& value, const pve::Params& present,
+                 MachinePlan& out) {
+  std::string mac = present_mac(present, name);
+  if (mac.empty()) {
+    NX_TRY(mac, random_mac());
+  }
   NX_TRY(MachineNic nic, machine_nic(name, value, mac));
   out.params[name] = std::move(nic.setting);
   out.interfaces.push_back(std::move(nic.inside));
   return {};
 }
 
-Result<> map_annotations(const Cluster& cluster, const CreateJob& job, MachinePlan& out) {
+Result<> map_annotations(const Cluster& cluster, const CreateJob& job, const pve::Params& present,
+                         MachinePlan& out) {
   const std::string prefix(pve::kAnnotation);
   bool has_network = false;
   for (const auto& [annotation, value] : job.spec.annotations) {
@@ -117,7 +129,7 @@ Result<> map_annotations(const Cluster& cluster, const CreateJob& job, MachinePl
     const std::string name = annotation.substr(prefix.size());
     NX_CHECK(pve::check_line(annotation, value));
     if (is_nic(name)) {
-      NX_CHECK(map_nic(name, value, out));
+      NX_CHECK(map_nic(name, value, present, out));
       has_network = true;
     } else if (is_machine_setting(name)) {
       out.params[name] = value;
@@ -127,7 +139,7 @@ Result<> map_annotations(const Cluster& cluster, const CreateJob& job, MachinePl
   }
   const std::string& usual = cluster.setup().network;
   if (!has_network && !usual.empty() && !job.image->no_network)
-    NX_CHECK(map_nic("net0", usual, out), "proxmox.network");
+    NX_CHECK(map_nic("net0", usual, present, out), "proxmox.network");
   return {};
 }
 
@@ -222,9 +234,9 @@ Result<pve::Params> machine_limits(const oci::Resources& given) {
 }
 
 Result<MachinePlan> plan_machine_guest(const Cluster& cluster, const CreateJob& job,
-                                       const VmSetup& machines) {
+                                       const VmSetup& machines, const pve::Params& present) {
   MachinePlan out;
-  NX_CHECK(map_annotations(cluster, job, out));
+  NX_CHECK(map_annotations(cluster, job, present, out));
   NX_CHECK(map_tags(job, out));
   NX_CHECK(map_size(job, machines, out));
   out.params["name"] = machine_name(job);

@@ -44,10 +44,13 @@ std::string text_of(const pve::Params& params, const std::string& name) {
   return found == params.end() ? std::string() : found->second;
 }
 
+const char* root_setting(GuestKind kind) { return kind == GuestKind::lxc ? "rootfs" : "virtio1"; }
+
 std::vector<std::string> volumes_in(const pve::Params& config) {
   std::vector<std::string> volumes;
   for (const auto& [name, value] : config)
-    if (name == "rootfs" || name.starts_with("mp") || name.starts_with("unused"))
+    if (name == "rootfs" || name.starts_with("mp") || name.starts_with("unused") ||
+        name.starts_with("virtio"))
       volumes.push_back(volume_of(value));
   return volumes;
 }
@@ -85,7 +88,7 @@ Result<> forget_unused(const Cluster& cluster, const GuestName& name, const std:
     return fail(Errc::InvalidState, guest + " is no longer on node " + cluster.node());
   const pve::Params& config = found->config;
   // An unused volume is destroyed with its setting: not while another root is in use than we think.
-  if (volume_of(text_of(config, "rootfs")) != root)
+  if (volume_of(text_of(config, root_setting(cluster.kind()))) != root)
     return fail(Errc::InvalidState,
                 "the root of " + guest + " is not " + root + ": " + volume + " stays");
   const std::string key = unused_of(config, volume);

@@ -17,7 +17,9 @@ std::string with_size(const std::string& setting);
 std::uint64_t gib_of(const std::string& setting);
 /// The value of a setting; empty when it is not there.
 std::string text_of(const pve::Params& params, const std::string& name);
-/// All volumes that the settings name: root, mount points, unused ones.
+/// The setting that is a guest's root file system.
+const char* root_setting(GuestKind kind);
+/// All volumes that the settings name: root, disks, mount points, unused ones.
 std::vector<std::string> volumes_in(const pve::Params& config);
 /// The first "unusedN" that is not there.
 std::string free_unused(const pve::Params& config);

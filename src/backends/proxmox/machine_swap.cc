@@ -1,0 +1,252 @@
+// Proxmox VE puts a disk that another one takes the place of among the unused volumes, and back from
+// there by its name: so an exchange is one change of the settings, and its way back another.
+#include "nexcage/backends/proxmox/machine_swap.h"
+
+#include <algorithm>
+#include <array>
+
+#include "nexcage/backends/proxmox/power.h"
+#include "nexcage/backends/proxmox/volumes.h"
+#include "nexcage/base/log.h"
+#include "nexcage/base/text.h"
+
+namespace nexcage::backends::proxmox {
+
+namespace {
+
+constexpr std::chrono::seconds kStopTime{30};
+constexpr std::array<const char*, 2> kDisks = {"virtio0", "virtio1"};
+constexpr const char* kRoot = "virtio1";
+/// What an exchange changes.
+constexpr std::array<const char*, 4> kChanged = {"virtio0", "virtio1", "description", "tags"};
+
+/// An update of one machine: what it has done is written before it goes on.
+struct MachineSwap {
+  Cluster cluster;  // on the machine's node
+  GuestData& data;
+  const Remember& remember;
+  FoundGuest before;
+
+  SwapJournal& journal() const { return *data.update; }
+  std::uint64_t vmid() const { return data.name.vmid; }
+  Result<> save() const { return remember(to_json(data)); }
+};
+
+Result<MachineSwap> begin(const Cluster& given, GuestData& data, const Remember& remember) {
+  NX_TRY(auto found, find_guest(given, data.name));
+  if (!found)
+    return fail(Errc::ContainerNotFound,
+                "guest " + std::to_string(data.name.vmid) + " is gone from the cluster");
+  data.name = found->name;
+  data.update.emplace();
+  return MachineSwap{.cluster = given.on(data.name.node),
+                     .data = data,
+                     .remember = remember,
+                     .before = std::move(*found)};
+}
+
+pve::Generation generation_of(const FoundGuest& machine) {
+  pve::Generation one{.volume = with_size(text_of(machine.config, kRoot)),
+                      .image = machine.notes.image,
+                      .digest = machine.notes.digest};
+  for (const char* disk : kDisks) one.settings[disk] = text_of(machine.config, disk);
+  return one;
+}
+
+/// Notes and tags for an image.
+Result<> describe(pve::Params& changes, const FoundGuest& machine, const pve::Generation& image,
+                  const std::vector<pve::Generation>& kept) {
+  pve::Notes notes = machine.notes;
+  notes.image = image.image;
+  notes.digest = image.digest;
+  notes.kept = kept;
+  NX_TRY(changes["description"], pve::print_notes(notes));
+  std::vector<std::string> tags;
+  for (std::string& tag : split(text_of(machine.config, "tags"), ';'))
+    if (!tag.empty() && !tag.starts_with(pve::kTagPrefix)) tags.push_back(std::move(tag));
+  tags.push_back(digest_tag(image.digest));
+  changes["tags"] = join(tags, ";");
+  return {};
+}
+
+/// Stops the machine, changes it, starts it again. Its new root's volume.
+Result<std::string> exchange(const MachineSwap& swap, pve::Params changes, bool grows) {
+  SwapJournal& journal = swap.journal();
+  NX_TRY(journal.stops_guest, is_running(swap.cluster, swap.vmid()));
+  NX_CHECK(swap.save());
+  if (journal.stops_guest) NX_CHECK(stop_guest(swap.cluster, swap.vmid(), kStopTime));
+  // Read now: with its end pending changes have come into force.
+  NX_TRY(const auto now, find_guest(swap.cluster, swap.data.name));
+  if (!now) return fail(Errc::InvalidState, "the machine is gone meanwhile");
+  for (const char* name : kChanged) journal.before[name] = text_of(now->config, name);
+  journal.had = volumes_in(now->config);
+  NX_CHECK(swap.save());
+  changes["digest"] = text_of(now->config, "digest");
+  // POST, as its disks may take a while: a task.
+  NX_CHECK(swap.cluster.api().run("POST", swap.cluster.guest_path(swap.vmid()) + "/config", changes));
+  const std::uint64_t size = gib_of(journal.before[kRoot]);
+  if (grows) NX_CHECK(grow_root(swap.cluster, swap.vmid(), size));
+  NX_TRY(const auto changed, find_guest(swap.cluster, swap.data.name));
+  const std::string root = changed ? volume_of(text_of(changed->config, kRoot)) : std::string();
+  if (root.empty() || root == volume_of(journal.before[kRoot]))
+    return fail(Errc::ProxmoxError, "the machine did not take its new disks");
+  if (journal.stops_guest) NX_CHECK(start_guest(swap.cluster, swap.vmid()));
+  return root;
+}
+
+/// Volumes that are of no use any more go; those that cannot go yet keep their places.
+void tidy(const Cluster& cluster, GuestData& data) {
+  std::erase_if(data.spare, [&](const std::string& volume) {
+    auto gone = forget_unused(cluster, data.name, volume, data.root);
+    if (!gone) log::warning("volume " + volume + ": " + gone.error().message());
+    return gone.has_value();
+  });
+}
+
+std::vector<std::string> volumes_of(const pve::Generation& one) {
+  std::vector<std::string> out;
+  for (const char* disk : kDisks) out.push_back(volume_of(text_of(one.settings, disk)));
+  return out;
+}
+
+/// From the moment that the record says that it is done there is no way back but a rollback.
+Result<> complete(const MachineSwap& swap, const std::string& root,
+                  std::vector<pve::Generation> kept, const std::vector<std::string>& spare) {
+  GuestData& data = swap.data;
+  const std::string upload = swap.journal().stand_in;
+  if (!upload.empty()) NX_CHECK(remove_upload(swap.cluster, upload));
+  data.root = root;
+  data.kept = std::move(kept);
+  data.spare.insert(data.spare.end(), spare.begin(), spare.end());
+  ++data.changes;
+  data.update.reset();
+  NX_CHECK(swap.save());
+  tidy(swap.cluster, data);
+  return swap.save();
+}
+
+/// Settings as the journal has them, and no volume that the machine had not before.
+Result<> restore(const Cluster& cluster, const GuestData& data, const pve::Params& config) {
+  const SwapJournal& journal = *data.update;
+  if (journal.before.empty()) return {};
+  const auto is_back = [&](const char* disk) {
+    return volume_of(text_of(config, disk)) == volume_of(text_of(journal.before, disk));
+  };
+  if (!std::ranges::all_of(kDisks, is_back) ||
+      text_of(config, "description") != text_of(journal.before, "description")) {
+    NX_CHECK(stop_guest(cluster, data.name.vmid, kStopTime));
+    pve::Params request = journal.before;
+    std::erase_if(request, [](const auto& entry) { return entry.second.empty(); });
+    NX_CHECK(cluster.set(data.name.vmid, request));
+  }
+  NX_TRY(const auto now, cluster.config(data.name.vmid));
+  if (!now) return {};
+  const std::string root = volume_of(text_of(journal.before, kRoot));
+  for (const std::string& volume : volumes_in(*now))
+    if (std::ranges::find(journal.had, volume) == journal.had.end())
+      NX_CHECK(forget_unused(cluster, data.name, volume, root));
+  return {};
+}
+
+Result<> take_back(const Cluster& given, GuestData& data) {
+  if (!data.update) return {};
+  const Cluster cluster = given.on(data.name.node);
+  if (!data.update->stand_in.empty()) NX_CHECK(remove_upload(cluster, data.update->stand_in));
+  auto found = find_guest(given, data.name);
+  const bool is_foreign = !found && found.error().code() == Errc::InvalidState;
+  if (!found && !is_foreign) return fail(std::move(found).error());
+  if (!is_foreign && *found) {
+    data.name = (*found)->name;
+    const Cluster there = given.on(data.name.node);
+    NX_CHECK(restore(there, data, (*found)->config));
+    if (data.update->stops_guest) NX_CHECK(start_guest(there, data.name.vmid));
+  }
+  data.update.reset();
+  return {};
+}
+
+Result<> give_up(const MachineSwap& swap, NewTemplates& templates, Error error) {
+  auto undone = take_back(swap.cluster, swap.data);
+  const bool is_back = undone.has_value();
+  if (is_back) undone = remove_new(swap.cluster, templates);
+  if (!undone) error = std::move(error).also(std::move(undone).error());
+  if (!is_back)
+    error = std::move(error).hint(
+        "the next `nexcage update`, `start`, `create` or `delete` tries again to take it back");
+  if (auto saved = swap.save(); !saved) error = std::move(error).also(std::move(saved).error());
+  return fail(std::move(error));
+}
+
+Result<std::string> replace(const MachineSwap& swap, const CreateJob& job, const Setup& setup,
+                            const std::vector<pve::Generation>& kept, NewTemplates& templates) {
+  const pve::Params& config = swap.before.config;
+  NX_TRY(MachinePlan plan, plan_machine_guest(swap.cluster, job, setup.vm, config));
+  const std::string old_root = text_of(config, kRoot);
+  NX_TRY(const StorageInfo storage,
+         swap.cluster.storage_for("images", old_root.substr(0, old_root.find(':'))));
+  NX_TRY(MachineDisks disks, make_disks(swap.cluster, job, setup, std::move(plan.interfaces)));
+  swap.journal().stand_in = disks.boot_volume;
+  NX_CHECK(swap.save());
+  NX_CHECK(bring_disks(swap.cluster, job, disks, templates));
+  NX_TRY(pve::Params changes, disk_settings(disks, storage.name));
+  const pve::Generation image{
+      .volume = {}, .image = job.image->reference, .digest = job.image->digest};
+  NX_CHECK(describe(changes, swap.before, image, kept));
+  return exchange(swap, std::move(changes), true);
+}
+
+}  // namespace
+
+Result<> swap_machine(const Cluster& given, GuestData& data, const CreateJob& job,
+                      const Setup& setup) {
+  NX_TRY(const MachineSwap swap, begin(given, data, job.image->remember));
+  std::vector<pve::Generation> kept = data.kept;
+  kept.insert(kept.begin(), generation_of(swap.before));
+  std::vector<std::string> dropped;
+  const auto most = static_cast<std::size_t>(std::max(0, given.setup().generations));
+  for (; kept.size() > most; kept.pop_back())
+    for (std::string& volume : volumes_of(kept.back())) dropped.push_back(std::move(volume));
+  NewTemplates templates;
+  auto root = replace(swap, job, setup, kept, templates);
+  if (!root) return give_up(swap, templates, std::move(root).error());
+  return complete(swap, *root, std::move(kept), dropped);
+}
+
+Result<> swap_machine_back(const Cluster& given, GuestData& data, const Remember& remember) {
+  if (data.kept.empty())
+    return fail(Error(Errc::InvalidState, "no earlier root of the guest is kept")
+                    .hint("`nexcage update ID --image REF` keeps one"));
+  NX_TRY(const MachineSwap swap, begin(given, data, remember));
+  const pve::Generation old = data.kept.front();
+  for (const std::string& volume : volumes_of(old)) {
+    NX_TRY(const bool is_there, has_volume(swap.cluster, swap.vmid(), volume));
+    if (is_there && !unused_of(swap.before.config, volume).empty()) continue;
+    data.update.reset();
+    return fail(Error(Errc::InvalidState, "the earlier disk " + volume + " is gone")
+                    .hint("somebody has removed it: the guest stays as it is"));
+  }
+  const std::vector<pve::Generation> kept(data.kept.begin() + 1, data.kept.end());
+  pve::Params changes = old.settings;
+  NX_CHECK(describe(changes, swap.before, old, kept));
+  const std::vector<std::string> leaving = volumes_of(generation_of(swap.before));
+  NewTemplates none;
+  auto root = exchange(swap, std::move(changes), false);
+  if (!root) return give_up(swap, none, std::move(root).error());
+  return complete(swap, *root, kept, leaving);
+}
+
+Result<> settle_machine(const Cluster& given, GuestData& data) {
+  if (data.update) return take_back(given, data);
+  auto found = find_guest(given, data.name);
+  const bool is_foreign = !found && found.error().code() == Errc::InvalidState;
+  if (!found && !is_foreign) return fail(std::move(found).error());
+  if (is_foreign || !*found) {
+    data.spare.clear();  // its volumes are gone with it, or another's by now
+    return {};
+  }
+  data.name = (*found)->name;
+  tidy(given.on(data.name.node), data);
+  return {};
+}
+
+}  // namespace nexcage::backends::proxmox
