@@ -147,7 +147,7 @@ struct GuestImage {
   };
   /// The same as a disk.
   std::function<Result<Disk>()> make_disk;
-  std::string work;         // directory for files on their way to the cluster; goes with the command
+  std::string work;  // directory for files on their way to the cluster; goes with the command
   bool no_network = false;  // asked for: the configuration's network is not its
   Remember remember;        // called before anything is made that this names
 };

@@ -72,8 +72,7 @@ it lacks, with the commands that give them. Exits with 1 when something is missi
     };
     std::string text = "\nVirtual machines (proxmox-vm) also need:\nstorage for imports  " +
                        named(found.import_storage, "import") + "\nstorage for disks    " +
-                       named(found.disk_storage, "images") + "\n" +
-                       privileges(found.machine_needs);
+                       named(found.disk_storage, "images") + "\n" + privileges(found.machine_needs);
     std::vector<std::string> missing;
     for (const proxmox::Need& need : found.machine_needs)
       missing.insert(missing.end(), need.missing.begin(), need.missing.end());

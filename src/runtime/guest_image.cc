@@ -142,9 +142,9 @@ Result<std::unique_ptr<GuestPlan>> plan_guest_image(const std::string& id,
         .file = job.output, .sha256 = archive.sha256, .unpacked = archive.unpacked};
   };
   guest.work = plan->work;
-  guest.make_disk = [image, id, work = plan->work,
-                     &with]() -> Result<backends::GuestImage::Disk> {
-    NX_TRY(const auto images, image::Store::open(with.settings.images, image::Store::IfMissing::fail));
+  guest.make_disk = [image, id, work = plan->work, &with]() -> Result<backends::GuestImage::Disk> {
+    NX_TRY(const auto images,
+           image::Store::open(with.settings.images, image::Store::IfMissing::fail));
     return make_guest_disk(images, image, id, work, with);
   };
   return plan;

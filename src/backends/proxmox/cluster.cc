@@ -41,8 +41,7 @@ bool StorageInfo::is_file_based() const {
   return std::ranges::find(kTypes, type) != kTypes.end();
 }
 
-Result<Cluster> Cluster::open(std::shared_ptr<Api> api, const ProxmoxSetup& setup,
-                              GuestKind kind) {
+Result<Cluster> Cluster::open(std::shared_ptr<Api> api, const ProxmoxSetup& setup, GuestKind kind) {
   Cluster cluster(std::move(api), setup, kind);
   NX_TRY(const json::Value version, cluster.api().call("GET", "/version", {}));
   NX_TRY(cluster.version_, pve::Version::parse(version.text("release")));

@@ -47,7 +47,9 @@ class Cluster {
   std::string guest_path() const {
     return node_path() + (kind_ == GuestKind::lxc ? "/lxc" : "/qemu");
   }
-  std::string guest_path(std::uint64_t vmid) const { return guest_path() + "/" + std::to_string(vmid); }
+  std::string guest_path(std::uint64_t vmid) const {
+    return guest_path() + "/" + std::to_string(vmid);
+  }
 
   /// The storages of the node that are on, in the cluster's order.
   Result<std::vector<StorageInfo>> storages() const;

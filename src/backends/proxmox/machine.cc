@@ -18,7 +18,6 @@ namespace nexcage::backends::proxmox {
 
 namespace {
 
-constexpr std::uint64_t kGiB = std::uint64_t{1} << 30;
 constexpr int kTries = 20;
 constexpr const char* kBootVolume = "boot";  // of backend_data: a file that is to go
 
@@ -33,8 +32,7 @@ json::Value remembered(const GuestName& name, const std::string& boot_volume) {
 Result<std::string> make_boot_file(const CreateJob& job, const Setup& setup,
                                    std::vector<nexcage::vm::protocol::Interface> interfaces) {
   NX_TRY(const int signal, pve::stop_signal(job.spec), "stop signal");
-  NX_TRY(const auto record,
-         backends::vm::plan_standalone(job, std::move(interfaces), signal));
+  NX_TRY(const auto record, backends::vm::plan_standalone(job, std::move(interfaces), signal));
   nexcage::vm::boot::BootDisk disk{.kernel = {},
                                    .init = setup.libexec + "/init",
                                    .record = nexcage::vm::protocol::encode(record),

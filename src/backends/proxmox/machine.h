@@ -44,7 +44,7 @@ Result<json::Value> make_machine(const Cluster& cluster, const CreateJob& job, c
 /// The boot disk for a container of this job, brought to the storage for uploads: the settings of
 /// both disks as they are asked for, and what is to be removed there afterwards.
 struct MachineDisks {
-  std::string boot_file;               // here; removed with bring_disks()
+  std::string boot_file;                 // here; removed with bring_disks()
   std::string boot_volume, root_volume;  // on the storage for uploads
 };
 /// Makes the boot disk's file and names its place there, before anything is brought.

@@ -54,8 +54,7 @@ class MachineBackend final : public GuestBackend {
     out.namespaces = {"pid", "network", "mount", "ipc", "uts", "cgroup"};
     out.mount_options = {"ro", "noatime", "nodev", "noexec", "nosuid"};
     for (const vm::Field& field : vm::fields())
-      if (field.applied == vm::Applied::refused)
-        out.unsupported_fields.emplace_back(field.pointer);
+      if (field.applied == vm::Applied::refused) out.unsupported_fields.emplace_back(field.pointer);
     return out;
   }
 

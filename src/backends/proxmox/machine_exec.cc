@@ -48,10 +48,9 @@ Result<ExecStarted> exec_in_machine(const Cluster& cluster, std::uint64_t vmid,
   json::Object job;
   job.set("op", "guest_exec");
   job.set("path", cluster.guest_path(vmid) + "/agent");
-  job.set("command",
-          json::Array{nexcage::vm::protocol::kExecPlanPath,
-                      base64_encode(nexcage::vm::protocol::encode(
-                          nexcage::vm::protocol::Exec{.plan = plan}))});
+  job.set("command", json::Array{nexcage::vm::protocol::kExecPlanPath,
+                                 base64_encode(nexcage::vm::protocol::encode(
+                                     nexcage::vm::protocol::Exec{.plan = plan}))});
   job.set("input", std::move(input));
   NX_TRY(sys::Child child, cluster.api().spawn(json::Value(std::move(job))));
   return ExecStarted{.child = std::move(child), .pty_master = {}};

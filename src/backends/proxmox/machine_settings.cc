@@ -20,7 +20,8 @@ namespace nexcage::backends::proxmox {
 namespace {
 
 constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
-constexpr std::string_view kOui = "BC:24:11";  // of Proxmox Server Solutions, as the product uses it
+constexpr std::string_view kOui =
+    "BC:24:11";  // of Proxmox Server Solutions, as the product uses it
 
 std::unexpected<Error> refuse(const std::string& field, const std::string& why) {
   return fail(Errc::Unsupported, field + ": " + why);
@@ -155,8 +156,7 @@ Result<> map_tags(const CreateJob& job, MachinePlan& out) {
 }
 
 Result<> map_size(const CreateJob& job, const VmSetup& machines, MachinePlan& out) {
-  NX_TRY(const backends::vm::MachineSize size,
-         backends::vm::machine_size(job.spec, machines));
+  NX_TRY(const backends::vm::MachineSize size, backends::vm::machine_size(job.spec, machines));
   out.params["memory"] = std::to_string(size.memory / kMiB);
   out.params["cores"] = std::to_string(size.processors);
   if (!job.spec.linux_ || !job.spec.linux_->resources || !job.spec.linux_->resources->cpu)
@@ -185,14 +185,15 @@ Result<MachineNic> machine_nic(const std::string& name, const std::string& value
                                const std::string& fallback_mac) {
   constexpr std::array<std::string_view, 6> kSame = {"bridge", "firewall", "link_down",
                                                      "mtu",    "rate",     "tag"};
-  constexpr std::array<std::string_view, 9> kKnown = {"name", "hwaddr", "ip",  "ip6", "gw",
-                                                      "gw6",  "type",   "host-managed", "trunks"};
+  constexpr std::array<std::string_view, 9> kKnown = {
+      "name", "hwaddr", "ip", "ip6", "gw", "gw6", "type", "host-managed", "trunks"};
   NX_TRY(const pve::Properties net, pve::Properties::parse(value), name);
   const std::string mac = net.find("hwaddr").value_or(fallback_mac);
   MachineNic out;
   NX_TRY(out.inside.mac, mac_bytes(mac), name);
   out.inside.name = net.find("name").value_or("eth" + name.substr(3));
-  if (const auto mtu = parse_u64(net.find("mtu").value_or("0"))) out.inside.mtu = static_cast<std::uint32_t>(*mtu);
+  if (const auto mtu = parse_u64(net.find("mtu").value_or("0")))
+    out.inside.mtu = static_cast<std::uint32_t>(*mtu);
   NX_CHECK(add_address(net, AF_INET, name, out.inside));
   NX_CHECK(add_address(net, AF_INET6, name, out.inside));
   pve::Properties setting;

@@ -1,14 +1,13 @@
-// Proxmox VE puts a disk that another one takes the place of among the unused volumes, and back from
-// there by its name: so an exchange is one change of the settings, and its way back another.
+// Proxmox VE puts a disk that another one takes the place of among the unused volumes, and back
+// from there by its name: so an exchange is one change of the settings, and its way back another.
 #include "nexcage/backends/proxmox/machine_swap.h"
 
 #include <algorithm>
 #include <array>
 
 #include "nexcage/backends/proxmox/power.h"
+#include "nexcage/backends/proxmox/swap.h"
 #include "nexcage/backends/proxmox/volumes.h"
-#include "nexcage/base/log.h"
-#include "nexcage/base/text.h"
 
 namespace nexcage::backends::proxmox {
 
@@ -45,7 +44,7 @@ Result<MachineSwap> begin(const Cluster& given, GuestData& data, const Remember&
                      .before = std::move(*found)};
 }
 
-pve::Generation generation_of(const FoundGuest& machine) {
+pve::Generation disks_of(const FoundGuest& machine) {
   pve::Generation one{.volume = with_size(text_of(machine.config, kRoot)),
                       .image = machine.notes.image,
                       .digest = machine.notes.digest};
@@ -61,11 +60,7 @@ Result<> describe(pve::Params& changes, const FoundGuest& machine, const pve::Ge
   notes.digest = image.digest;
   notes.kept = kept;
   NX_TRY(changes["description"], pve::print_notes(notes));
-  std::vector<std::string> tags;
-  for (std::string& tag : split(text_of(machine.config, "tags"), ';'))
-    if (!tag.empty() && !tag.starts_with(pve::kTagPrefix)) tags.push_back(std::move(tag));
-  tags.push_back(digest_tag(image.digest));
-  changes["tags"] = join(tags, ";");
+  changes["tags"] = tags_for(text_of(machine.config, "tags"), image.digest);
   return {};
 }
 
@@ -83,7 +78,8 @@ Result<std::string> exchange(const MachineSwap& swap, pve::Params changes, bool 
   NX_CHECK(swap.save());
   changes["digest"] = text_of(now->config, "digest");
   // POST, as its disks may take a while: a task.
-  NX_CHECK(swap.cluster.api().run("POST", swap.cluster.guest_path(swap.vmid()) + "/config", changes));
+  NX_CHECK(
+      swap.cluster.api().run("POST", swap.cluster.guest_path(swap.vmid()) + "/config", changes));
   const std::uint64_t size = gib_of(journal.before[kRoot]);
   if (grows) NX_CHECK(grow_root(swap.cluster, swap.vmid(), size));
   NX_TRY(const auto changed, find_guest(swap.cluster, swap.data.name));
@@ -92,15 +88,6 @@ Result<std::string> exchange(const MachineSwap& swap, pve::Params changes, bool 
     return fail(Errc::ProxmoxError, "the machine did not take its new disks");
   if (journal.stops_guest) NX_CHECK(start_guest(swap.cluster, swap.vmid()));
   return root;
-}
-
-/// Volumes that are of no use any more go; those that cannot go yet keep their places.
-void tidy(const Cluster& cluster, GuestData& data) {
-  std::erase_if(data.spare, [&](const std::string& volume) {
-    auto gone = forget_unused(cluster, data.name, volume, data.root);
-    if (!gone) log::warning("volume " + volume + ": " + gone.error().message());
-    return gone.has_value();
-  });
 }
 
 std::vector<std::string> volumes_of(const pve::Generation& one) {
@@ -201,7 +188,7 @@ Result<> swap_machine(const Cluster& given, GuestData& data, const CreateJob& jo
                       const Setup& setup) {
   NX_TRY(const MachineSwap swap, begin(given, data, job.image->remember));
   std::vector<pve::Generation> kept = data.kept;
-  kept.insert(kept.begin(), generation_of(swap.before));
+  kept.insert(kept.begin(), disks_of(swap.before));
   std::vector<std::string> dropped;
   const auto most = static_cast<std::size_t>(std::max(0, given.setup().generations));
   for (; kept.size() > most; kept.pop_back())
@@ -228,7 +215,7 @@ Result<> swap_machine_back(const Cluster& given, GuestData& data, const Remember
   const std::vector<pve::Generation> kept(data.kept.begin() + 1, data.kept.end());
   pve::Params changes = old.settings;
   NX_CHECK(describe(changes, swap.before, old, kept));
-  const std::vector<std::string> leaving = volumes_of(generation_of(swap.before));
+  const std::vector<std::string> leaving = volumes_of(disks_of(swap.before));
   NewTemplates none;
   auto root = exchange(swap, std::move(changes), false);
   if (!root) return give_up(swap, none, std::move(root).error());
@@ -237,16 +224,7 @@ Result<> swap_machine_back(const Cluster& given, GuestData& data, const Remember
 
 Result<> settle_machine(const Cluster& given, GuestData& data) {
   if (data.update) return take_back(given, data);
-  auto found = find_guest(given, data.name);
-  const bool is_foreign = !found && found.error().code() == Errc::InvalidState;
-  if (!found && !is_foreign) return fail(std::move(found).error());
-  if (is_foreign || !*found) {
-    data.spare.clear();  // its volumes are gone with it, or another's by now
-    return {};
-  }
-  data.name = (*found)->name;
-  tidy(given.on(data.name.node), data);
-  return {};
+  return settle_done(given, data);
 }
 
 }  // namespace nexcage::backends::proxmox

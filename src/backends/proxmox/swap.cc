@@ -51,14 +51,6 @@ Result<FoundGuest> must_find(const Cluster& cluster, const GuestName& name) {
               "guest " + std::to_string(name.vmid) + " is gone from the cluster");
 }
 
-std::string other_tags(const std::string& tags, const std::string& digest) {
-  std::vector<std::string> kept;
-  for (std::string& tag : split(tags, ';'))
-    if (!tag.empty() && !tag.starts_with(pve::kTagPrefix)) kept.push_back(std::move(tag));
-  kept.push_back(std::string(pve::kTagPrefix) + digest.substr(digest.find(':') + 1, 24));
-  return join(kept, ";");
-}
-
 /// The guest's notes and tags, for an image.
 Result<> describe(Changes& changes, const FoundGuest& guest, pve::Notes notes,
                   const std::vector<pve::Generation>& kept) {
@@ -66,17 +58,8 @@ Result<> describe(Changes& changes, const FoundGuest& guest, pve::Notes notes,
   notes.id = guest.notes.id;
   notes.kept = kept;
   NX_TRY(changes.set["description"], pve::print_notes(notes));
-  changes.set["tags"] = other_tags(text_of(guest.config, "tags"), notes.digest);
+  changes.set["tags"] = tags_for(text_of(guest.config, "tags"), notes.digest);
   return {};
-}
-
-/// Volumes that are of no use any more lose their places; those that cannot go yet keep them.
-void tidy(const Cluster& cluster, GuestData& data) {
-  std::erase_if(data.spare, [&](const std::string& volume) {
-    auto gone = forget_unused(cluster, data.name, volume, data.root);
-    if (!gone) log::warning("volume " + volume + ": " + gone.error().message());
-    return gone.has_value();
-  });
 }
 
 /// An exchange that has failed is taken back.
@@ -131,6 +114,35 @@ Result<> replace(const Swap& swap, const FoundGuest& before, const CreateJob& jo
 }
 
 }  // namespace
+
+std::string tags_for(const std::string& tags, const std::string& digest) {
+  std::vector<std::string> kept;
+  for (std::string& tag : split(tags, ';'))
+    if (!tag.empty() && !tag.starts_with(pve::kTagPrefix)) kept.push_back(std::move(tag));
+  kept.push_back(std::string(pve::kTagPrefix) + digest.substr(digest.find(':') + 1, 24));
+  return join(kept, ";");
+}
+
+void tidy(const Cluster& cluster, GuestData& data) {
+  std::erase_if(data.spare, [&](const std::string& volume) {
+    auto gone = forget_unused(cluster, data.name, volume, data.root);
+    if (!gone) log::warning("volume " + volume + ": " + gone.error().message());
+    return gone.has_value();
+  });
+}
+
+Result<> settle_done(const Cluster& given, GuestData& data) {
+  auto found = find_guest(given, data.name);
+  const bool is_foreign = !found && found.error().code() == Errc::InvalidState;
+  if (!found && !is_foreign) return fail(std::move(found).error());
+  if (is_foreign || !*found) {
+    data.spare.clear();  // its volumes are gone with it, or another's by now
+    return {};
+  }
+  data.name = (*found)->name;
+  tidy(given.on(data.name.node), data);
+  return {};
+}
 
 Result<> swap_image(const Cluster& given, GuestData& data, const CreateJob& job,
                     const std::string& libexec) {
@@ -192,15 +204,7 @@ Result<bool> settle(const Cluster& given, GuestData& data) {
     NX_CHECK(take_back(given, data, Undo::left_over));
     return true;
   }
-  auto found = find_guest(given, data.name);
-  const bool is_foreign = !found && found.error().code() == Errc::InvalidState;
-  if (!found && !is_foreign) return fail(std::move(found).error());
-  if (is_foreign || !*found) {
-    data.spare.clear();  // its volumes are gone with it, or another's by now
-    return true;
-  }
-  data.name = (*found)->name;
-  tidy(given.on(data.name.node), data);
+  NX_CHECK(settle_done(given, data));
   return true;
 }
 

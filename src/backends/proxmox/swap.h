@@ -16,6 +16,13 @@ Result<> swap_image(const Cluster& cluster, GuestData& data, const CreateJob& jo
 /// or its volume is gone.
 Result<> swap_back(const Cluster& cluster, GuestData& data, const Remember& remember);
 
+/// Volumes that are of no use any more lose their places; those that cannot go yet keep them.
+void tidy(const Cluster& cluster, GuestData& data);
+/// The same for an update that another command has done: the guest may be gone since.
+Result<> settle_done(const Cluster& cluster, GuestData& data);
+/// A guest's tags with another image's in the place of the one it has.
+std::string tags_for(const std::string& tags, const std::string& digest);
+
 /// What a swap that was killed has left is taken back, or, if it was done, tidied up. False: there
 /// was nothing.
 Result<bool> settle(const Cluster& cluster, GuestData& data);

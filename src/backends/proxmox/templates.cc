@@ -236,9 +236,9 @@ Result<std::string> ensure_root_disk(const Cluster& cluster, const GuestImage& i
   NX_TRY(const GuestImage::Disk disk, image.make_disk());
   log::info("proxmox: uploading " + name + " to storage " + storage.name);
   made.push_back({.volume = volume});  // also when its end is not known
-  auto done = cluster.api().upload(
-      cluster.node(), storage.name,
-      {.path = disk.file, .name = name, .content = "import", .sha256 = {}});
+  auto done =
+      cluster.api().upload(cluster.node(), storage.name,
+                           {.path = disk.file, .name = name, .content = "import", .sha256 = {}});
   (void)::unlink(disk.file.c_str());
   if (!done) return fail(std::move(done).error().wrap("root disk of image " + image.reference));
   return volume;
@@ -319,8 +319,8 @@ Result<> add_volumes(const Cluster& cluster, const StorageInfo& storage, const s
   for (const json::Value& one : array_of(content)) {
     const std::string volume = one.text("volid");
     if (!volume.starts_with(begin) || !is_ours(volume.substr(begin.size()))) continue;
-    found.push_back({.volume = volume,
-                     .bytes = static_cast<std::uint64_t>(pve::as_number(one.find("size")))});
+    found.push_back(
+        {.volume = volume, .bytes = static_cast<std::uint64_t>(pve::as_number(one.find("size")))});
   }
   return {};
 }

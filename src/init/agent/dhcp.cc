@@ -139,10 +139,9 @@ Result<> Client::apply(const dhcp::Reply& reply) {
   const bool is_new = !lease_ || lease_->address != reply.address;
   lease_ = reply;
   if (!is_new) return {};
-  NX_CHECK(sys::set_up_link(name_, {{.family = AF_INET,
-                                     .prefix = reply.prefix,
-                                     .local = reply.address,
-                                     .broadcast = {}}}));
+  NX_CHECK(sys::set_up_link(
+      name_,
+      {{.family = AF_INET, .prefix = reply.prefix, .local = reply.address, .broadcast = {}}}));
   if (!reply.gateway.empty())
     NX_CHECK(sys::add_route(name_, {.family = AF_INET,
                                     .prefix = 0,

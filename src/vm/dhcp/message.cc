@@ -62,7 +62,8 @@ std::optional<std::uint8_t> prefix_of(std::string_view mask) {
 
 bool is_domain(std::string_view text) {
   return !text.empty() && text.size() <= 253 &&
-         text.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ==
+         text.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ==
              std::string_view::npos;
 }
 
@@ -173,7 +174,8 @@ std::string resolv_conf(const Reply& reply) {
   if (reply.name_servers.empty()) return {};
   std::string text;
   if (!reply.domain.empty()) text += "search " + reply.domain + "\n";
-  for (const std::string& server : reply.name_servers) text += "nameserver " + dotted(server) + "\n";
+  for (const std::string& server : reply.name_servers)
+    text += "nameserver " + dotted(server) + "\n";
   return text;
 }
 

@@ -36,18 +36,25 @@ TEST(Dhcp, a_request_is_what_the_standard_says) {
   asked.wanted = std::string("\x0a\x00\x02\x0f", 4);
   const std::string bytes = encode(asked);
   EXPECT_EQ(bytes.size(), 300U);
-  EXPECT_EQ(bytes.substr(0, 12), std::string("\x01\x01\x06\x00\x01\x02\x03\x04\x00\x00\x80\x00", 12));
+  EXPECT_EQ(bytes.substr(0, 12),
+            std::string("\x01\x01\x06\x00\x01\x02\x03\x04\x00\x00\x80\x00", 12));
   EXPECT_EQ(bytes.substr(28, 6), asked.mac);
   EXPECT_EQ(bytes.substr(236, 7), "\x63\x82\x53\x63\x35\x01\x03");
   EXPECT_NE(bytes.find(std::string("\x32\x04\x0a\x00\x02\x0f", 6)), std::string::npos);
-  EXPECT_NE(bytes.find("\x0c\x03" "box"), std::string::npos);
+  EXPECT_NE(bytes.find("\x0c\x03"
+                       "box"),
+            std::string::npos);
 }
 
 TEST(Dhcp, an_answer_is_read) {
-  const std::string options = kind(Kind::ack) + kServer + std::string("\x01\x04\xff\xff\xf0\x00", 6) +
+  const std::string options = kind(Kind::ack) + kServer +
+                              std::string("\x01\x04\xff\xff\xf0\x00", 6) +
                               std::string("\x03\x04\x0a\x00\x02\x02", 6) +
                               std::string("\x06\x08\x0a\x00\x02\x03\x08\x08\x08\x08", 10) +
-                              std::string("\x0f\x0b" "example.org", 13) +
+                              std::string(
+                                  "\x0f\x0b"
+                                  "example.org",
+                                  13) +
                               std::string("\x33\x04\x00\x00\x0e\x10", 6);
   const auto reply = decode(answer(request(), options), request());
   ASSERT_TRUE(reply);
@@ -74,15 +81,18 @@ TEST(Dhcp, what_is_not_for_us_is_not_read) {
   EXPECT_FALSE(decode(encode(request()), request())) << "a request";
   EXPECT_FALSE(decode(answer(request(), kServer), request())) << "no kind";
   EXPECT_FALSE(decode(answer(request(), kind(Kind::offer)), request())) << "no server";
-  EXPECT_FALSE(decode(answer(request(), kind(Kind::offer) + kServer + std::string("\x01\x04\xff\x00\xff\x00", 6)),
-                      request()))
+  EXPECT_FALSE(decode(
+      answer(request(), kind(Kind::offer) + kServer + std::string("\x01\x04\xff\x00\xff\x00", 6)),
+      request()))
       << "a mask with a hole";
 }
 
 TEST(Dhcp, a_domain_cannot_add_lines) {
   const auto reply = decode(
       answer(request(), kind(Kind::ack) + kServer + std::string("\x06\x04\x0a\x00\x02\x03", 6) +
-                            std::string("\x0f\x04" "a\nb ", 6)),
+                            std::string("\x0f\x04"
+                                        "a\nb ",
+                                        6)),
       request());
   ASSERT_TRUE(reply);
   EXPECT_EQ(resolv_conf(*reply), "nameserver 10.0.2.3\n");
