@@ -233,6 +233,8 @@ Result<> limit_processes(std::uint64_t most) {
 Result<> give_name_servers(int root) {
   auto text = sys::read_file(AT_FDCWD, kResolvConf);
   if (!text) return {};  // none have come
+  // Images of one program have no /etc.
+  (void)::mkdirat(root, "etc", 0755);
   NX_TRY(const UniqueFd file,
          sys::open_in_root(root, "etc/resolv.conf", O_WRONLY | O_CREAT | O_TRUNC, 0644));
   return sys::write_all(file.get(), *text);

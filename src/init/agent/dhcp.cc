@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/random.h>
@@ -30,6 +31,8 @@ using std::chrono::seconds;
 constexpr seconds kFirstLimit{20};  // a bridge that has just got the machine's port may still learn
 constexpr milliseconds kFirstWait{500}, kMostWait{4000};
 constexpr seconds kBetweenTries{60};
+// Behind routes that were given; no two interfaces have the same.
+constexpr std::uint32_t kPriority = 1024;
 
 class Client {
  public:
@@ -149,7 +152,7 @@ Result<> Client::apply(const dhcp::Reply& reply) {
                                     .gateway = reply.gateway,
                                     .source = {},
                                     .metrics = {},
-                                    .priority = 0,
+                                    .priority = kPriority + ::if_nametoindex(name_.c_str()),
                                     .on_link = reply.prefix == 32}));
   const std::string names = dhcp::resolv_conf(reply);
   if (names.empty()) return {};
