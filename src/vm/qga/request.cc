@@ -182,6 +182,7 @@ Request parse_request(std::string_view line) {
 
 std::vector<std::string_view> command_names() {
   std::vector<std::string_view> names;
+  names.reserve(kCommands.size());
   for (const Entry& entry : kCommands) names.push_back(entry.name);
   return names;
 }
