@@ -71,9 +71,9 @@ class LifeCycle(MachineCase):
         self.assertEqual(guest.kind, "qemu")
         self.assertEqual(self.state("web")["status"], "created")
         config = guest.config
-        self.assertEqual({key: config[key] for key in ("name", "memory", "cores", "ostype", "agent", "serial0", "vga", "boot")},
+        self.assertEqual({key: config[key] for key in ("name", "memory", "cores", "ostype", "agent", "serial0", "vga", "boot", "reboot")},
                          {"name": "web", "memory": "256", "cores": "1", "ostype": "l26", "agent": "1,freeze-fs-on-backup=0",
-                          "serial0": "socket", "vga": "serial0", "boot": "order=virtio0"})
+                          "serial0": "socket", "vga": "serial0", "boot": "order=virtio0", "reboot": "0"})
         self.assertRegex(config["net0"], r"^virtio=BC:24:11(:[0-9A-F]{2}){3},bridge=vmbr0$")
         self.assertIn("serial=nexcage-boot", config["virtio0"])
         self.assertIn("serial=nexcage-root", config["virtio1"])

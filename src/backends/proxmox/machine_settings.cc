@@ -247,6 +247,8 @@ Result<MachinePlan> plan_machine_guest(const Cluster& cluster, const CreateJob& 
   out.params["serial0"] = "socket";
   out.params["vga"] = "serial0";
   out.params["boot"] = "order=virtio0";
+  // A kernel that cannot go on reboots at once: that is the machine's end.
+  out.params["reboot"] = "0";
   if (!cluster.setup().pool.empty()) out.params.try_emplace("pool", cluster.setup().pool);
   return out;
 }
