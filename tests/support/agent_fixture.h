@@ -221,8 +221,8 @@ class AgentMachine {
         "-initrd",
         "/proc/self/fd/4",
         "-append",
-        "console=ttyS0 quiet panic=-1 cryptomgr.notests no_timer_check tsc_early_khz=2600000 "
-        "lpj=5200000",
+        ("console=ttyS0 quiet panic=-1 cryptomgr.notests no_timer_check tsc_early_khz=2600000 "
+         "lpj=5200000"),
         "-chardev",
         "socket,id=port,fd=3",
         "-device",

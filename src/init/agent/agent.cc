@@ -321,7 +321,7 @@ void Agent::finish_sessions() {
 
 /// For people who look at the machine's console.
 void complain(const Error& error) {
-  std::fprintf(stderr, "nexcage agent: %s\n", error.message().c_str());
+  (void)std::fprintf(stderr, "nexcage agent: %s\n", error.message().c_str());
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ TEST(Modules, are_loaded_after_what_they_need) {
 
 /// A bzImage with this payload behind one sector of setup.
 std::string bzimage(std::string_view payload) {
-  std::string image(2 * 512, '\0');
+  std::string image(std::size_t{2} * 512, '\0');
   image[0x1f1] = 1;
   image.replace(0x202, 4, "HdrS");
   image.replace(0x206, 2, "\x0f\x02");

@@ -167,7 +167,7 @@ Result<> write_config(const Work& work, const std::string& package, const Chosen
   config.set("package", package.substr(package.rfind('/') + 1));
   json::Array names;
   for (const auto* modules : {&chosen.common, &chosen.apart})
-    for (const Module& module : *modules) names.push_back(module.name);
+    for (const Module& module : *modules) names.emplace_back(module.name);
   config.set("modules", std::move(names));
   return sys::write_file_atomic(work.made + "/config.json",
                                 json::dump(json::Value(std::move(config))) + "\n", 0644,

@@ -75,12 +75,12 @@ class ChoosingAccelerator : public ::testing::Test {
   AcceleratorJob job_;
 };
 
-MATCHER_P(Chooses, accelerator, "") { return arg && *arg == accelerator; }
+MATCHER_P(chooses, accelerator, "") { return arg && *arg == accelerator; }
 
 TEST_F(ChoosingAccelerator, AMachineThatEndsHasNotSpoken) {
   write("qemu", kEnds);
   ::testing::internal::CaptureStderr();
-  EXPECT_THAT(choose_accelerator(job_), Chooses(Accelerator::tcg));
+  EXPECT_THAT(choose_accelerator(job_), chooses(Accelerator::tcg));
   const std::string said = ::testing::internal::GetCapturedStderr();
   EXPECT_THAT(said, ::testing::HasSubstr("QEMU ended with status 1: no such machine"));
   EXPECT_EQ(answer(), "tcg");
@@ -88,45 +88,45 @@ TEST_F(ChoosingAccelerator, AMachineThatEndsHasNotSpoken) {
 
 TEST_F(ChoosingAccelerator, AMachineThatSpeaksIsRemembered) {
   write("qemu", kSpeaks);
-  EXPECT_THAT(choose_accelerator(job_), Chooses(Accelerator::kvm));
+  EXPECT_THAT(choose_accelerator(job_), chooses(Accelerator::kvm));
   EXPECT_EQ(answer(), "kvm");
 }
 
 TEST_F(ChoosingAccelerator, SilenceIsNoAnswer) {
   write("qemu", kSilent);
-  EXPECT_THAT(choose_accelerator(job_), Chooses(Accelerator::tcg));
+  EXPECT_THAT(choose_accelerator(job_), chooses(Accelerator::tcg));
   EXPECT_TRUE(kept().is_null());
 }
 
 TEST_F(ChoosingAccelerator, WhatIsRememberedIsNotTriedAgain) {
   write("qemu", kEnds);
-  ASSERT_THAT(choose_accelerator(job_), Chooses(Accelerator::tcg));
+  ASSERT_THAT(choose_accelerator(job_), chooses(Accelerator::tcg));
   const std::string boot = kept().text("boot");
   ASSERT_FALSE(boot.empty());
   seed(boot, "kvm");
-  EXPECT_THAT(choose_accelerator(job_), Chooses(Accelerator::kvm));
+  EXPECT_THAT(choose_accelerator(job_), chooses(Accelerator::kvm));
 }
 
 TEST_F(ChoosingAccelerator, AnAnswerOfAnotherBootDoesNotCount) {
   write("qemu", kEnds);
-  ASSERT_THAT(choose_accelerator(job_), Chooses(Accelerator::tcg));
+  ASSERT_THAT(choose_accelerator(job_), chooses(Accelerator::tcg));
   seed("another", "kvm");
-  EXPECT_THAT(choose_accelerator(job_), Chooses(Accelerator::tcg));
+  EXPECT_THAT(choose_accelerator(job_), chooses(Accelerator::tcg));
   EXPECT_EQ(answer(), "tcg");
 }
 
 TEST_F(ChoosingAccelerator, EveryFileThatIsBootedCounts) {
   write("qemu", kEnds);
-  ASSERT_THAT(choose_accelerator(job_), Chooses(Accelerator::tcg));
+  ASSERT_THAT(choose_accelerator(job_), chooses(Accelerator::tcg));
   const std::string boot = kept().text("boot");
   for (const char* name : {"kernel", "initrd", "init", "qemu"}) {
     seed(boot, "kvm");
-    ASSERT_THAT(choose_accelerator(job_), Chooses(Accelerator::kvm)) << name;
+    ASSERT_THAT(choose_accelerator(job_), chooses(Accelerator::kvm)) << name;
     const bool program = std::string_view(name) == "qemu";
     write(name, program ? std::string(kEnds) + "# another\n" : std::string("another ") + name);
-    EXPECT_THAT(choose_accelerator(job_), Chooses(Accelerator::tcg)) << name;
+    EXPECT_THAT(choose_accelerator(job_), chooses(Accelerator::tcg)) << name;
     ASSERT_OK(sys::remove_tree(job_.remembered));
-    ASSERT_THAT(choose_accelerator(job_), Chooses(Accelerator::tcg)) << name;
+    ASSERT_THAT(choose_accelerator(job_), chooses(Accelerator::tcg)) << name;
   }
 }
 
@@ -134,12 +134,12 @@ TEST_F(ChoosingAccelerator, WhereNothingCanBeKeptItIsChosenAllTheSame) {
   write("qemu", kEnds);
   write("file", "");
   job_.remembered = directory_ + "/file";
-  EXPECT_THAT(choose_accelerator(job_), Chooses(Accelerator::tcg));
+  EXPECT_THAT(choose_accelerator(job_), chooses(Accelerator::tcg));
 }
 
 TEST_F(ChoosingAccelerator, WithoutTheDeviceNothingIsTried) {
   job_.device = directory_ + "/no-such-device";
-  EXPECT_THAT(choose_accelerator(job_), Chooses(Accelerator::tcg));
+  EXPECT_THAT(choose_accelerator(job_), chooses(Accelerator::tcg));
   EXPECT_TRUE(kept().is_null());
 }
 

@@ -144,7 +144,7 @@ void Forwarder::watch(Poller& poller, const std::shared_ptr<Connection>& connect
     const bool writing = !to.closed && (!to.buffer.empty() || to.ended);
     // One that we have shut down, too, hangs up in good order, and poll(2) says so every time.
     if (!reading && !writing && to.closed) return;
-    const short events = static_cast<short>((reading ? POLLIN : 0) | (writing ? POLLOUT : 0));
+    const auto events = static_cast<short>((reading ? POLLIN : 0) | (writing ? POLLOUT : 0));
     poller.add(fd, events, [connection, reads, writes, reading, writing](short seen) -> Result<> {
       // Who reads is told by that, after what came before.
       if (!reading && (seen & (POLLERR | POLLHUP)) != 0) connection->broken = true;

@@ -25,7 +25,7 @@ Result<> own_mount_namespace() {
 /// The directory that the daemon is to serve: a mount of the source, or an empty directory with a
 /// mount of the one file in it.
 Result<std::string> mount_share(const std::string& base, const Share& share) {
-  const std::string directory = base + "/" + share.tag;
+  std::string directory = base + "/" + share.tag;
   NX_CHECK(sys::mkdirs(directory, 0700));
   std::string target = directory;
   if (share.file) {

@@ -53,7 +53,7 @@ TEST(Decoder, knows_when_a_frame_is_cut_off) {
   EXPECT_FALSE(decoder.at_boundary());
 }
 
-void expect_refused(std::string header, const char* why) {
+void expect_refused(const std::string& header, const char* why) {
   Decoder decoder;
   decoder.feed(header);
   EXPECT_ERROR(decoder.next(), Errc::RuntimeError, HasSubstr(why));

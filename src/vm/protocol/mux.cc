@@ -38,8 +38,12 @@ Result<std::optional<Frame>> Mux::next() {
   if (broken_) return fail(Errc::RuntimeError, "the conversation was broken off before");
   for (;;) {
     auto frame = decoder_.next();
-    if (frame && !*frame) return std::nullopt;
-    auto accepted = frame ? accept(**frame) : Result<bool>(fail(std::move(frame).error()));
+    if (!frame) {
+      broken_ = true;
+      return frame;
+    }
+    if (!*frame) return std::nullopt;
+    auto accepted = accept(**frame);
     if (!accepted) {
       broken_ = true;
       return fail(std::move(accepted).error());
@@ -128,7 +132,7 @@ Result<bool> Mux::accept_part(Frame& frame) {
 }
 
 Result<> Mux::accept_data(const Frame& frame, Session& session) const {
-  const std::uint8_t index = static_cast<std::uint8_t>(frame.payload[0]);
+  const auto index = static_cast<std::uint8_t>(frame.payload[0]);
   if (index >= kStreams || sends(static_cast<Stream>(index)))
     return unexpected_frame(frame, "no stream of that side");
   Flow& flow = session.flows.at(index);
