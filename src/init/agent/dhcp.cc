@@ -106,7 +106,8 @@ dhcp::Request Client::request_of(dhcp::Kind kind) const {
   request.mac = mac_;
   const std::string host = host_name();
   if (host != "(none)" && host != "localhost") request.host_name = host;
-  (void)::getrandom(&request.transaction, sizeof request.transaction, 0);
+  // Zero serves as well: the hardware address is compared, too.
+  if (::getrandom(&request.transaction, sizeof request.transaction, 0) < 0) request.transaction = 0;
   return request;
 }
 
