@@ -69,7 +69,8 @@ TEST_F(VmAgent, a_process_runs_and_its_output_and_exit_status_arrive) {
 }
 
 TEST_F(VmAgent, further_processes_are_in_the_container_and_streams_are_their_own) {
-  ASSERT_NO_FATAL_FAILURE(running("echo one >/tmp/file; exec sleep 1000"));
+  ASSERT_NO_FATAL_FAILURE(running("echo one >/tmp/file; echo there; exec sleep 1000"));
+  ASSERT_TRUE(machine_.until([&] { return seen().out == "there\n"; }));
   machine_.exec(5, exec_plan("cat /tmp/file; sh -c 'echo $PPID' >/dev/null; cat; exit 3"));
   ASSERT_TRUE(machine_.until([&] { return seen(5).started || seen(5).over(); }));
   machine_.mux.send_data(5, Stream::in, "typed\n");
