@@ -8,10 +8,12 @@
 #include <limits>
 #include <thread>
 
+#include "nexcage/backends/guest_details.h"
 #include "nexcage/base/text.h"
 #include "nexcage/cli/log_lines.h"
 #include "nexcage/cli/output.h"
 #include "nexcage/cli/verb.h"
+#include "nexcage/runtime/guests.h"
 #include "nexcage/runtime/monitor.h"
 #include "nexcage/sys/fs.h"
 #include "nexcage/sys/process.h"
@@ -62,6 +64,7 @@ Prints what a container wrote that was started with "run --detach", or again wit
     }
     NX_TRY(const runtime::Services services, context.services());
     NX_TRY(const backends::Record record, runtime::find(words[0], services));
+    if (runtime::is_guest(words[0], services.settings)) return no_log_of_guest(record);
     auto file = sys::open_at(AT_FDCWD, runtime::log_file(record.state.bundle), O_RDONLY);
     if (!file && file.error().sys_errno() == ENOENT)
       return fail(
@@ -76,6 +79,18 @@ Prints what a container wrote that was started with "run --detach", or again wit
   }
 
  private:
+  static std::unexpected<Error> no_log_of_guest(const backends::Record& record) {
+    const auto detail = [&](std::string_view name) {
+      const auto found = record.details.find(std::string(name));
+      return found == record.details.end() ? std::string("?") : found->second;
+    };
+    const char* tool = record.backend == "proxmox-vm" ? "qm terminal " : "pct console ";
+    return fail(Error(Errc::Unsupported, "backend " + record.backend +
+                                             ": logs: Proxmox VE keeps none of a guest's console")
+                    .hint("on node " + detail(backends::kNodeDetail) + ": " + tool +
+                          detail(backends::kVmidDetail) + " shows what is written from then on"));
+  }
+
   static Result<> seek_tail(int fd, std::size_t lines) {
     TailFinder finder(lines);
     LineSplitter splitter;

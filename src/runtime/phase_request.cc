@@ -160,6 +160,12 @@ Result<Checked> check_request(const Request& request, Services& with) {
   NX_CHECK(refuse_duplicate(request.id, with.settings, image != nullptr));
   // Before anything is made: a backend that cannot work here must not cost a roll-back.
   NX_TRY(auto backend, with.open_backend(checked.backend));
+  // Only a rule or the default can have sent a bundle there: what is made from images is a guest.
+  if (backend->keeps_guests())
+    return fail(Error(Errc::Unsupported,
+                      "backend " + checked.backend + ": a guest cannot be made from a bundle")
+                    .hint("a rule or runtime.default has chosen it: `nexcage route`; --runtime "
+                          "chooses another one"));
   const bool user_network = checked.network && checked.network->mode == network::Mode::user;
   if (user_network && backend->root_form() != backends::RootForm::disks)
     return fail(Errc::Unsupported, "--network user: the backend " + checked.backend +

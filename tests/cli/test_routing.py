@@ -66,7 +66,7 @@ class BadRules(support.Case):
 @support.needs_root
 class Chosen(support.Case):
     def test_the_rule_decides_where_the_container_runs(self):
-        """A backend that is not in this build refuses, so nothing else is needed to see which was chosen."""
+        """A backend of guests refuses bundles, so nothing else is needed to see which was chosen."""
         self.world.write_config(extra='[[runtime.rule]]\nid = "-9"\nruntime = "proxmox-vm"\n')
         bundle = self.world.bundle(["true"])
         answer, records = self.world.logged("run", "--bundle", bundle, self.world.token + "-9")

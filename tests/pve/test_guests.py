@@ -174,6 +174,10 @@ class LifeCycle(LifeCycleCase):
         error = self.refused("exec", "--user", "web", "-e", "A=1", "web", "/bin/app")
         self.assertRegex(error, r"the API of Proxmox VE has none for containers[\s\S]*pct exec 100")
 
+    def test_there_is_no_log(self):
+        self.create("web")
+        self.assertRegex(self.refused("logs", "web"), r"keeps none of a guest's console[\s\S]*on node pve1: pct console 100")
+
     def test_same_id_twice(self):
         self.create("web")
         before = self.picture()

@@ -24,7 +24,7 @@ Request request() {
 std::string answer(const Request& to, const std::string& options) {
   std::string bytes = encode(to).substr(0, 240);
   bytes[0] = 2;
-  bytes.replace(16, 4, "\x0a\x00\x02\x0f");
+  bytes.replace(16, 4, std::string("\x0a\x00\x02\x0f", 4));
   return bytes + options + "\xff";
 }
 const std::string kServer("\x36\x04\x0a\x00\x02\x02", 6);
