@@ -64,10 +64,10 @@ Result<> add_address(const pve::Properties& net, int family, const std::string& 
   const std::string key = family == AF_INET ? "ip" : "ip6";
   const std::string text = net.find(key).value_or("manual");
   const std::string gateway = net.find(family == AF_INET ? "gw" : "gw6").value_or("");
-  if (text == "manual") {
-    if (gateway.empty()) return {};
+  const bool is_given = text != "manual" && text != "dhcp" && text != "auto";
+  if (!is_given && !gateway.empty())
     return fail(Errc::InvalidConfig, field + ": a gateway without an address");
-  }
+  if (text == "manual") return {};
   if (text == "auto") return {};  // the kernel does it
   if (text == "dhcp" && family == AF_INET) {
     out.dhcp = true;

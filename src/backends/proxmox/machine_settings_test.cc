@@ -49,6 +49,7 @@ TEST(MachineNic, refuses_what_it_cannot_be) {
       {"bridge=vmbr0,ip=192.0.2.7/33", "ADDRESS/PREFIX"},
       {"bridge=vmbr0,gw=192.0.2.1", "gateway without an address"},
       {"bridge=vmbr0,ip=192.0.2.7/24,gw=here", "no address"},
+      {"bridge=vmbr0,ip=dhcp,gw=192.0.2.1", "gateway without an address"},
       {"bridge=vmbr0,ip6=dhcp", "ip6=dhcp"},
       {"bridge=vmbr0,hwaddr=02:00:00:00:00", "no hardware address"},
       {"bridge=vmbr0,hwaddr=02:00:00:00:00:0g", "no hardware address"},
