@@ -28,11 +28,29 @@ struct CloseFts {
   void operator()(FTS* tree) const { (void)::fts_close(tree); }
 };
 
+/// Bytes of a file that are no hole. Blocks do not tell: file systems that compress have fewer.
+std::uint64_t data_of(const FTSENT& entry) {
+  const struct stat& about = *entry.fts_statp;
+  const auto size = static_cast<std::uint64_t>(about.st_size);
+  if (!S_ISREG(about.st_mode) || static_cast<std::uint64_t>(about.st_blocks) * 512 >= size)
+    return size;
+  const auto file = sys::open_at(AT_FDCWD, entry.fts_accpath, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (!file) return size;
+  std::uint64_t bytes = 0;
+  for (off_t at = 0, end = 0; (at = ::lseek(file->get(), end, SEEK_DATA)) >= 0;) {
+    end = ::lseek(file->get(), at, SEEK_HOLE);
+    if (end < 0) return size;
+    bytes += static_cast<std::uint64_t>(end - at);
+  }
+  return errno == ENXIO ? bytes : size;
+}
+
 /// What the files below `top`, a mount that only we see, take on disk.
 Result<std::uint64_t> measure(const std::string& top) {
   std::string path = top;
   char* roots[] = {path.data(), nullptr};
-  const std::unique_ptr<FTS, CloseFts> tree(::fts_open(roots, FTS_PHYSICAL | FTS_XDEV, nullptr));
+  const std::unique_ptr<FTS, CloseFts> tree(
+      ::fts_open(roots, FTS_PHYSICAL | FTS_XDEV | FTS_NOCHDIR, nullptr));
   if (!tree) return fail_errno("read " + top);
   std::uint64_t files = 0, bytes = 0;
   errno = 0;
@@ -43,11 +61,7 @@ Result<std::uint64_t> measure(const std::string& top) {
       return fail_errno("read " + std::string(entry->fts_path));
     }
     ++files;
-    const auto size = static_cast<std::uint64_t>(entry->fts_statp->st_size);
-    const auto allocated = static_cast<std::uint64_t>(entry->fts_statp->st_blocks) * 512;
-    // Holes stay holes; file systems that tell no blocks have none.
-    const std::uint64_t taken = allocated != 0 ? std::min(size, allocated) : size;
-    bytes += (taken + kBlock - 1) / kBlock * kBlock;
+    bytes += (data_of(*entry) + kBlock - 1) / kBlock * kBlock;
     errno = 0;
   }
   if (errno != 0) return fail_errno("read " + top);

@@ -136,9 +136,17 @@ class NoUndo final : public backends::UndoLog {
   Result<> will_redirect(const sys::Redirection&) override { return {}; }
 };
 
+/// Files on their way to the cluster that a killed command has left.
+Result<> remove_work(const std::string& id, const Settings& settings) {
+  return settings.proxmox.work.empty() ? Result<>()
+                                       : sys::remove_tree(settings.proxmox.work + "/" + id);
+}
+
 /// The guest, if it was made, then the record.
-Result<> take_away(const Record& record, const backends::Backend& backend) {
+Result<> take_away(const Record& record, const backends::Backend& backend,
+                   const Settings& settings) {
   NX_CHECK(backend.remove(record));
+  NX_CHECK(remove_work(record.state.id, settings));
   return sys::remove_tree(record.state_dir);
 }
 
@@ -179,7 +187,7 @@ Result<> finish_one(const std::string& id, const Services& with) {
   NX_TRY(Found found, load_guest(id, with));
   if (found.record.state.status != Status::creating)
     return recover_guest(found.record, *found.backend);
-  auto gone = take_away(found.record, *found.backend);
+  auto gone = take_away(found.record, *found.backend, with.settings);
   // The VMID is another's: ours was never made.
   if (!gone && gone.error().code() == Errc::InvalidState) return sys::remove_tree(dir);
   return gone;
@@ -300,7 +308,8 @@ Result<Record> create_guest(const Request& request, Services& with) {
   const auto left = load_record(dir, request.id);
   const bool is_named = left && !left->backend_data.is_null();
   const auto backend = with.open_backend(route_backend(request, with));
-  Result<> gone = is_named && backend ? take_away(*left, **backend) : sys::remove_tree(dir);
+  Result<> gone =
+      is_named && backend ? take_away(*left, **backend, with.settings) : sys::remove_tree(dir);
   if (!gone) error = std::move(error).also(std::move(gone).error());
   return fail(std::move(error));
 }
@@ -322,6 +331,7 @@ Result<> remove_guest(const std::string& id, const GuestRemoval& how, Services& 
     gone = {};
   }
   NX_CHECK(std::move(gone), "delete " + id);
+  NX_CHECK(remove_work(id, with.settings), "delete " + id);
   NX_CHECK(sys::remove_tree(record.state_dir), "delete " + id);
   return {};
 }

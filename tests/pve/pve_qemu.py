@@ -223,7 +223,7 @@ class Qemu:
     def agent_exec(self, values):
         guest = self.reachable(values)
         command = values["command"] if isinstance(values["command"], list) else [values["command"]]
-        self.double.agent_runs.append(self.double.agent(guest.vmid, command, values.get("input-data", "")))
+        self.double.agent_runs.append(self.double.agent(guest.vmid, command, values.get("input-data", "").encode("latin-1")))
         return {"pid": 900 + len(self.double.agent_runs)}
 
     def agent_status(self, values):
@@ -232,4 +232,5 @@ class Qemu:
         if not 0 <= index < len(self.double.agent_runs):
             raise ApiError(500, "Agent error: Invalid parameter 'pid'")
         status, out, err = self.double.agent_runs[index]
-        return {"exited": 1, "exitcode": status, "out-data": out, "err-data": err}
+        # One character for each byte, whatever the bytes mean.
+        return {"exited": 1, "exitcode": status, "out-data": out.decode("latin-1"), "err-data": err.decode("latin-1")}

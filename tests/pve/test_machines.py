@@ -136,14 +136,20 @@ class LifeCycle(MachineCase):
 
         def agent(vmid, command, given):
             ran.append((vmid, command, given))
-            return 7, "out\n", "err\n"
+            return 7, "out \u00e4\u20ac\n".encode() + given, b"err\n"
         self.double.agent = agent
         self.create("web")
         self.assertIn("is not running", self.refused("exec", "web", "/bin/app"))
         self.ok("start", "web")
         done = self.nexcage("exec", "-e", "SECRET=1", "web", "/bin/app", "x")
-        self.assertEqual((done.returncode, done.stdout, done.stderr), (7, "out\n", "err\n"))
-        self.assertEqual([(vmid, words[0], len(words)) for vmid, words, _ in ran], [(100, "nexcage-exec", 2)])
+        self.assertEqual((done.returncode, done.stdout, done.stderr), (7, "out \u00e4\u20ac\n", "err\n"))
+        with open(self.path("given"), "w+", encoding="utf-8") as file:
+            file.write("\u00fc\u20ac")
+            file.seek(0)
+            piped = subprocess.run([support.NEXCAGE, "--config", self.config(), "exec", "web", "/bin/app"], stdin=file, capture_output=True,
+                                   text=True, check=False)
+        self.assertEqual(piped.stdout, "out \u00e4\u20ac\n\u00fc\u20ac")
+        self.assertEqual([(vmid, words[0], len(words)) for vmid, words, _ in ran], [(100, "nexcage-exec", 2)] * 2)
         self.assertIn("a terminal", self.refused("exec", "-t", "web", "/bin/app"))
         self.double.agent = None
         self.assertIn("QEMU guest agent is not running", self.refused("exec", "web", "/bin/app"))
@@ -345,14 +351,14 @@ class Booted(MachineCase):
 
     def agent(self, _vmid, command, given):
         started = self.ask("guest-exec", path=command[0], arg=command[1:], **{
-            "capture-output": True, **({"input-data": base64.b64encode(given.encode()).decode()} if given else {})})
+            "capture-output": True, **({"input-data": base64.b64encode(given).decode()} if given else {})})
         self.assertIn("return", started, started)
         while True:
             status = self.ask("guest-exec-status", pid=started["return"]["pid"])
             self.assertIn("return", status, status)
             status = status["return"]
             if status["exited"]:
-                return status.get("exitcode", -1), *(base64.b64decode(status.get(name, "")).decode() for name in ("out-data", "err-data"))
+                return status.get("exitcode", -1), *(base64.b64decode(status.get(name, "")) for name in ("out-data", "err-data"))
             time.sleep(0.1)
 
     def test_it_runs(self):

@@ -35,7 +35,14 @@ Result<std::string> read_input() {
   if (!S_ISREG(about.st_mode) && !S_ISFIFO(about.st_mode)) return std::string();
   auto text = sys::read_all(STDIN_FILENO, kMostInput);
   if (!text) return refuse("more than 64 KiB of input");
-  return text;
+  // Proxmox VE makes one byte of each character.
+  std::string characters;
+  for (const char byte : *text) {
+    const auto value = static_cast<unsigned char>(byte);
+    if (value >= 0x80) characters += static_cast<char>(0xc0 | value >> 6);
+    characters += value < 0x80 ? byte : static_cast<char>(0x80 | (value & 0x3f));
+  }
+  return characters;
 }
 
 }  // namespace

@@ -109,11 +109,19 @@ std::string present_mac(const pve::Params& present, const std::string& name) {
   return value.starts_with("virtio=") ? value.substr(7, value.find(',') - 7) : std::string();
 }
 
-Result<> map_nic(const std::string& name, const std::string& value, const pve::Params& present,
+Result<> map_nic(const std::string& name, std::string value, const pve::Params& present,
                  MachinePlan& out) {
-  std::string mac = present_mac(present, name);
-  if (mac.empty()) {
+  std::string mac;
+  if (present.empty()) {
     NX_TRY(mac, random_mac());
+  } else {
+    // The agent finds an interface by its hardware address.
+    mac = present_mac(present, name);
+    if (mac.empty())
+      return fail(Error(Errc::InvalidState, "the machine has no virtio interface " + name)
+                      .hint("the container was made with one: add it, or make a new container"));
+    NX_TRY(pve::Properties net, pve::Properties::parse(value), name);
+    NX_TRY(value, net.set("hwaddr", mac).print(name));
   }
   NX_TRY(MachineNic nic, machine_nic(name, value, mac));
   out.params[name] = std::move(nic.setting);
@@ -139,7 +147,9 @@ Result<> map_annotations(const Cluster& cluster, const CreateJob& job, const pve
     }
   }
   const std::string& usual = cluster.setup().network;
-  if (!has_network && !usual.empty() && !job.image->no_network)
+  // One that is there has the network that it was made with, whatever is configured by now.
+  const bool is_there = present.empty() || present.contains("net0");
+  if (!has_network && !usual.empty() && !job.image->no_network && is_there)
     NX_CHECK(map_nic("net0", usual, present, out), "proxmox.network");
   return {};
 }
@@ -192,8 +202,13 @@ Result<MachineNic> machine_nic(const std::string& name, const std::string& value
   MachineNic out;
   NX_TRY(out.inside.mac, mac_bytes(mac), name);
   out.inside.name = net.find("name").value_or("eth" + name.substr(3));
-  if (const auto mtu = parse_u64(net.find("mtu").value_or("0")))
-    out.inside.mtu = static_cast<std::uint32_t>(*mtu);
+  constexpr std::size_t kLongestName = 15;
+  if (out.inside.name.empty() || out.inside.name.size() > kLongestName)
+    return fail(Errc::InvalidConfig,
+                name + ": name " + quote(out.inside.name) + " has not 1 to 15 characters");
+  // 1: the bridge's, which the machine learns from its device.
+  const auto mtu = parse_u64(net.find("mtu").value_or("0")).value_or(0);
+  if (mtu > 1) out.inside.mtu = static_cast<std::uint32_t>(mtu);
   NX_CHECK(add_address(net, AF_INET, name, out.inside));
   NX_CHECK(add_address(net, AF_INET6, name, out.inside));
   pve::Properties setting;

@@ -8,6 +8,7 @@
 #include "nexcage/backends/proxmox/power.h"
 #include "nexcage/backends/proxmox/swap.h"
 #include "nexcage/backends/proxmox/volumes.h"
+#include "nexcage/base/log.h"
 
 namespace nexcage::backends::proxmox {
 
@@ -101,7 +102,10 @@ Result<> complete(const MachineSwap& swap, const std::string& root,
                   std::vector<pve::Generation> kept, const std::vector<std::string>& spare) {
   GuestData& data = swap.data;
   const std::string upload = swap.journal().stand_in;
-  if (!upload.empty()) NX_CHECK(remove_upload(swap.cluster, upload));
+  // A file too many is no failure of the update, and must not lead to its being taken back.
+  if (!upload.empty())
+    if (auto gone = remove_upload(swap.cluster, upload); !gone)
+      log::warning("volume " + upload + " stays: " + gone.error().message());
   data.root = root;
   data.kept = std::move(kept);
   data.spare.insert(data.spare.end(), spare.begin(), spare.end());
@@ -113,19 +117,16 @@ Result<> complete(const MachineSwap& swap, const std::string& root,
 }
 
 /// Settings as the journal has them, and no volume that the machine had not before.
-Result<> restore(const Cluster& cluster, const GuestData& data, const pve::Params& config) {
+Result<> restore(const Cluster& cluster, const GuestData& data) {
   const SwapJournal& journal = *data.update;
   if (journal.before.empty()) return {};
-  const auto is_back = [&](const char* disk) {
-    return volume_of(text_of(config, disk)) == volume_of(text_of(journal.before, disk));
-  };
-  if (!std::ranges::all_of(kDisks, is_back) ||
-      text_of(config, "description") != text_of(journal.before, "description")) {
-    NX_CHECK(stop_guest(cluster, data.name.vmid, kStopTime));
-    pve::Params request = journal.before;
-    std::erase_if(request, [](const auto& entry) { return entry.second.empty(); });
-    NX_CHECK(cluster.set(data.name.vmid, request));
-  }
+  NX_TRY(const bool runs, is_running(cluster, data.name.vmid));
+  if (runs) NX_CHECK(stop_guest(cluster, data.name.vmid, kStopTime));
+  // Also when they look as before: the task of a command that was killed may still be at work, and
+  // holds the lock that this needs.
+  pve::Params request = journal.before;
+  std::erase_if(request, [](const auto& entry) { return entry.second.empty(); });
+  NX_CHECK(cluster.set(data.name.vmid, request));
   NX_TRY(const auto now, cluster.config(data.name.vmid));
   if (!now) return {};
   const std::string root = volume_of(text_of(journal.before, kRoot));
@@ -145,7 +146,7 @@ Result<> take_back(const Cluster& given, GuestData& data) {
   if (!is_foreign && *found) {
     data.name = (*found)->name;
     const Cluster there = given.on(data.name.node);
-    NX_CHECK(restore(there, data, (*found)->config));
+    NX_CHECK(restore(there, data));
     if (data.update->stops_guest) NX_CHECK(start_guest(there, data.name.vmid));
   }
   data.update.reset();

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "nexcage/base/text.h"
+
 namespace nexcage::backends::proxmox {
 
 namespace {
@@ -49,6 +51,24 @@ Result<> TemplateMarks::save(const std::string& name, const GuestName& guest) co
 Result<> TemplateMarks::forget(const std::string& name) const {
   if (::unlink(path(name).c_str()) == 0 || errno == ENOENT) return {};
   return fail_errno("remove " + path(name));
+}
+
+std::string TemplateMarks::upload_path(const std::string& volume) const {
+  std::string name = volume;
+  std::ranges::replace(name, '/', ':');
+  return path(name + ".size");
+}
+
+Result<std::optional<std::uint64_t>> TemplateMarks::load_upload(const std::string& volume) const {
+  const auto text = sys::read_file(AT_FDCWD, upload_path(volume));
+  if (!text && text.error().sys_errno() == ENOENT) return std::nullopt;
+  if (!text) return fail(text.error());
+  return parse_u64(trim(*text));
+}
+
+Result<> TemplateMarks::save_upload(const std::string& volume, std::uint64_t bytes) const {
+  return sys::write_file_atomic(upload_path(volume), std::to_string(bytes) + "\n", 0600,
+                                sys::Durable::yes);
 }
 
 Result<std::vector<std::string>> TemplateMarks::names() const {

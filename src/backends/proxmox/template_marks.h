@@ -27,12 +27,17 @@ class TemplateMarks {
   Result<std::optional<GuestName>> load(const std::string& name) const;
   Result<> save(const std::string& name, const GuestName& guest) const;
   Result<> forget(const std::string& name) const;
-  /// All names.
+  /// An upload that has come to its end: its size. One that is cut short is listed by its storage
+  /// as a whole one is. nullopt: there is no such file.
+  Result<std::optional<std::uint64_t>> load_upload(const std::string& volume) const;
+  Result<> save_upload(const std::string& volume, std::uint64_t bytes) const;
+  /// All names of template guests.
   Result<std::vector<std::string>> names() const;
 
  private:
   explicit TemplateMarks(std::string dir) : dir_(std::move(dir)) {}
   std::string path(const std::string& name) const { return dir_ + "/" + name; }
+  std::string upload_path(const std::string& volume) const;
   std::string dir_;
 };
 

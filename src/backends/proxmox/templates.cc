@@ -228,11 +228,16 @@ Result<std::string> ensure_root_disk(const Cluster& cluster, const GuestImage& i
          cluster.storage_for("import", cluster.setup().template_storage));
   const std::string name = disk_name(image);
   std::string volume = storage.name + ":import/" + name;
+  NX_TRY(const TemplateMarks marks, TemplateMarks::open(cluster.setup().work));
+  NX_TRY(const sys::FileLock lock, marks.lock());
+  NX_TRY(const auto whole, marks.load_upload(volume));
   NX_TRY(const json::Value content,
          cluster.api().call("GET", cluster.node_path() + "/storage/" + storage.name + "/content",
                             {{"content", "import"}}));
   for (const json::Value& one : array_of(content))
-    if (one.text("volid") == volume) return volume;
+    if (one.text("volid") == volume && whole &&
+        static_cast<std::uint64_t>(pve::as_number(one.find("size"))) == *whole)
+      return volume;
   NX_TRY(const GuestImage::Disk disk, image.make_disk());
   log::info("proxmox: uploading " + name + " to storage " + storage.name);
   made.push_back({.volume = volume});  // also when its end is not known
@@ -241,6 +246,8 @@ Result<std::string> ensure_root_disk(const Cluster& cluster, const GuestImage& i
                            {.path = disk.file, .name = name, .content = "import", .sha256 = {}});
   (void)::unlink(disk.file.c_str());
   if (!done) return fail(std::move(done).error().wrap("root disk of image " + image.reference));
+  // Storages list a file from its first byte on.
+  NX_CHECK(marks.save_upload(volume, disk.bytes));
   return volume;
 }
 

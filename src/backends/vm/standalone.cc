@@ -15,6 +15,8 @@ namespace {
 
 namespace boot = nexcage::vm::boot;
 
+constexpr std::uint32_t kStopSeconds = 24 * 3600;
+
 /// The root file system: source 0 of the plan.
 void plan_disk_root(MachinePlan& out) {
   protocol::Volume disk;
@@ -81,6 +83,8 @@ Result<protocol::Standalone> plan_standalone(const CreateJob& job,
   further.terminal = false;
   NX_TRY(record.exec.plan, plan_standalone_exec(job.spec, further));
   record.stop_signal = static_cast<std::uint32_t>(stop_signal);
+  // Who asked for the end waits as long as he likes, and ends the machine then.
+  record.stop_seconds = kStopSeconds;
   return record;
 }
 

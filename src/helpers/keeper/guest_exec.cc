@@ -74,6 +74,12 @@ Result<std::string> GuestExec::plan_of(const ExecCommand& command) const {
 }
 
 Result<std::uint32_t> GuestExec::start(const ExecCommand& command) {
+  if (processes_.size() >= kMaxProcesses) {
+    // Whoever has started the oldest that has ended did not wait for it.
+    const auto oldest =
+        std::ranges::find_if(processes_, [](const auto& entry) { return entry.second.ended(); });
+    if (oldest != processes_.end()) forget(oldest);
+  }
   if (processes_.size() >= kMaxProcesses)
     return fail(Errc::InvalidState, "too many processes whose status nobody has asked for");
   vm::protocol::Exec exec;

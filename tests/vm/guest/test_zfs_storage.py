@@ -291,7 +291,7 @@ class Updates(ZfsCase):
 
     def to_and_fro(self, options):
         images = [self.world.import_image([support.Tar().add("version", data=version.encode()).finish()], name=f"app:{version}",
-                                          config={"Volumes": {"/data": {}}}) for version in ("one", "two", "three")]
+                                          config={"Volumes": {"/data": {}}, "StopSignal": "SIGKILL"}) for version in ("one", "two", "three")]
         container = self.detached(*options, image=images[0])
         self.exec(container, "echo first > /data/own")
         self.run_ok("update", "--image", images[1], container)
