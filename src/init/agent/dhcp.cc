@@ -48,7 +48,12 @@ class Client {
   dhcp::Request request_of(dhcp::Kind kind) const;
 
   std::string name_, mac_;
+  void hold(const dhcp::Reply& reply) {
+    lease_ = reply;
+    ends_ = Clock::now() + seconds(reply.seconds);
+  }
   std::optional<dhcp::Reply> lease_;
+  Clock::time_point ends_;  // of the lease
 };
 
 Result<UniqueFd> open_socket(const std::string& name) {
@@ -141,8 +146,10 @@ Result<dhcp::Reply> Client::obtain(Clock::time_point end) {
 
 Result<> Client::apply(const dhcp::Reply& reply) {
   const bool is_new = !lease_ || lease_->address != reply.address;
-  lease_ = reply;
-  if (!is_new) return {};
+  if (!is_new) {
+    hold(reply);
+    return {};
+  }
   NX_CHECK(sys::set_up_link(
       name_,
       {{.family = AF_INET, .prefix = reply.prefix, .local = reply.address, .broadcast = {}}}));
@@ -156,8 +163,9 @@ Result<> Client::apply(const dhcp::Reply& reply) {
                                     .priority = kPriority + ::if_nametoindex(name_.c_str()),
                                     .on_link = reply.prefix == 32}));
   const std::string names = dhcp::resolv_conf(reply);
-  if (names.empty()) return {};
-  return sys::write_file_atomic(kResolvConf, names, 0644, sys::Durable::no);
+  if (!names.empty()) NX_CHECK(sys::write_file_atomic(kResolvConf, names, 0644, sys::Durable::no));
+  hold(reply);
+  return {};
 }
 
 Result<> Client::acquire(seconds limit) {
@@ -167,8 +175,9 @@ Result<> Client::acquire(seconds limit) {
 
 void Client::keep() {
   while (true) {
-    // Half of the time that is left, as RFC 2131 has it (4.4.5).
-    std::this_thread::sleep_for(lease_ ? seconds(lease_->seconds / 2) : kBetweenTries);
+    // Half of the time that is left, and not less than a minute (RFC 2131, 4.4.5).
+    const auto left = std::chrono::duration_cast<seconds>(ends_ - Clock::now());
+    std::this_thread::sleep_for(lease_ ? std::max(left / 2, kBetweenTries) : kBetweenTries);
     (void)acquire(kBetweenTries);
   }
 }
