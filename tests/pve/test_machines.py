@@ -96,6 +96,11 @@ class LifeCycle(MachineCase):
         self.ok("pve", "templates", "prune")
         self.assertEqual(self.picture(), before)
 
+    def test_with_a_ticket(self):
+        self.double.access.users["root@pam"] = "secret99"
+        self.settings.update(user="root@pam", password_file=self.path("password"), token_file=None)
+        LifeCycle.test_from_create_to_delete(self)
+
     def test_an_image_is_uploaded_once(self):
         self.create("one")
         self.create("two")
@@ -158,16 +163,13 @@ class LifeCycle(MachineCase):
 class LifeCycle91(MachineCase):
     VERSION = "9.1"
     test_from_create_to_delete = LifeCycle.test_from_create_to_delete
-
-    def test_with_a_ticket(self):
-        self.double.access.users["root@pam"] = "secret99"
-        self.settings.update(user="root@pam", password_file=self.path("password"), token_file=None)
-        LifeCycle.test_from_create_to_delete(self)
+    test_with_a_ticket = LifeCycle.test_with_a_ticket
 
 
 class LifeCycle84(MachineCase):
     VERSION = "8.4"
     test_from_create_to_delete = LifeCycle.test_from_create_to_delete
+    test_with_a_ticket = LifeCycle.test_with_a_ticket
     test_processes = LifeCycle.test_processes
 
 
@@ -260,6 +262,13 @@ class Faults(MachineCase):
             with self.subTest(words=words):
                 self.double.faults.add(fault)
                 self.assertIn(words, self.refuse())
+
+    def test_answers_that_are_lost(self):
+        """Nobody knows whether they were carried out: they were."""
+        for pattern in ("POST /nodes/pve1/storage/local/upload$", "POST /nodes/pve1/qemu$", "PUT /nodes/pve1/qemu/100/resize$"):
+            with self.subTest(pattern=pattern):
+                self.double.faults.add(RequestFault(pattern, drop="after"))
+                self.refuse()
 
     def test_vmid_taken_in_between(self):
         before = self.picture()
