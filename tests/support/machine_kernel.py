@@ -1,5 +1,6 @@
 """The kernel that containers in virtual machines boot in tests: made by `nexcage vm setup` out of the package that the
 other virtual machines of the tests have, once for each state of what makes it, and kept."""
+import fcntl
 import glob
 import hashlib
 import os
@@ -30,8 +31,16 @@ def prepared_directory():
         if not shutil.which(tool):
             raise unittest.SkipTest(f"no kernel for machines: {tool} is not installed")
     kernels = os.path.join(CACHE, "vm-kernels-" + _makers())
-    if all(os.path.exists(os.path.join(kernels, "default", name)) for name in ("vmlinux", "vmlinuz")):
-        return kernels
+    os.makedirs(CACHE, exist_ok=True)
+    # Who comes second finds what the first has made, and replaces nothing that somebody boots.
+    with open(os.path.join(CACHE, "vm-kernels.lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not all(os.path.exists(os.path.join(kernels, "default", name)) for name in ("vmlinux", "vmlinuz")):
+            _prepare(kernels)
+    return kernels
+
+
+def _prepare(kernels):
     package = subprocess.run([os.path.join(support.SOURCE, "tests/vm/kernel.sh"), CACHE, "package"],
                              capture_output=True, text=True, check=False)
     # Without a package there is nothing to prepare; with one, preparing is what is tested.
@@ -41,7 +50,6 @@ def prepared_directory():
                           capture_output=True, text=True, check=False)
     if made.returncode != 0:
         raise RuntimeError("vm setup has failed: " + made.stderr.strip())
-    return kernels
 
 
 def prepared_kernel():
